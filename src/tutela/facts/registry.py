@@ -1,0 +1,26 @@
+"""The facts by the name that checks use.
+
+A table, not discovery: one look shows every fact there is. Modules are imported when first asked for, so `tutela --help` pays nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from tutela.facts.look import Look
+
+MODULES: dict[str, str] = {
+    "exposure": "tutela.facts.exposure",
+    "os": "tutela.facts.os_release",
+    "support": "tutela.facts.support",
+}
+
+
+@cache
+def parser(fact: str) -> Callable[[Look], Any]:
+    """The `parse` function of a fact. Raises KeyError for an unknown name."""
+    found: Callable[[Look], Any] = import_module(MODULES[fact]).parse
+    return found

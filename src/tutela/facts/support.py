@@ -1,0 +1,84 @@
+"""Whether the operating system still gets free security updates, at the moment of judgement.
+
+Source: the end-of-life table `content/eol.yaml` (catalogue H.0.5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from tutela.evidence import Reason, Unobserved
+from tutela.facts import os_release
+from tutela.facts.look import Look
+from tutela.facts.os_release import OsRelease
+from tutela.facts.reference import System
+from tutela.language import Text
+
+NEEDS = (*os_release.NEEDS, "pro status --format json")
+WARN_DAYS = 180
+"""Derived default eol.warn_days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Support(name='Debian 12', supported=True, ends=date(2028, 6, 30), phase='lts', ends_soon=False, preferred=False, by_extension=None)"""
+
+    name: str
+    supported: bool | Unobserved
+    ends: date
+    phase: str | None
+    ends_soon: bool
+    preferred: bool
+    by_extension: str | None
+    """The paid extension that is proven to be in force."""
+
+
+def parse(look: Look) -> Support | Unobserved:
+    """The fact; unknown for systems that the table does not know, never guessed."""
+    system = look.fact(os_release.parse)
+    if isinstance(system, Unobserved):
+        return system
+    row = _row(look, system)
+    if row is None:
+        return Unobserved(
+            Reason.NO_ANSWER,
+            f"{system.id} {system.version}".strip(),
+            Text("不在支持期限表中，需先由站点确认", "not in the end-of-life table; the site has to settle it first"),
+        )
+    today = look.now.date()
+    supported: bool | Unobserved = today <= row.ends
+    by_extension = None
+    if not supported and row.paid is not None and today <= row.paid[1] and _attached(look):
+        supported, by_extension = True, row.paid[0]
+    if supported is True and row.newest_minor_only:
+        supported = _minor(system, row)
+    return Support(
+        name=row.name,
+        supported=supported,
+        ends=row.ends,
+        phase=next((name for name, until in row.phases if today <= until), None),
+        ends_soon=today <= row.ends <= today + timedelta(days=WARN_DAYS),
+        preferred=row.preferred,
+        by_extension=by_extension,
+    )
+
+
+def _row(look: Look, system: OsRelease) -> System | None:
+    major = system.version.partition(".")[0]
+    rows = [row for row in look.reference.systems if row.id == system.id]
+    return next((row for row in rows if row.version == system.version), None) or next((row for row in rows if row.version == major), None)
+
+
+def _minor(system: OsRelease, row: System) -> bool | Unobserved:
+    """Only the newest minor release gets fixes; which one that is may not be known here."""
+    if row.minor_current is None:
+        why = Text("表中没有最新小版本，无法判断", "the table does not say which minor release is the newest")
+        return Unobserved(Reason.NO_ANSWER, row.name, why)
+    return system.version == row.minor_current
+
+
+def _attached(look: Look) -> bool:
+    """Whether `pro status --format json` proves the extension."""
+    text = look.text("pro status --format json")
+    return not isinstance(text, Unobserved) and '"attached": true' in text

@@ -1,0 +1,155 @@
+"""The declared settings of a site.
+
+None means "not declared", which is something else than declared empty.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Source classes of H.0.2; addresses in neither are EXTERNAL."""
+
+    admin: tuple[Network, ...] | None = None
+    """From where administrators log in."""
+    campus: tuple[Network, ...] | None = None
+    """The organisation's own addresses."""
+    assigned: tuple[Network, ...] | None = None
+    """Addresses assigned to this host by the provider (HL-2.1a)."""
+    clients: tuple[Network, ...] = ()
+    """Declared clients of data services and NFS (application hosts)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovedPort:
+    """A port that may be reachable, with its application (form T-13)."""
+
+    port: int
+    protocol: str
+    application: str
+    reason: str
+    hosts: tuple[str, ...] = ("*",)
+    """Shell patterns of subjects."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """A row of the backup plan (form T-10)."""
+
+    path: str
+    important: bool
+    data_class: str
+    """public | internal | sensitive | core"""
+    reason: str = ""
+    """Why no backup is needed, when it is unimportant."""
+    backup_by: str = ""
+    """An agentless backup outside the host, if any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """An accepted exception; never for ever."""
+
+    target: str
+    """Check id, catalogue number or clause id."""
+    party: str
+    """provider | owner: whose approval it is. An owner alone cannot waive a critical check."""
+    subjects: tuple[str, ...]
+    """Shell patterns of subjects."""
+    reason: str
+    approver: str
+    expires: datetime.date
+    granted: datetime.date
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """Evidence that people lodged for a clause machines cannot see."""
+
+    clause: str
+    subjects: tuple[str, ...]
+    by: str
+    on: datetime.date
+    expires: datetime.date
+    reference: str
+    """Where the evidence lies: document number, ticket."""
+    answer: str = "yes"
+    """yes | no: what was declared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Who should exist."""
+
+    declared: tuple[str, ...] | None = None
+    """All people who may log in; None: no list."""
+    admins: tuple[str, ...] | None = None
+    """Members allowed in sudo, wheel, docker and their like; None: no list."""
+    automation: tuple[str, ...] = ()
+    """Documented accounts of programs with passwordless sudo and key-only login."""
+    break_glass: tuple[str, ...] = ()
+    """Emergency accounts that may stay unused."""
+    service: tuple[str, ...] = ()
+    """Service accounts that may have a shell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything declared; the defaults declare nothing."""
+
+    name: str = ""
+    profile: str | None = None
+    networks: Networks = field(default_factory=Networks)
+    log_servers: tuple[str, ...] | None = None
+    approved_ports: tuple[ApprovedPort, ...] | None = None
+    weak_tokens: tuple[str, ...] = ()
+    """Words nobody may use in a password: the institution's abbreviation, department and host names (C-46)."""
+    birth_years: tuple[int, int] | None = None
+    hostname_pattern: str | None = None
+    """Shell pattern that host names follow."""
+    inventory_name: str | None = None
+    contacts: tuple[Mapping[str, str], ...] | None = None
+    accounts: Accounts = field(default_factory=Accounts)
+    data_sets: tuple[DataSet, ...] | None = None
+    data_class: str | None = None
+    """Highest class of data on the host: public | internal | sensitive | core."""
+    mlps_level: int | None = None
+    roles: tuple[str, ...] = ()
+    """What the host is: router, container, desktop, physical, virtual…"""
+    ssh_measures: tuple[str, ...] = ()
+    """Measures the owner chose: source, knock, two-factor, keys, ban."""
+    package_hosts: tuple[str, ...] | None = None
+    """Allowed hosts of package repositories; None: no list."""
+    patch_tool: str | None = None
+    allowed_suid: tuple[str, ...] = ()
+    allowed_world_writable: tuple[str, ...] = ()
+    allowed_services: tuple[str, ...] = ()
+    """Services of H-090 that are approved."""
+    allowed_unpackaged: tuple[str, ...] = ()
+    """Executables outside packages that are registered (SBOM)."""
+    edr: str | None = None
+    parameters: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Overrides of check parameters: {H-017: {minlen: 14}}."""
+    waivers: tuple[Waiver, ...] = ()
+    attestations: tuple[Attestation, ...] = ()
+    hosts: tuple[tuple[str, Mapping[str, object]], ...] = ()
+    """Settings of single hosts: shell pattern of the subject, and the fields it replaces; the last match wins."""
+    digest: str = ""
+    """Digest of the site file's bytes; empty without one."""
+
+    def for_subject(self, subject: str) -> Site:
+        """The settings that hold for one host."""
+        changes: dict[str, Any] = {}
+        for pattern, fields in self.hosts:
+            if fnmatchcase(subject, pattern):
+                changes.update(fields)
+        return replace(self, **changes) if changes else self
