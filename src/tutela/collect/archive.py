@@ -1,0 +1,77 @@
+"""Bundles on disk: one gzip file of a bundle's canonical bytes.
+
+Nothing in a file names a path, so reading one can write nothing; sizes are bounded before anything is unpacked.
+The digest is that of the canonical bytes: how well they were compressed does not matter.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+from tutela.errors import BundleError, CollectError
+from tutela.evidence import Bundle
+from tutela.evidence.bundle import MAX_BUNDLE_BYTES
+from tutela.language import Text
+
+SUFFIX = ".bundle"
+
+
+def read_bundle(path: Path) -> Bundle:
+    """The bundle in a file, packed or not.
+
+    Raises BundleError when it is not whole and ours, or would unpack to more than MAX_BUNDLE_BYTES.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BUNDLE_BYTES + 1)
+        if raw[:2] == b"\x1f\x8b":
+            unpack = zlib.decompressobj(wbits=31)
+            raw = unpack.decompress(raw, MAX_BUNDLE_BYTES + 1)
+            if len(raw) <= MAX_BUNDLE_BYTES and (not unpack.eof or unpack.unused_data):
+                raise BundleError(Text(f"{path} 被截断或后面附有其他内容；请重新采集", f"{path} is cut, or something follows it; collect again"))
+    except OSError as problem:
+        raise BundleError(Text(f"无法读取 {path}：{problem.strerror}", f"cannot read {path}: {problem.strerror}")) from None
+    except zlib.error as problem:
+        raise BundleError(Text(f"{path} 不是完整的 gzip 文件：{problem}", f"{path} is not a whole gzip file: {problem}")) from None
+    try:
+        return Bundle.from_bytes(raw)
+    except BundleError as problem:
+        raise BundleError(Text(f"{path}：{problem.message.zh}", f"{path}: {problem.message.en}")) from None
+
+
+def write_bundle(path: Path, bundle: Bundle) -> None:
+    """Write a bundle so that a reader sees the whole file or none.
+
+    Raises CollectError when the disk is full or the place cannot be written.
+    """
+    write_whole(path, gzip.compress(bundle.to_bytes(), mtime=0), private=True)
+
+
+def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Write a file in one step: a full disk or a crash leaves what was there before.
+
+    Raises CollectError.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        if path.exists() and not path.is_file():
+            # A device or a pipe, such as /dev/stdout, cannot be replaced.
+            with path.open("wb") as file:
+                file.write(content)
+            return
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as problem:
+        with suppress(OSError):
+            part.unlink()
+        raise CollectError(
+            Text(f"无法写入 {path}：{problem.strerror}。原有文件未改动。", f"cannot write {path}: {problem.strerror}. What was there before is unchanged.")
+        ) from None

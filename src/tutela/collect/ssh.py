@@ -1,0 +1,78 @@
+"""Look at a host through the system's OpenSSH client.
+
+The user's ssh_config, agent, ProxyJump and known_hosts hold: nothing here weakens or overrides what the user chose.
+The probe goes in by standard input, one exec, nothing is written to the host.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from tutela.collect.run import Clock, Look, Running, make_bundle, probe_arguments, run_probe, shown
+from tutela.collect.target import SshTarget
+from tutela.errors import BundleError, CollectError
+from tutela.evidence import Bundle
+from tutela.language import Text
+
+SSH_FAILED = 255
+"""ssh(1): exit status when the connection itself failed."""
+
+
+def ssh_argv(target: SshTarget, look: Look, options: tuple[str, ...] = ()) -> list[str]:
+    """The command that runs the probe on the target.
+
+    BatchMode: a question nobody can answer must fail, not hang; so an unknown host key fails too, unless the user's configuration accepts it.
+    """
+    argv = ["ssh", "-T", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={look.connect_timeout_s}", "-o", "ClearAllForwardings=yes", *options]
+    if target.port is not None:
+        argv += ["-p", str(target.port)]
+    if target.user is not None:
+        argv += ["-l", target.user]
+    remote = ["sh", "-s", "--", *probe_arguments(look)]
+    if look.become:
+        remote = ["sudo", "-n", *remote]
+    return [*argv, "--", target.host, shlex.join(remote)]
+
+
+def collect_ssh(target: SshTarget, look: Look, clock: Clock, *, options: tuple[str, ...] = (), running: Running | None = None) -> Bundle:
+    """Look at one host.
+
+    Raises CollectError with what ssh said and what to do about it.
+    """
+    frames, rc, complaints = run_probe(ssh_argv(target, look, options), look.timeout_s, running)
+    if rc != 0:
+        raise CollectError(_explained(target, rc, complaints, look))
+    meta = {"transport": "ssh", "address": target.host, "become": "yes" if look.become else "no"}
+    try:
+        return make_bundle(target.name, frames, clock(), meta)
+    except BundleError as problem:
+        raise CollectError(problem.message) from None
+
+
+def _explained(target: SshTarget, rc: int, complaints: bytes, look: Look) -> Text:
+    words = shown(complaints)
+    said = complaints.decode("utf-8", "backslashreplace")
+    host = target.host
+    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
+        return Text(
+            f"{host} 的主机密钥变了，可能遭到中间人攻击；未做任何检查。请先向管理员核实，再用 ssh-keygen -R 删除旧密钥",
+            f"the host key of {host} has changed, possibly a man in the middle; nothing was checked. Ask its administrator before you remove the old key with ssh-keygen -R",
+        )
+    if "Host key verification failed" in said:
+        return Text(
+            f"还不认识 {host} 的主机密钥；请先手工 ssh 一次并核对指纹",
+            f"the host key of {host} is not known yet; log in once by ssh and compare its fingerprint",
+        )
+    if "Permission denied" in said and rc == SSH_FAILED:
+        return Text(
+            f"{host} 拒绝登录：{words}；请检查用户名、密钥与 ssh-agent",
+            f"{host} refused the login: {words}; check the user name, the key and ssh-agent",
+        )
+    if look.become and "sudo" in said:
+        return Text(
+            f"{host} 上 sudo 需要密码或未授权：{words}；请授权免密 sudo，或去掉 --become",
+            f"sudo on {host} wants a password or refuses: {words}; allow it without one, or leave out --become",
+        )
+    if rc == SSH_FAILED:
+        return Text(f"无法连接 {host}：{words}", f"cannot connect to {host}: {words}")
+    return Text(f"{host} 上的探针以 {rc} 退出：{words}", f"the probe on {host} ended with {rc}: {words}")

@@ -1,0 +1,97 @@
+"""What to look at: this host, a host over SSH, a recorded bundle."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tutela.errors import UsageError
+from tutela.language import Text
+
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}\$?")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTarget:
+    """The host that Tutela runs on."""
+
+    name: str = "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class SshTarget:
+    """A host that the system's ssh client reaches; what is left out, ssh_config(5) decides."""
+
+    name: str
+    """How reports call it."""
+    host: str
+    user: str | None = None
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BundleTarget:
+    """A recorded bundle."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+
+Target = LocalTarget | SshTarget | BundleTarget
+
+
+def read_target(words: str) -> Target:
+    """A target from the command line.
+
+    Raises UsageError for anything that is neither an ssh address nor an existing file.
+    """
+    if words in ("localhost", "local", "."):
+        return LocalTarget()
+    if words.startswith("ssh://"):
+        return _ssh(words)
+    path = Path(words)
+    if path.exists():
+        return BundleTarget(path)
+    raise UsageError(
+        Text(
+            f"看不懂的目标 {words!r}：没有这个文件；远程主机请写成 ssh://[用户@]主机[:端口]，主机清单写成 @文件",
+            f"cannot make sense of the target {words!r}: there is no such file; write a remote host as ssh://[user@]host[:port] and an inventory as @file",
+        )
+    )
+
+
+def _ssh(words: str) -> SshTarget:
+    try:
+        parts = urlsplit(words)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port = "", None
+        parts = urlsplit("ssh://")
+    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.password is not None:
+        raise UsageError(Text(f"地址 {words!r} 只能是 ssh://[用户@]主机[:端口]", f"the address {words!r} may only be ssh://[user@]host[:port]"))
+    # urlsplit lowers the host's case; ssh_config's Host patterns may mind.
+    raw = parts.netloc.rpartition("@")[2]
+    if not raw.startswith("[") and host:
+        host = raw.partition(":")[0]
+    return ssh_target(host, host, parts.username, port)
+
+
+def ssh_target(name: str, host: str, user: str | None, port: int | None) -> SshTarget:
+    """An SSH target whose words cannot be taken for options or commands by ssh.
+
+    Raises UsageError.
+    """
+    if not _HOST.fullmatch(host):
+        raise UsageError(Text(f"{host!r} 不是主机名或地址", f"{host!r} is no host name or address"))
+    if user is not None and not _USER.fullmatch(user):
+        raise UsageError(Text(f"{user!r} 不是用户名", f"{user!r} is no user name"))
+    if port is not None and not 0 < port < 65536:
+        raise UsageError(Text(f"{port} 不是端口", f"{port} is no port"))
+    return SshTarget(name, host, user, port)
