@@ -14,10 +14,7 @@ from tests.lab.role import Role
 
 __all__ = ["DROPPED_CAPABILITIES", "Host"]
 
-DROPPED_CAPABILITIES = ",".join(
-    f"-{name}"
-    for name in ("sys_time", "sys_module", "sys_rawio", "sys_boot", "mknod", "wake_alarm", "syslog")
-)
+DROPPED_CAPABILITIES = ",".join(f"-{name}" for name in ("sys_time", "sys_module", "sys_rawio", "sys_boot", "mknod", "wake_alarm", "syslog"))
 """What even root in a host cannot do: the clock, the kernel and the devices are the machine's."""
 
 _ENVIRONMENT = {

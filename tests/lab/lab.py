@@ -48,7 +48,12 @@ _BASE_PACKAGES = {
         "systemd",
         "systemd-sysv",
     ),
-    "bare": ("busybox", "openssh-server"),
+    "bare": (
+        "busybox",
+        "openssh-server",
+        "systemd-standalone-sysusers",
+        "systemd-standalone-tmpfiles",
+    ),
 }
 """What every host of a kind has; python3 is in neither."""
 
@@ -181,9 +186,7 @@ class Lab:
         place = disk_directory(self.number) / name
         namespace, address, address6 = self._network.add_host(name, number)
         words = words_for(address, address6)
-        keys = prepare_host(
-            self._cache, stack, place, name=name, role=role, words=words, access=self._access
-        )
+        keys = prepare_host(self._cache, stack, place, name=name, role=role, words=words, access=self._access)
         nobody = Process(pid=0, started=0)
         return Host(
             name=name,
@@ -219,4 +222,3 @@ def build_layers(cache: RootCache, role: Role) -> Stack:
     """The layers under a host of `role`: taken from the cache, or built into it."""
     below = cache.with_packages(cache.base(role.suite), _BASE_PACKAGES[role.init])
     return cache.with_packages(below, role.packages, debconf=role.debconf, bake=role.bake)
-

@@ -46,10 +46,7 @@ def find_mirror() -> Mirror:
         elif codename.endswith("-updates"):
             main = main or site
     if main is None or security is None:
-        raise LabError(
-            "apt knows no Debian archive with updates and security: "
-            "set TUTELA_LAB_MIRROR and TUTELA_LAB_SECURITY_MIRROR"
-        )
+        raise LabError("apt knows no Debian archive with updates and security: set TUTELA_LAB_MIRROR and TUTELA_LAB_SECURITY_MIRROR")
     return Mirror(main, security, tuple(_transport_options()))
 
 

@@ -71,10 +71,7 @@ class Network:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self.vantages = {
-            name: Vantage(name, f"{prefix}-{name}", *addresses)
-            for name, addresses in _PLACES.items()
-        }
+        self.vantages = {name: Vantage(name, f"{prefix}-{name}", *addresses) for name, addresses in _PLACES.items()}
 
     def create(self) -> None:
         """Make the bridge and the three places; nothing of that name may exist yet."""

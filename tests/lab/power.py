@@ -78,7 +78,7 @@ def wait_until_ready(host: Host) -> None:
         elif not host.role.ssh_wait:
             return
         else:
-            tried = host.ssh("true", check=False, timeout_s=20)
+            tried = host.ssh("true", user="ops", check=False, timeout_s=20)
             if tried.returncode == 0:
                 return
             said = f"ssh: {tried.stderr.strip()}"

@@ -32,8 +32,7 @@ touch /etc/.updated /var/.updated
 _SUDO = {
     "none": "",
     "password": "usermod -aG sudo ops\n",
-    "nopasswd": "echo 'ops ALL=(ALL:ALL) NOPASSWD:ALL' >/etc/sudoers.d/ops\n"
-    "chmod 440 /etc/sudoers.d/ops\n",
+    "nopasswd": "echo 'ops ALL=(ALL:ALL) NOPASSWD:ALL' >/etc/sudoers.d/ops\nchmod 440 /etc/sudoers.d/ops\n",
 }
 _MASKED = (
     "console-getty.service",
@@ -102,6 +101,8 @@ def prepare_host(
         RoleFile(path="/run/lab/prepare", text="\n".join(script)),
         *role.files,
     ]
+    if role.start:
+        files.append(RoleFile(path="/sbin/lab-init", text=role.start, mode="755"))
     unpack = "tar -x -p --no-overwrite-dir -C / && exec sh /run/lab/prepare 3>&1 >&2"
     argv = [*build_prefix(stack, place), "sh", "-c", unpack]
     archive = _archive(files, words)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.lab.errors import LabError
 
-__all__ = ["Process", "cgroup_root", "end_cgroup", "end_processes", "end_namespace_users"]
+__all__ = ["Process", "cgroup_root", "end_cgroup", "end_namespace_users", "end_processes"]
 
 _END_S = 10.0
 

@@ -100,9 +100,7 @@ class RootCache:
                 self._bootstrap(suite, place / "upper")
         return Stack(suite, (self._directory / key,))
 
-    def with_packages(
-        self, below: Stack, packages: Sequence[str], *, debconf: str = "", bake: str = ""
-    ) -> Stack:
+    def with_packages(self, below: Stack, packages: Sequence[str], *, debconf: str = "", bake: str = "") -> Stack:
         """`below` with packages installed and then the shell text `bake` run in it.
 
         `debconf` holds answers in the form of debconf-set-selections(1). Services are enabled as
@@ -136,9 +134,7 @@ class RootCache:
         settings = target / "etc/apt/apt.conf.d/99mmdebstrap"
         settings.write_text('Acquire::GzipIndexes "true";\n')
 
-    def _install(
-        self, below: Stack, place: Path, packages: Sequence[str], debconf: str, bake: str
-    ) -> None:
+    def _install(self, below: Stack, place: Path, packages: Sequence[str], debconf: str, bake: str) -> None:
         options = [word for option in self._find_mirror().options for word in ("-o", option)]
         apt = [*_APT, *options]
         online = build_prefix(below, place, has_network=True)
