@@ -366,12 +366,10 @@ accounts() {
 }
 
 sockets() {
-	if have ss; then
-		run ss -H -lntupeO
-	else
-		emit absent 127 'ss -H -lntupeO' ''
-		files plain /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6
-	fi
+	RC=127
+	run ss -H -lntupeO
+	[ "$RC" = 0 ] || files plain /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6
+	files plain /proc/sys/net/ipv4/ip_local_port_range /proc/sys/net/ipv6/bindv6only
 }
 
 packages() {

@@ -1,0 +1,121 @@
+"""Sets of addresses as intervals of integers: what a walk keeps of "who can get here"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network, summarize_address_range
+from itertools import islice
+from typing import Any
+
+BITS = {4: 32, 6: 128}
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Addresses((10, 20), (30, 30)): sorted intervals with both ends included, never touching."""
+
+    spans: tuple[tuple[int, int], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.spans)
+
+    def __or__(self, other: Addresses) -> Addresses:
+        if not self.spans or not other.spans:
+            return self if self.spans else other
+        return union((*self.spans, *other.spans))
+
+    def __and__(self, other: Addresses) -> Addresses:
+        if self is other:
+            return self
+        found = []
+        left, right = self.spans, other.spans
+        i = j = 0
+        while i < len(left) and j < len(right):
+            low, high = max(left[i][0], right[j][0]), min(left[i][1], right[j][1])
+            if low <= high:
+                found.append((low, high))
+            if left[i][1] < right[j][1]:
+                i += 1
+            else:
+                j += 1
+        return Addresses(tuple(found))
+
+    def __sub__(self, other: Addresses) -> Addresses:
+        if not self.spans or not other.spans:
+            return self
+        found = []
+        j = 0
+        cuts = other.spans
+        for low, high in self.spans:
+            while j < len(cuts) and cuts[j][1] < low:
+                j += 1
+            k = j
+            while k < len(cuts) and cuts[k][0] <= high:
+                if cuts[k][0] > low:
+                    found.append((low, cuts[k][0] - 1))
+                low = cuts[k][1] + 1
+                k += 1
+            if low <= high:
+                found.append((low, high))
+        return Addresses(tuple(found))
+
+    def __contains__(self, address: object) -> bool:
+        return any(low <= address <= high for low, high in self.spans) if isinstance(address, int) else False
+
+    @property
+    def count(self) -> int:
+        """How many addresses."""
+        return sum(high - low + 1 for low, high in self.spans)
+
+    def prefixes(self, family: int, most: int = 32) -> tuple[str, ...]:
+        """As prefixes in words, `most` of them, then an ellipsis: ('192.0.2.0/28', '198.51.100.7')."""
+        words: list[str] = []
+        for low, high in self.spans:
+            ends: Any = ip_address(_packed(low, family)), ip_address(_packed(high, family))
+            for network in islice(summarize_address_range(*ends), most + 1):
+                words.append(str(network.network_address) if network.prefixlen == BITS[family] else str(network))
+                if len(words) > most:
+                    return (*words[:most], "…")
+        return tuple(words)
+
+
+NOBODY = Addresses()
+EVERYONE = {family: Addresses(((0, (1 << bits) - 1),)) for family, bits in BITS.items()}
+
+
+def union(spans: Iterable[tuple[int, int]]) -> Addresses:
+    """The set of all these intervals."""
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(spans):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], high))
+        else:
+            merged.append((low, high))
+    return Addresses(tuple(merged))
+
+
+def of_networks(networks: Iterable[IPv4Network | IPv6Network], family: int) -> Addresses:
+    """The addresses of those networks that are of `family`."""
+    return union((int(one.network_address), int(one.broadcast_address)) for one in networks if one.version == family)
+
+
+def of_words(words: str, family: int) -> Addresses | None:
+    """`192.0.2.1`, `192.0.2.0/24`, `192.0.2.0/255.255.255.0`, `192.0.2.1-192.0.2.9`; None when it is no address.
+
+    An address of the other family is an empty set: no packet of this family matches it.
+    """
+    try:
+        first, dash, last = words.partition("-")
+        if dash:
+            low, high = ip_address(first), ip_address(last)
+            if low.version != high.version or int(low) > int(high):
+                return None
+            return Addresses(((int(low), int(high)),)) if low.version == family else NOBODY
+        return of_networks((ip_network(words, strict=False),), family)
+    except ValueError:
+        return None
+
+
+def _packed(value: int, family: int) -> bytes:
+    return value.to_bytes(BITS[family] // 8, "big")
