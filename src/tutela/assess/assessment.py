@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -81,6 +81,8 @@ class Assessment:
     clauses: tuple[ClauseStanding, ...]
     summary: Summary
     unused_waivers: tuple[UnusedWaiver, ...]
+    look: Look = field(repr=False, compare=False)
+    """The facts behind the verdicts, for forms that print values no check compares."""
 
     @property
     def worst(self) -> Severity | None:
@@ -110,6 +112,7 @@ def assess(bundle: Bundle, rulebook: Rulebook, site: Site, now: datetime | None 
         clauses=clauses,
         summary=_summary(verdicts, clauses, bundle),
         unused_waivers=tuple(unused),
+        look=look,
     )
 
 
@@ -187,7 +190,8 @@ def _standing(
         by_people, why = _declared(declared, now)
         if not mine or standing in (Standing.KEPT, Standing.NOTAPPLICABLE):
             standing, reason = by_people, why
-    elif not mine:
+    elif clause.implementation is not Implementation.AUTOMATIC and standing in (Standing.KEPT, Standing.NOTAPPLICABLE):
+        # Host checks see only a part of such a clause: they can break it, never prove it.
         standing, reason = Standing.UNPROVEN, _NO_DATA[clause.implementation]
     contradicted = standing is Standing.BROKEN and declared is not None and declared.answer == "yes" and bool(mine)
     severity = max((v.severity for v in mine if v.result in (Outcome.FAIL, Outcome.UNKNOWN)), key=lambda s: s.rank, default=clause.severity)
@@ -204,14 +208,15 @@ _NO_DATA = {
 
 
 def _measured(verdicts: list[Verdict]) -> tuple[Standing, Text | None]:
-    if any(verdict.result is Outcome.FAIL and verdict.waived_by is None for verdict in verdicts):
+    """How the clause stands by its checks; a failure that is mere information breaks nothing."""
+    if any(verdict.result is Outcome.FAIL and verdict.waived_by is None and verdict.severity is not Severity.INFO for verdict in verdicts):
         return Standing.BROKEN, None
     undecided = next((verdict for verdict in verdicts if verdict.result is Outcome.UNKNOWN), None)
     if undecided is not None:
         return Standing.UNPROVEN, undecided.reason
     if any(verdict.waived_by is not None for verdict in verdicts):
         return Standing.WAIVED, None
-    if any(verdict.result is Outcome.PASS for verdict in verdicts):
+    if any(verdict.result in (Outcome.PASS, Outcome.FAIL) for verdict in verdicts):
         return Standing.KEPT, None
     return Standing.NOTAPPLICABLE, next((verdict.reason for verdict in verdicts if verdict.reason), None)
 

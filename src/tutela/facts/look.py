@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
-from tutela.evidence import Bundle, Evidence, Status, Unobserved, observed
+from tutela.evidence import Bundle, Evidence, Reason, Status, Unobserved, observed
 from tutela.facts.reference import Reference
+from tutela.language import Text
 from tutela.site import Site
 
 T = TypeVar("T")
@@ -35,7 +36,11 @@ class Look:
 
     def text(self, name: str) -> str | Unobserved:
         """The content as text; bytes that are no UTF-8 stay visible as escapes."""
-        content = observed(self.source(name))
+        evidence = self.source(name)
+        if evidence.status is Status.MISSING and "unreachable" in self.bundle.meta:
+            meta = self.bundle.meta
+            return Unobserved(Reason.STALE, self.bundle.subject, Text(meta.get("unreachable_zh", meta["unreachable"]), meta["unreachable"]))
+        content = observed(evidence)
         return content if isinstance(content, Unobserved) else content.decode("utf-8", "backslashreplace")
 
     def text_or_none(self, name: str) -> str | Unobserved | None:

@@ -1,0 +1,173 @@
+"""`tutela check`: look, judge, report."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tutela.cli import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN
+from tutela.cli.options import add_judging, add_looking, look_of, read_rulebook, read_site_file, read_targets, ssh_options
+from tutela.errors import UsageError
+from tutela.language import Lang, Text
+
+if TYPE_CHECKING:
+    from tutela.agreement.rulebook import Content, Rulebook
+    from tutela.assess import Assessment
+    from tutela.evidence import Bundle
+    from tutela.report import Format, Options
+    from tutela.site import Site
+
+FAIL_ON = ("critical", "high", "medium", "low", "info", "never")
+
+
+def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
+    """Arguments of the command."""
+    from tutela.report import FORMATS
+
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar=Text("目标", "TARGET").in_(lang),
+        help=Text(
+            "不写即本机；ssh://[用户@]主机[:端口]；证据包或其文件夹；@主机清单（Ansible INI/YAML、CSV）",
+            "this host when left out; ssh://[user@]host[:port]; a bundle or a folder of them; @inventory (Ansible INI/YAML, CSV)",
+        ).in_(lang),
+    )
+    add_judging(parser, lang)
+    add_looking(parser, lang)
+    group = parser.add_argument_group(Text("报告", "reporting").in_(lang))
+    group.add_argument("--format", "-f", choices=tuple(FORMATS), default="text", metavar=Text("格式", "FORMAT").in_(lang), help=", ".join(FORMATS))
+    group.add_argument(
+        "--output",
+        "-o",
+        type=Path,
+        metavar=Text("文件", "FILE").in_(lang),
+        help=Text("写入文件而不是标准输出", "write to a file instead of standard output").in_(lang),
+    )
+    group.add_argument("--keep", type=Path, metavar=Text("文件夹", "DIR").in_(lang), help=Text("同时保存证据包", "keep the bundles too").in_(lang))
+    group.add_argument(
+        "--fail-on",
+        choices=FAIL_ON,
+        default="low",
+        metavar=Text("级别", "SEVERITY").in_(lang),
+        help=Text("达到此级别的违约使退出状态为 2（默认 low）", "a failure from this severity on exits with 2 (default low)").in_(lang),
+    )
+    group.add_argument("--all", action="store_true", help=Text("列出每一项结果", "list every result").in_(lang))
+    group.add_argument("--color", choices=("auto", "always", "never"), default="auto", help=Text("颜色（默认 auto）", "colour (default auto)").in_(lang))
+
+
+def run(arguments: argparse.Namespace, lang: Lang) -> int:
+    """Check the targets; see `tutela.cli.main` for the exit status."""
+    from tutela.library import load_content
+    from tutela.report import FORMATS
+
+    form = FORMATS[arguments.format]
+    if form.binary and arguments.output is None and sys.stdout.isatty():
+        raise UsageError(Text(f"{form.name} 不是文本，请用 --output 指定文件", f"{form.name} is no text: name a file with --output"))
+    site = read_site_file(arguments.site)
+    targets = read_targets(arguments.targets)
+    content = load_content(tuple(arguments.content))
+    rulebook = read_rulebook(arguments.profile, site, content)
+    return _Run(arguments, lang, form, site, content, rulebook).over(targets)
+
+
+class _Run:
+    """One run of the command."""
+
+    def __init__(self, arguments: argparse.Namespace, lang: Lang, form: Format, site: Site, content: Content, rulebook: Rulebook) -> None:
+        self.arguments, self.lang, self.form, self.site, self.content, self.rulebook = arguments, lang, form, site, content, rulebook
+        self.interrupted = False
+        self.statuses: set[int] = set()
+
+    def over(self, targets: Sequence[object]) -> int:
+        """Look at all targets and write the report."""
+        assessments = self._assessments(list(targets))
+        if self.form.name == "jsonl":
+            # Line by line, as they come: memory stays flat and nothing that is done can be lost.
+            self._write(piece for one in assessments for piece in self.form.render([one], self.lang, self._options()))
+        else:
+            self._write(self.form.render(sorted(assessments, key=lambda one: one.subject), self.lang, self._options()))
+        if self.interrupted:
+            return EXIT_INTERRUPTED
+        return next((status for status in (EXIT_BROKEN, EXIT_UNPROVEN) if status in self.statuses), EXIT_KEPT)
+
+    def _assessments(self, targets: list[object]) -> Iterator[Assessment]:
+        from tutela.assess import assess
+        from tutela.cli.progress import Progress
+
+        progress = Progress(len(targets), self.lang)
+        try:
+            for bundle in self._bundles(targets):
+                if self.arguments.keep is not None and "unreachable" not in bundle.meta:
+                    self._keep(bundle)
+                assessment = assess(bundle, self.rulebook, self.site)
+                self.statuses.add(exit_status(assessment, self.arguments.fail_on))
+                progress.step(unreachable="unreachable" in bundle.meta)
+                yield assessment
+        finally:
+            progress.close()
+
+    def _bundles(self, targets: list[object]) -> Iterator[Bundle]:
+        from tutela.collect.fleet import collect, collect_fleet
+
+        look, options = look_of(self.arguments, self.site), ssh_options(self.arguments)
+        if len(targets) == 1:
+            yield collect(targets[0], look, _now, ssh_options=options)  # type: ignore[arg-type]
+            return
+
+        def interrupted() -> None:
+            self.interrupted = True
+
+        for _, bundle in collect_fleet(targets, look, _now, jobs=self.arguments.jobs, ssh_options=options, on_interrupt=interrupted):  # type: ignore[arg-type]
+            yield bundle
+
+    def _keep(self, bundle: Bundle) -> None:
+        from tutela.collect.archive import write_bundle
+
+        self.arguments.keep.mkdir(parents=True, exist_ok=True)
+        write_bundle(self.arguments.keep / bundle_name(bundle.subject), bundle)
+
+    def _options(self) -> Options:
+        from tutela.report import Options
+
+        wanted = self.arguments.color
+        to_terminal = self.arguments.output is None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        colour = wanted == "always" or (wanted == "auto" and to_terminal)
+        return Options(colour=colour, details=self.arguments.all, tables=self.content.tables, fail_on=self.arguments.fail_on)
+
+    def _write(self, pieces: Iterator[str] | Iterator[bytes] | Iterator[str | bytes]) -> None:
+        if self.arguments.output is None:
+            for piece in pieces:
+                if isinstance(piece, bytes):
+                    sys.stdout.buffer.write(piece)
+                else:
+                    sys.stdout.write(piece)
+            return
+        from tutela.collect.archive import write_whole
+
+        write_whole(self.arguments.output, b"".join(piece if isinstance(piece, bytes) else piece.encode("utf-8", "backslashreplace") for piece in pieces))
+
+
+def exit_status(assessment: Assessment, fail_on: str) -> int:
+    """0 all kept, 2 broken at or above `fail_on`, 3 nothing broken but something unproven."""
+    from tutela.checks import Severity
+
+    worst = assessment.worst
+    if worst is not None and fail_on != "never" and worst.rank >= Severity(fail_on).rank:
+        return EXIT_BROKEN
+    unknown = sum(assessment.summary.results["unknown"].values())
+    return EXIT_UNPROVEN if unknown or assessment.summary.standings["unproven"] else EXIT_KEPT
+
+
+def bundle_name(subject: str) -> str:
+    """A file name for a subject: what is no plain letter becomes its code."""
+    return "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else f"%{ord(char):x}" for char in subject).lstrip(".") + ".bundle"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

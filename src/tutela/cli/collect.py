@@ -1,0 +1,71 @@
+"""`tutela collect`: evidence only."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tutela.cli import EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN
+from tutela.cli.options import add_looking, look_of, read_site_file, read_targets, ssh_options
+from tutela.errors import CollectError, UsageError
+from tutela.language import Lang, Text
+
+
+def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
+    """Arguments of the command."""
+    parser.add_argument("targets", nargs="*", metavar=Text("目标", "TARGET").in_(lang), help=Text("同 tutela check", "as for tutela check").in_(lang))
+    parser.add_argument(
+        "--output",
+        "-o",
+        type=Path,
+        metavar=Text("路径", "PATH").in_(lang),
+        help=Text("一台主机写文件，多台写文件夹", "a file for one host, a folder for several").in_(lang),
+    )
+    parser.add_argument(
+        "--site",
+        type=Path,
+        metavar=Text("文件", "FILE").in_(lang),
+        help=Text("站点文件（其网段用于 SSH 规则的取样）", "site file (its networks choose the addresses SSH rules are tried with)").in_(lang),
+    )
+    add_looking(parser, lang)
+
+
+def run(arguments: argparse.Namespace, lang: Lang) -> int:
+    """Write one bundle for each target; 3 when one could not be looked at."""
+    from tutela.cli.check import _now, bundle_name
+    from tutela.cli.progress import Progress
+    from tutela.collect.archive import write_bundle
+    from tutela.collect.fleet import collect_fleet
+
+    site = read_site_file(arguments.site)
+    targets = read_targets(arguments.targets)
+    if len(targets) > 1 and arguments.output is None:
+        raise UsageError(Text("多台主机请用 --output 指定文件夹", "name a folder with --output for several hosts"))
+    interrupted: list[bool] = []
+    lost: list[str] = []
+    progress = Progress(len(targets), lang)
+    try:
+        for _, bundle in collect_fleet(
+            targets, look_of(arguments, site), _now, jobs=arguments.jobs, ssh_options=ssh_options(arguments), on_interrupt=lambda: interrupted.append(True)
+        ):
+            unreachable = "unreachable" in bundle.meta
+            progress.step(unreachable=unreachable)
+            if unreachable:
+                lost.append(f"{bundle.subject}: {bundle.meta['unreachable_zh' if lang is Lang.ZH else 'unreachable']}")
+                continue
+            path = arguments.output or Path(bundle_name(bundle.subject))
+            if len(targets) > 1:
+                path.mkdir(parents=True, exist_ok=True)
+                path = path / bundle_name(bundle.subject)
+            write_bundle(path, bundle)
+            print(f"{path}  {bundle.digest}")
+    finally:
+        progress.close()
+    if lost and len(targets) == 1:
+        raise CollectError(lost[0])
+    for words in lost:
+        print(f"tutela: {words}", file=sys.stderr)
+    if interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_UNPROVEN if lost else EXIT_KEPT

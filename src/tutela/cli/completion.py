@@ -1,0 +1,109 @@
+"""`tutela completion`: completion scripts, made from the same parser as the commands."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from tutela.language import Lang, Text
+
+
+def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
+    """Arguments of the command."""
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help=Text("shell 名称", "your shell").in_(lang))
+
+
+def run(arguments: argparse.Namespace, lang: Lang) -> int:
+    """Print the script."""
+    print({"bash": bash, "zsh": zsh, "fish": fish}[arguments.shell](lang), end="")
+    return 0
+
+
+def commands(lang: Lang) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
+    """Name, one line about it, and parser of every command."""
+    from tutela.cli import COMMANDS
+    from tutela.cli.parser import build
+
+    parser = build(lang)
+    choices = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction)).choices  # noqa: SLF001 - argparse offers no other way
+    for name, command in choices.items():
+        yield name, COMMANDS[name].in_(lang), command
+
+
+def options(command: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Options of a command, as argparse keeps them."""
+    for action in command._actions:  # noqa: SLF001
+        if action.option_strings and action.help is not argparse.SUPPRESS:
+            yield action
+
+
+def _words(command: argparse.ArgumentParser) -> str:
+    positional = [str(word) for action in command._actions if not action.option_strings and action.choices for word in action.choices]  # noqa: SLF001
+    return " ".join([*(word for action in options(command) for word in action.option_strings), *positional])
+
+
+def bash(lang: Lang) -> str:
+    """Script for bash."""
+    lines = ["_tutela() {", "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words="]
+    lines.append('\tif [ "$COMP_CWORD" -eq 1 ]; then words="' + " ".join([name for name, _, _ in commands(lang)] + ["--help", "--version"]) + '"')
+    lines.append("\telse case ${COMP_WORDS[1]} in")
+    for name, _, command in commands(lang):
+        lines.append(f"\t{name})")
+        lines.append("\t\tcase $prev in")
+        for action in options(command):
+            if action.choices:
+                lines.append(f'\t\t{"|".join(action.option_strings)}) COMPREPLY=($(compgen -W "{" ".join(map(str, action.choices))}" -- "$cur")); return ;;')
+            elif action.nargs != 0:
+                lines.append(f'\t\t{"|".join(action.option_strings)}) COMPREPLY=($(compgen -f -- "$cur")); return ;;')
+        lines.append("\t\tesac")
+        lines.append(f'\t\twords="{_words(command)}" ;;')
+    lines += [
+        "\tesac; fi",
+        '\tCOMPREPLY=($(compgen -W "$words" -- "$cur"))',
+        '\t[ "${cur#-}" != "$cur" ] || COMPREPLY+=($(compgen -f -- "$cur"))',
+        "}",
+        "complete -o filenames -F _tutela tutela",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _quoted(words: str) -> str:
+    return "'" + words.replace("'", "'\\''") + "'"
+
+
+def zsh(lang: Lang) -> str:
+    """Script for zsh."""
+    listed = " ".join(_quoted(f"{name}:{about}") for name, about, _ in commands(lang))
+    lines = [
+        "#compdef tutela",
+        "_tutela() {",
+        "\tif (( CURRENT == 2 )); then",
+        f"\t\tlocal -a names=({listed})",
+        "\t\t_describe command names; return",
+        "\tfi",
+        "\tcase $words[2] in",
+    ]
+    for name, _, command in commands(lang):
+        specs = []
+        for action in options(command):
+            about = (action.help or "").replace("[", "(").replace("]", ")").replace(":", " ").replace("%%", "%")
+            value = "" if action.nargs == 0 else ":value:(" + " ".join(map(str, action.choices)) + ")" if action.choices else ":value:_files"
+            specs += [_quoted(f"{word}[{about}]{value}") for word in action.option_strings]
+        lines.append(f"\t{name}) shift words; (( CURRENT-- )); _arguments {' '.join(specs)} '*:target:_files' ;;")
+    return "\n".join([*lines, "\tesac", "}", "compdef _tutela tutela", ""])
+
+
+def fish(lang: Lang) -> str:
+    """Script for fish."""
+    lines = []
+    for name, about, _ in commands(lang):
+        lines.append(f"complete -c tutela -n __fish_use_subcommand -f -a {name} -d {_quoted(about)}")
+    for name, _, command in commands(lang):
+        for action in options(command):
+            words = [f"-l {word[2:]}" if word.startswith("--") else f"-s {word[1:]}" for word in action.option_strings]
+            value = "" if action.nargs == 0 else " -x -a " + _quoted(" ".join(map(str, action.choices))) if action.choices else " -r"
+            lines.append(
+                f"complete -c tutela -n '__fish_seen_subcommand_from {name}' {' '.join(words)}{value} -d {_quoted((action.help or '').replace('%%', '%'))}"
+            )
+    return "\n".join([*lines, ""])

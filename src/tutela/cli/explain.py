@@ -1,0 +1,188 @@
+"""`tutela explain`: any clause, check or catalogue id, in plain words."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tutela.cli.options import add_judging, read_rulebook, read_site_file
+from tutela.errors import UsageError
+from tutela.language import Lang, Text
+from tutela.report.words import PARTIES, RESULTS, SEVERITIES, STANDINGS
+
+if TYPE_CHECKING:
+    from tutela.agreement.model import Clause, Row
+    from tutela.agreement.rulebook import Content
+    from tutela.assess import Assessment
+    from tutela.checks import Check
+
+
+IMPLEMENTATIONS = {
+    "automatic": Text("由主机检查判定", "decided by host checks"),
+    "measured": Text("由中心测量的数据判定", "decided by data that the centre measures"),
+    "attested": Text("由责任方提交证据", "people lodge evidence"),
+    "reference": Text("参考事实，不作要求", "a reference fact; demands nothing"),
+    "not yet": Text("程序尚不能判定", "not decided by the program yet"),
+}
+
+
+def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
+    """Arguments of the command."""
+    parser.add_argument(
+        "id",
+        metavar="ID",
+        help=Text(
+            "如 LB-4.6、H-028、ssh-password-login、KPI-01、CLK-09、C-51、T-06", "such as LB-4.6, H-028, ssh-password-login, KPI-01, CLK-09, C-51, T-06"
+        ).in_(lang),
+    )
+    parser.add_argument(
+        "bundle",
+        nargs="?",
+        type=Path,
+        metavar=Text("证据包", "BUNDLE").in_(lang),
+        help=Text("用此证据包显示结果（默认为最近一次本机检查）", "show the result on this bundle (default: this host's last check)").in_(lang),
+    )
+    add_judging(parser, lang)
+
+
+def run(arguments: argparse.Namespace, lang: Lang) -> int:
+    """Explain one id."""
+    from tutela.library import load_content
+
+    content = load_content(tuple(arguments.content))
+    assessment = _last(arguments, content)
+    for line in explain(arguments.id, content, assessment, lang):
+        print(line)
+    return 0
+
+
+def _last(arguments: argparse.Namespace, content: Content) -> Assessment | None:
+    from tutela.assess import assess
+    from tutela.cli.last import last_bundle
+    from tutela.collect.archive import read_bundle
+
+    bundle = read_bundle(arguments.bundle) if arguments.bundle is not None else last_bundle()
+    if bundle is None:
+        return None
+    site = read_site_file(arguments.site)
+    return assess(bundle, read_rulebook(arguments.profile, site, content), site)
+
+
+def explain(name: str, content: Content, assessment: Assessment | None, lang: Lang) -> Iterator[str]:
+    """Lines about an id.
+
+    Raises UsageError with near ids when there is none.
+    """
+    clauses = {clause.id: (agreement, clause) for agreement in content.agreements.values() for clause in agreement.clauses}
+    rows = {row.id: (table, row) for table in content.tables.values() for row in table.rows}
+    check = content.check(name)
+    if check is not None:
+        yield from _check(check, content, assessment, lang)
+    elif name in clauses:
+        agreement, clause = clauses[name]
+        yield f"{clause.id}  {clause.title.in_(lang)}"
+        yield f"{agreement.title.in_(lang)} {agreement.edition} · {clause.section.in_(lang)}"
+        yield from _clause(clause, content, assessment, lang)
+    elif name in rows:
+        table, row = rows[name]
+        yield f"{row.id}  {row.title.in_(lang)}"
+        yield table.title.in_(lang)
+        yield from _row(row, lang)
+    else:
+        known = [*clauses, *rows, *content.checks, *content.by_catalogue()]
+        near = difflib.get_close_matches(name.upper(), known, 5, 0.5) or difflib.get_close_matches(name, known, 5, 0.5)
+        listed = ", ".join(near) or "-"
+        raise UsageError(Text(f"没有编号 {name!r}；相近的有：{listed}", f"there is no id {name!r}; near ones: {listed}"))
+
+
+def _field(label: Text, value: str, lang: Lang) -> str:
+    return f"{label.in_(lang)}{'：' if lang is Lang.ZH else ': '}{value}"
+
+
+def _clause(clause: Clause, content: Content, assessment: Assessment | None, lang: Lang) -> Iterator[str]:
+    yield ""
+    yield clause.demand.in_(lang)
+    yield ""
+    yield _field(Text("责任方", "duty of"), PARTIES[clause.party].in_(lang), lang)
+    yield _field(Text("判定方式", "decided"), IMPLEMENTATIONS[clause.implementation].in_(lang), lang)
+    yield _field(Text("级别", "severity"), SEVERITIES[clause.severity].in_(lang), lang)
+    if clause.recommended:
+        yield Text("本条为建议：不履行会报告，但不算违约。", "This clause is advice: a failure is reported, but breaks nothing.").in_(lang)
+    tables = {row.id: row for table in content.tables.values() for row in table.rows}
+    for label, names in (
+        (Text("时限", "clocks"), clause.clocks),
+        (Text("指标", "key figures"), clause.kpis),
+        (Text("来源冲突与处理", "conflicts in the sources"), clause.conflicts),
+        (Text("推定默认值", "derived defaults"), clause.derived),
+    ):
+        if names:
+            yield _field(label, "", lang).rstrip()
+            for name in names:
+                yield f"  {name}  {tables[name].title.in_(lang)}" if name in tables else f"  {name}"
+    if clause.attestation is not None:
+        form = str(clause.attestation.get("form", "-"))
+        title = tables[form].title.in_(lang) if form in tables else ""
+        yield _field(Text("证据表单", "form"), f"{form} {title}".strip(), lang)
+    if clause.controls:
+        yield _field(Text("外部控制项", "external controls"), "; ".join(f"{frame} {', '.join(ids)}" for frame, ids in clause.controls.items()), lang)
+    if assessment is not None:
+        mine = next((one for one in assessment.clauses if one.clause.id == clause.id), None)
+        if mine is not None:
+            words = STANDINGS[mine.standing].in_(lang) + (f" ({mine.reason.in_(lang)})" if mine.reason else "")
+            yield _field(Text("最近结果", "last result"), f"{assessment.subject}, {assessment.judged_at:%Y-%m-%d %H:%M}Z: {words}", lang)
+    for name in clause.checks:
+        check = content.check(name)
+        yield ""
+        if check is None:
+            yield f"  {name}"
+        else:
+            yield from ("  " + line if line else "" for line in _check(check, content, assessment, lang, short=True))
+
+
+def _check(check: Check, content: Content, assessment: Assessment | None, lang: Lang, *, short: bool = False) -> Iterator[str]:
+    yield f"{check.catalogue or '-'}  {check.id}  {check.title.in_(lang)}"
+    yield check.why.in_(lang)
+    if not short:
+        yield _field(Text("级别", "severity"), SEVERITIES[check.severity].in_(lang), lang)
+        yield _field(Text("条款", "clauses"), ", ".join(check.clauses) or "-", lang)
+        for label in check.expect:
+            yield "  · " + label.label.in_(lang)
+        for name, param in check.params.items():
+            derived = f" ({Text('推定默认值', 'derived default').in_(lang)} {param.derived})" if param.derived else ""
+            yield f"  {name} = {param.default}{derived}"
+        if check.never_collect:
+            yield _field(Text("绝不采集", "never collected"), ", ".join(check.never_collect), lang)
+        controls = {
+            f"{frame} {one}"
+            for agreement in content.agreements.values()
+            for clause in agreement.clauses
+            if clause.id in check.clauses
+            for frame, ids in clause.controls.items()
+            for one in ids
+        }
+        if controls:
+            yield _field(Text("外部控制项", "external controls"), ", ".join(sorted(controls)), lang)
+    if assessment is not None:
+        mine = next((one for one in assessment.verdicts if one.check.id == check.id), None)
+        if mine is not None:
+            words = RESULTS[mine.result].in_(lang) + (f" ({mine.reason.in_(lang)})" if mine.reason else "")
+            yield _field(Text("最近结果", "last result"), f"{assessment.subject}, {assessment.judged_at:%Y-%m-%d %H:%M}Z: {words}", lang)
+            for seen in mine.observations:
+                if seen.met is not True:
+                    yield f"  · {seen.label.in_(lang)}: {'; '.join(seen.observed) or '-'}"
+            for reference in mine.evidence:
+                yield f"    {reference.source}  {reference.status}  {reference.digest[:23]}"
+    yield _field(Text("怎么做", "what to do"), check.remedy.in_(lang), lang)
+
+
+def _row(row: Row, lang: Lang) -> Iterator[str]:
+    yield ""
+    yield row.text.in_(lang)
+    if row.clauses:
+        yield _field(Text("条款", "clauses"), ", ".join(row.clauses), lang)
+    for key, value in row.values.items():
+        words = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        yield f"  {key}: {words}"

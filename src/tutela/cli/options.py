@@ -1,0 +1,157 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tutela.errors import ContentError, UsageError
+from tutela.language import Lang, Text
+
+if TYPE_CHECKING:
+    from tutela.agreement.rulebook import Content, Rulebook
+    from tutela.collect.run import Look
+    from tutela.collect.target import Target
+    from tutela.site import Site
+
+
+def positive(words: str) -> int:
+    """A whole number from 1 on."""
+    value = int(words)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def add_looking(parser: argparse.ArgumentParser, lang: Lang) -> None:
+    """How to reach and look at targets."""
+    group = parser.add_argument_group(Text("采集", "looking").in_(lang))
+    group.add_argument(
+        "--quick", action="store_true", help=Text("跳过需要数秒的来源（如软件更新模拟）", "leave out what takes seconds (the update simulation)").in_(lang)
+    )
+    group.add_argument("--become", action="store_true", help=Text("在目标上使用 sudo", "use sudo on the target").in_(lang))
+    group.add_argument(
+        "--passwords",
+        action="store_true",
+        help=Text("在主机上测试弱口令（哈希与口令都不离开内存）", "test for weak passwords on the host (no hash, no password leaves its memory)").in_(lang),
+    )
+    group.add_argument(
+        "--jobs", "-j", type=positive, default=16, metavar="N", help=Text("同时检查的主机数（默认 16）", "hosts looked at side by side (default 16)").in_(lang)
+    )
+    group.add_argument(
+        "--timeout",
+        type=positive,
+        default=180,
+        metavar=Text("秒", "SECONDS").in_(lang),
+        help=Text("每台主机的时限（默认 180）", "time limit for a host (default 180)").in_(lang),
+    )
+    group.add_argument(
+        "--ssh-config", metavar=Text("文件", "FILE").in_(lang), help=Text("ssh 配置文件（同 ssh -F）", "configuration file for ssh (its -F)").in_(lang)
+    )
+
+
+def add_judging(parser: argparse.ArgumentParser, lang: Lang) -> None:
+    """What to judge by."""
+    group = parser.add_argument_group(Text("判定", "judging").in_(lang))
+    group.add_argument(
+        "--profile",
+        action="append",
+        metavar="ID",
+        help=Text("执行档，可多次给出（默认 campus-L1）", "profile; may be given again (default campus-L1)").in_(lang),
+    )
+    group.add_argument(
+        "--site",
+        type=Path,
+        metavar=Text("文件", "FILE").in_(lang),
+        help=Text("站点文件（tutela site init 可生成）", "site file (tutela site init writes one)").in_(lang),
+    )
+    group.add_argument(
+        "--content",
+        type=Path,
+        action="append",
+        default=[],
+        metavar=Text("文件夹", "DIR").in_(lang),
+        help=Text("追加自己的检查与协议", "add your own checks and agreements").in_(lang),
+    )
+
+
+def read_targets(words: list[str]) -> list[Target]:
+    """Targets of the command line; inventories unfolded; this host when none is named.
+
+    Raises UsageError or ContentError.
+    """
+    from tutela.collect.target import BundleTarget, LocalTarget, read_target
+
+    if not words:
+        return [LocalTarget()]
+    targets: list[Target] = []
+    for word in words:
+        if word.startswith("@"):
+            from tutela.collect.inventory import read_inventory
+
+            path = Path(word[1:])
+            try:
+                targets += read_inventory(path.read_bytes(), str(path))
+            except OSError as problem:
+                raise UsageError(Text(f"无法读取清单 {path}：{problem.strerror}", f"cannot read the inventory {path}: {problem.strerror}")) from None
+            continue
+        target = read_target(word)
+        if isinstance(target, BundleTarget) and target.path.is_dir():
+            found = sorted(target.path.rglob("*.bundle"))
+            if not found:
+                raise UsageError(Text(f"{word} 里没有 .bundle 文件", f"there is no .bundle file in {word}"))
+            targets += [BundleTarget(path) for path in found]
+        else:
+            targets.append(target)
+    return targets
+
+
+def read_site_file(path: Path | None) -> Site:
+    """The site file, or a site that declares nothing."""
+    from tutela.site import Site, read_site
+
+    if path is None:
+        return Site()
+    try:
+        raw = path.read_bytes()
+    except OSError as problem:
+        raise ContentError(Text(f"无法读取：{problem.strerror}", f"cannot be read: {problem.strerror}"), file=str(path)) from None
+    return read_site(raw, str(path))
+
+
+def read_rulebook(profiles: list[str] | None, site: Site, content: Content) -> Rulebook:
+    """What binds: the profiles asked for, else the site's, else the default.
+
+    Raises UsageError for an unknown profile.
+    """
+    from tutela.agreement.rulebook import resolve
+
+    names = profiles or ([site.profile] if site.profile else [content.default_profile.id])
+    for name in names:
+        if name not in content.profiles:
+            listed = ", ".join(content.profiles)
+            raise UsageError(Text(f"没有执行档 {name!r}；可用：{listed}", f"there is no profile {name!r}; known are: {listed}"))
+    return resolve(content, tuple(content.profiles[name] for name in dict.fromkeys(names)), site.parameters)
+
+
+def look_of(arguments: argparse.Namespace, site: Site) -> Look:
+    """How to look, from the options and the site's networks."""
+    from tutela.collect.run import Look
+
+    return Look(quick=arguments.quick, addresses=grid_addresses(site), become=arguments.become, timeout_s=arguments.timeout)
+
+
+def grid_addresses(site: Site) -> tuple[str, ...]:
+    """One address of each declared network, and two that nobody owns (RFC 5737, RFC 3849), for the grid of H.0.3."""
+    made = ["203.0.113.77", "2001:db8:ffff::77"]
+    for networks in (site.networks.admin, site.networks.campus):
+        for network in (networks or ())[:4]:
+            first = next(iter(network.hosts()), network.network_address)
+            made.append(str(first))
+    return tuple(dict.fromkeys(made))
+
+
+def ssh_options(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Options for ssh that the user asked for."""
+    return ("-F", arguments.ssh_config) if arguments.ssh_config else ()

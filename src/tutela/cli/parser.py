@@ -1,0 +1,74 @@
+"""The argument parser, in both languages; the manual page and the completions come from it too."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Container
+from importlib import import_module
+from typing import NoReturn
+
+from tutela import __version__
+from tutela.cli import COMMANDS, EXIT_ERROR
+from tutela.language import Lang, Text
+
+_ARGPARSE_ZH = {
+    "usage: ": "用法：",
+    "positional arguments": "参数",
+    "options": "选项",
+    "show this help message and exit": "显示本帮助",
+    "show program's version number and exit": "显示版本号",
+    "%(prog)s: error: %(message)s\n": "%(prog)s：%(message)s\n",
+    "the following arguments are required: %s": "缺少参数：%s",
+    "unrecognized arguments: %s": "不认识的参数：%s",
+    "expected one argument": "后面要有一个值",
+    "expected at least one argument": "后面至少要有一个值",
+    "invalid choice: %(value)r (choose from %(choices)s)": "%(value)r 不在可选值中：%(choices)s",
+    "invalid %(type)s value: %(value)r": "%(value)r 不是有效的 %(type)s",
+    "argument %(argument_name)s: %(message)s": "参数 %(argument_name)s：%(message)s",
+    "ambiguous option: %(option)s could match %(matches)s": "选项 %(option)s 有歧义，可能是 %(matches)s",
+    "not allowed with argument %s": "不能与 %s 同用",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with our exit status: 2 means "broken" here, so a wrong word exits with 1."""
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """See `argparse.ArgumentParser.exit`."""
+        super().exit(EXIT_ERROR if status else 0, message)
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    width = min(max(os.get_terminal_size().columns if os.isatty(1) else 80, 60), 100)
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=width)
+
+
+def build(lang: Lang, commands_with_arguments: Container[str] = frozenset(COMMANDS)) -> Parser:
+    """The parser; only the commands named get their arguments built, since that is what costs time."""
+    # argparse looks its few words up by this name; a catalogue in gettext's binary form would do no more.
+    argparse._ = (lambda words: _ARGPARSE_ZH.get(words, words)) if lang is Lang.ZH else (lambda words: words)  # type: ignore[attr-defined]
+    parser = Parser(
+        prog="tutela",
+        formatter_class=_formatter,
+        description=Text("守责：让服务器安全协议自己运行起来。", "Tutela: the server-security agreement that runs.").in_(lang),
+        epilog=Text(
+            "退出状态：0 全部履行；1 程序出错；2 有达到 --fail-on 的违约；3 没有违约但有未证实；130 被中断。",
+            "exit status: 0 all kept; 1 the tool failed; 2 broken at or above --fail-on; 3 nothing broken, something unproven; 130 interrupted.",
+        ).in_(lang),
+    )
+    parser.add_argument("--version", action="version", version=f"tutela {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar=Text("命令", "COMMAND").in_(lang), required=True, parser_class=Parser)
+    for name, about in COMMANDS.items():
+        command = commands.add_parser(name, help=about.in_(lang), description=about.in_(lang), formatter_class=_formatter)
+        if name in commands_with_arguments:
+            add_language(command, lang)
+            import_module(f"tutela.cli.{name}").configure(command, lang)
+    return parser
+
+
+def add_language(parser: argparse.ArgumentParser, lang: Lang) -> None:
+    """`--lang`, on every command."""
+    parser.add_argument(
+        "--lang", choices=tuple(one.value for one in Lang), help=Text("输出语言（默认随系统）", "language of the output (default: the locale's)").in_(lang)
+    )

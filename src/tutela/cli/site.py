@@ -1,0 +1,51 @@
+"""`tutela site`: write a commented site file, or verify one."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import resources
+from pathlib import Path
+
+from tutela.cli.options import read_rulebook, read_site_file
+from tutela.errors import UsageError
+from tutela.language import Lang, Text
+
+
+def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
+    """Arguments of the command."""
+    parser.add_argument(
+        "action", choices=("init", "verify"), help=Text("init 写模板；verify 检验", "init writes a commented file; verify reads yours").in_(lang)
+    )
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        default=Path("site.yaml"),
+        metavar=Text("文件", "FILE").in_(lang),
+        help=Text("默认 site.yaml", "default site.yaml").in_(lang),
+    )
+
+
+def run(arguments: argparse.Namespace, lang: Lang) -> int:
+    """Write or verify a site file; an existing file is never overwritten."""
+    path: Path = arguments.file
+    if arguments.action == "init":
+        text = (resources.files("tutela") / "content" / "templates" / f"site.{lang}.yaml").read_bytes()
+        try:
+            with path.open("xb") as file:
+                file.write(text)
+        except FileExistsError:
+            raise UsageError(Text(f"{path} 已存在，没有改动；请换一个文件名", f"{path} exists and was left as it is; name another file")) from None
+        print(Text(f"已写入 {path}。填好后：tutela check --site {path}", f"wrote {path}. Fill it in, then: tutela check --site {path}").in_(lang))
+        return 0
+    from tutela.library import load_content
+
+    site = read_site_file(path)
+    rulebook = read_rulebook(None, site, load_content())
+    profile = ", ".join(one.id for one in rulebook.profiles)
+    words = Text(
+        "{path} 无误：执行档 {profile}，{waivers} 项豁免，{ports} 个批准端口",
+        "{path} is well-formed: profile {profile}, {waivers} waivers, {ports} approved ports",
+    )
+    print(words.with_values(path=path, profile=profile, waivers=len(site.waivers), ports=len(site.approved_ports or ())).in_(lang))
+    return 0
