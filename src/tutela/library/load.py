@@ -28,6 +28,7 @@ from tutela.facts.registry import MODULES
 from tutela.language import Text
 
 CACHE = "compiled.json"
+FROZEN = "frozen"
 _FOLDERS = ("agreements", "checks", "platforms", "profiles", "tables")
 
 
@@ -103,16 +104,32 @@ def _shipped() -> list[tuple[str, Document, str]]:
     cache = root / CACHE
     with suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads(cache.read_bytes())
-        if stamp is None or kept["stamp"] == stamp:
+        if kept["stamp"] in (FROZEN, stamp):
             return [(name, Document(name, data, {}), digest) for name, data, digest in kept["documents"]]
+    documents = _parsed(root)
+    if isinstance(root, Path):
+        _keep(root / CACHE, _compiled(stamp, documents))
+    return documents
+
+
+def freeze() -> None:
+    """Compile the content for good, for a wheel or a single file: there the files' times are those of the installation."""
+    root = resources.files("tutela") / "content"
+    assert isinstance(root, Path)
+    _keep(root / CACHE, _compiled(FROZEN, _parsed(root)))
+
+
+def _parsed(root: Traversable) -> list[tuple[str, Document, str]]:
     documents = []
     for name, path in _files(root):
         raw = path.read_bytes()
         documents.append((name, read_yaml(raw, name), digest_of(raw)))
-    if stamp is not None and isinstance(root, Path):
-        compiled = {"stamp": stamp, "documents": [(name, document.data, digest) for name, document, digest in documents]}
-        _keep(root / CACHE, json.dumps(compiled, ensure_ascii=False, default=_plain).encode())
     return documents
+
+
+def _compiled(stamp: Any, documents: list[tuple[str, Document, str]]) -> bytes:
+    compiled = {"stamp": stamp, "documents": [(name, document.data, digest) for name, document, digest in documents]}
+    return json.dumps(compiled, ensure_ascii=False, default=_plain).encode()
 
 
 def _keep(path: Path, content: bytes) -> None:
