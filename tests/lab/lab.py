@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -75,6 +77,7 @@ class Lab:
         self.number, self._lock = take_number()
         self.hosts: dict[str, Host] = {}
         self._keepers: dict[str, subprocess.Popen[bytes]] = {}
+        self._helpers: list[subprocess.Popen[bytes]] = []
         self._names: list[str] = []
         self._guard = threading.Lock()
         self._is_kept = False
@@ -84,6 +87,7 @@ class Lab:
             self._access = make_access(run_directory(self.number) / "access")
             self._network = Network(prefix_of(self.number))
             self._network.create()
+            self._helpers.append(self._start_clock())
         except BaseException:
             self.close()
             raise
@@ -167,11 +171,18 @@ class Lab:
         try:
             if not self._is_kept:
                 remove_lab(self.number)
-                for keeper in self._keepers.values():
-                    keeper.wait(timeout=20)
+                for process in [*self._keepers.values(), *self._helpers]:
+                    process.wait(timeout=20)
                 self.hosts.clear()
         finally:
             self._lock.close()
+
+    def _start_clock(self) -> subprocess.Popen[bytes]:
+        """A time server at the centre's address; it ends with the centre's namespace."""
+        centre = self._network.vantages["centre"]
+        server = str(Path(__file__).with_name("time_server.py"))
+        argv = centre.exec_argv([sys.executable, "-I", server, centre.address])
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
 
     def _take_name(self, wanted: str) -> tuple[str, int]:
         with self._guard:
