@@ -1,1 +1,70 @@
-"""Reports: an assessment in every form people and machines read. Pure: text in, text out."""
+"""Reports: an assessment in every form people and machines read. Pure: text in, text out.
+
+One file a format, each with
+
+    render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> Iterator[str] | Iterator[bytes]
+
+and one line in `FORMATS`. A format never judges: what all formats have to agree upon stands in `findings`.
+Modules are imported when a format is asked for, so a host without the paper forms' libraries has all the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+
+from tutela.assess.assessment import Assessment
+from tutela.errors import UsageError
+from tutela.language import Lang, Text
+from tutela.report.options import Options
+
+__all__ = ["FORMATS", "Format", "Options"]
+
+Render = Callable[[Sequence[Assessment], Lang, Options], Iterator[str] | Iterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One form of report."""
+
+    name: str
+    module: str
+    extension: str
+    media_type: str
+    spoken: bool = True
+    """False: made for machines, the same bytes in every language."""
+    binary: bool = False
+    """`render` yields bytes; a terminal is no place for them."""
+    many: bool = True
+    """Several subjects fit into one document."""
+    needs: str | None = None
+    """Optional library; `pip install tutela[forms]` brings it."""
+
+    def render(self, assessments: Sequence[Assessment], lang: Lang, options: Options) -> Iterator[str] | Iterator[bytes]:
+        """The document, piece by piece.
+
+        Raises UsageError before the first piece when a library is missing, or the format takes one subject and got several.
+        """
+        if self.needs is not None and find_spec(self.needs) is None:
+            raise UsageError(
+                Text(
+                    f"格式 {self.name} 需要 {self.needs}，此处没有安装；请运行 pip install 'tutela[forms]'，或改用 checklist.txt。",
+                    f"the format {self.name} needs {self.needs}, which is not installed here; run pip install 'tutela[forms]', or use checklist.txt.",
+                )
+            )
+        if not self.many and len(assessments) != 1:
+            raise UsageError(Text(f"格式 {self.name} 一次只写一台主机", f"the format {self.name} takes one subject at a time"))
+        render: Render = import_module(f"tutela.report.{self.module}").render
+        return render(assessments, lang, options)
+
+
+FORMATS: dict[str, Format] = {
+    made.name: made
+    for made in (
+        Format("text", "text", "txt", "text/plain; charset=utf-8"),
+        Format("json", "json", "json", "application/json", spoken=False),
+        Format("jsonl", "jsonl", "jsonl", "application/jsonl", spoken=False),
+    )
+}

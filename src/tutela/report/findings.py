@@ -1,0 +1,252 @@
+"""What all formats agree upon: the headline, what comes first, which waivers counted, which derived numbers were used.
+
+Nothing is judged here; it is the assessment, read once for all.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from tutela.agreement.model import Party, Table
+from tutela.assess.assessment import Assessment, ClauseStanding, Standing
+from tutela.assess.verdict import Verdict
+from tutela.checks import Outcome, Severity
+from tutela.language import Text, same
+from tutela.report.inert import inert
+from tutela.report.words import PARTIES, RESULTS, SEVERITIES, joined
+from tutela.site import Waiver
+
+FIRST = 5
+"""How many failures stand under "do first"."""
+
+
+class Headline(StrEnum):
+    """The one word about a subject."""
+
+    COMPLIANT = "compliant"
+    NOT_SHOWN = "not shown compliant"
+    BROKEN = "broken"
+
+
+HEADLINES = {
+    Headline.COMPLIANT: Text("合规", "compliant"),
+    Headline.NOT_SHOWN: Text("未证实合规", "not shown compliant"),
+    Headline.BROKEN: Text("违反约定", "broken"),
+}
+
+
+def headline(assessment: Assessment) -> Headline:
+    """Broken when a duty is broken; compliant only when nothing is left undecided.
+
+    Advice (`recommended`) neither breaks nor proves anything.
+    """
+    duties = [one for one in assessment.clauses if not one.clause.recommended]
+    results = {verdict.result for verdict in assessment.verdicts if verdict.waived_by is None}
+    if any(one.standing is Standing.BROKEN for one in duties) or (not assessment.clauses and Outcome.FAIL in results):
+        return Headline.BROKEN
+    seen = bool(assessment.verdicts) and unreachable(assessment) is None
+    undecided = Outcome.UNKNOWN in results or any(one.standing is Standing.UNPROVEN for one in duties)
+    return Headline.COMPLIANT if seen and not undecided else Headline.NOT_SHOWN
+
+
+def unreachable(assessment: Assessment) -> str | None:
+    """Why nobody could look at this subject, if nobody could."""
+    return assessment.bundle.meta.get("unreachable")
+
+
+def summary(assessment: Assessment) -> Text:
+    """The sentence behind the headline."""
+    why = unreachable(assessment)
+    if why is not None:
+        why = inert(why)
+        return Text(f"无法连接，什么也没有看到：{why}", f"could not be reached, so nothing was seen: {why}")
+    failed, unknown = failures(assessment), unknowns(assessment)
+    broken = [one for one in assessment.clauses if one.standing is Standing.BROKEN and not one.clause.recommended]
+    unproven = [one for one in assessment.clauses if one.standing is Standing.UNPROVEN and not one.clause.recommended]
+    counted = len(assessment.verdicts)
+    zh = f"{counted} 项检查中 {len(failed)} 项不符合、{len(unknown)} 项未知；{len(broken)} 条约定未履行、{len(unproven)} 条未证实。"
+    en = (
+        f"Of {_count(counted, 'check')} {len(failed)} failed and {len(unknown)} {_be(unknown)} unknown; "
+        f"{_count(len(broken), 'clause')} {_be(broken)} broken and {len(unproven)} {_be(unproven)} unproven."
+    )
+    return Text(zh, en)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _be(things: Sequence[object]) -> str:
+    return "is" if len(things) == 1 else "are"
+
+
+def by_weight(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Worst first; among equals what takes the fewest changes, counted by what was seen."""
+    return sorted(verdicts, key=lambda verdict: (-verdict.severity.rank, effort(verdict), verdict.check.id))
+
+
+def effort(verdict: Verdict) -> int:
+    """Things to change: the values that did not meet an expectation."""
+    return sum(max(1, len(seen.observed)) for seen in verdict.observations if seen.met is False)
+
+
+def failures(assessment: Assessment) -> list[Verdict]:
+    """What fails and is not waived, by weight."""
+    return by_weight([verdict for verdict in assessment.verdicts if verdict.result is Outcome.FAIL and verdict.waived_by is None])
+
+
+def unknowns(assessment: Assessment) -> list[Verdict]:
+    """What could not be decided, worst first."""
+    return by_weight([verdict for verdict in assessment.verdicts if verdict.result is Outcome.UNKNOWN])
+
+
+def of_result(assessment: Assessment, outcome: Outcome) -> list[Verdict]:
+    """Verdicts of one result in the order of the rulebook."""
+    return [verdict for verdict in assessment.verdicts if verdict.result is outcome]
+
+
+def duty_of(verdict: Verdict, assessment: Assessment) -> tuple[Text, ...]:
+    """Whose duty the clauses behind a verdict are."""
+    parties = [one.clause.party for one in clauses_of(verdict, assessment)]
+    return tuple(PARTIES[party] for party in Party if party in parties)
+
+
+def clauses_of(verdict: Verdict, assessment: Assessment) -> list[ClauseStanding]:
+    """Clauses in force that the verdict decides."""
+    return [one for one in assessment.clauses if verdict.check.id in one.verdicts]
+
+
+def name_of(verdict: Verdict) -> str:
+    """`H-028 ssh-password-login`."""
+    return f"{verdict.check.catalogue} {verdict.check.id}" if verdict.check.catalogue else verdict.check.id
+
+
+@dataclass(frozen=True, slots=True)
+class WaiverUse:
+    """A waiver that concerns this subject, and what became of it."""
+
+    waiver: Waiver
+    used: bool
+    why: Text
+    """What it excuses, or why it counts for nothing."""
+
+
+def waivers(assessment: Assessment) -> list[WaiverUse]:
+    """Every waiver for this subject, used ones first."""
+    uses: list[WaiverUse] = []
+    refused = {one.waiver: one.why for one in assessment.unused_waivers}
+    for waiver in assessment.site.waivers:
+        if not any(fnmatchcase(assessment.subject, pattern) for pattern in waiver.subjects):
+            continue
+        excused = [
+            verdict.check.id
+            for verdict in assessment.verdicts
+            if verdict.waived_by == waiver.approver and waiver.target in (verdict.check.id, verdict.check.catalogue)
+        ]
+        excused += [one.clause.id for one in assessment.clauses if one.standing is Standing.WAIVED and one.clause.id == waiver.target]
+        if waiver in refused:
+            uses.append(WaiverUse(waiver, False, refused[waiver]))
+        elif excused:
+            uses.append(WaiverUse(waiver, True, same(", ".join(excused))))
+        else:
+            uses.append(WaiverUse(waiver, False, Text("没有可豁免的不符合项", "nothing fails that it could excuse")))
+    return sorted(uses, key=lambda use: not use.used)
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A number in force that is not in the sources (catalogue, section I)."""
+
+    key: str
+    title: Text | None
+    value: str
+    used_by: tuple[str, ...]
+
+
+def derived(assessment: Assessment, tables: Mapping[str, Table] | None = None) -> list[Derived]:
+    """Derived defaults that this judgement used, with the value in force."""
+    rulebook = assessment.rulebook
+    table = (tables or {}).get("derived-defaults")
+    rows = {row.id: row for row in table.rows} if table is not None else {}
+    made = []
+    for key in rulebook.derived:
+        values: dict[str, None] = {}
+        used: list[str] = []
+        for check in rulebook.checks.values():
+            for name, param in check.params.items():
+                if param.derived == key:
+                    values[_plain(rulebook.params[check.id][name])] = None
+                    used.append(check.catalogue or check.id)
+        used += [clause.id for clause in rulebook.clauses if key in clause.derived and not used]
+        row = rows.get(key)
+        if not values and row is not None and "default" in row.values:
+            values[" ".join([_plain(row.values["default"]), str(row.values.get("unit", ""))]).strip()] = None
+        made.append(Derived(key, row.title if row is not None else None, ", ".join(values), tuple(dict.fromkeys(used))))
+    return made
+
+
+def _plain(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+def when(moment: datetime, zone: tzinfo) -> str:
+    """A moment for people: `2026-11-22 16:00 UTC+8`."""
+    return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
+
+
+def age(assessment: Assessment) -> Text:
+    """How old the oldest datum was when it was judged."""
+    old = assessment.judged_at - assessment.summary.oldest_datum
+    if old >= timedelta(days=2):
+        return Text(f"{old.days} 天", f"{old.days} days")
+    hours = int(old.total_seconds() // 3600)
+    if hours:
+        return Text(f"{hours} 小时", _count(hours, "hour"))
+    minutes = max(0, int(old.total_seconds() // 60))
+    return Text(f"{minutes} 分钟", _count(minutes, "minute"))
+
+
+def counts(assessment: Assessment) -> Iterator[tuple[Text, list[int]]]:
+    """result -> a count for each severity, worst first, and the total."""
+    for word, text in RESULTS.items():
+        row = [assessment.summary.results[word][severity.value] for severity in Severity]
+        yield text, [*row, sum(row)]
+
+
+def worst_words(assessment: Assessment) -> Text:
+    """`1 critical, 2 high` of the failures; empty when nothing fails."""
+    failed = failures(assessment)
+    parts = [(sum(1 for verdict in failed if verdict.severity is severity), SEVERITIES[severity]) for severity in Severity]
+    return joined([Text(f"{number} {word.zh}", f"{number} {word.en}") for number, word in parts if number])
+
+
+def sort_key(subject: str) -> tuple[str, str]:
+    """Order of subjects: as people read names, whatever the form of their characters."""
+    return unicodedata.normalize("NFKC", subject).casefold(), subject
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFinding:
+    """One check that fails on some subjects of a fleet."""
+
+    verdict: Verdict
+    """The worst of them."""
+    subjects: tuple[str, ...]
+
+
+def across(assessments: Sequence[Assessment]) -> list[FleetFinding]:
+    """Failures of a fleet: worst first, then those on most subjects."""
+    found: dict[str, list[tuple[Verdict, str]]] = {}
+    for assessment in assessments:
+        for verdict in failures(assessment):
+            found.setdefault(verdict.check.id, []).append((verdict, assessment.subject))
+    made = [
+        FleetFinding(max((verdict for verdict, _ in hits), key=lambda verdict: verdict.severity.rank), tuple(subject for _, subject in hits))
+        for hits in found.values()
+    ]
+    return sorted(made, key=lambda one: (-one.verdict.severity.rank, -len(one.subjects), one.verdict.check.id))

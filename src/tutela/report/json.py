@@ -1,0 +1,136 @@
+"""The assessment as JSON, schema `assessment-1.schema.json` beside this file.
+
+Canonical: keys sorted, moments in UTC, texts in both languages, so the same assessment is the same bytes whoever prints it.
+Several subjects stand in one object under `assessments`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import tutela
+from tutela.assess.assessment import Assessment, ClauseStanding
+from tutela.assess.verdict import Verdict
+from tutela.language import Lang, Text
+from tutela.report.findings import derived, headline, unreachable, waivers
+from tutela.report.options import Options
+
+SCHEMA = "tutela/assessment/1"
+SCHEMA_OF_MANY = "tutela/assessments/1"
+
+
+def render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> Iterator[str]:
+    """One object; readable, two spaces deep."""
+    del lang, options
+    if len(assessments) == 1:
+        yield encoded(document(assessments[0]), indent=2) + "\n"
+        return
+    yield encoded({"schema": SCHEMA_OF_MANY, "assessments": [document(one) for one in assessments]}, indent=2) + "\n"
+
+
+def encoded(value: Any, indent: int | None = None) -> str:
+    """JSON text in which nothing invisible stands raw: escapes, line separators and bidirectional marks are escaped."""
+    separators = (",", ": ") if indent else (",", ":")
+    words = json.dumps(value, ensure_ascii=False, sort_keys=True, indent=indent, separators=separators)
+    return _INVISIBLE.sub(_escaped, words) if not words.isprintable() else words
+
+
+_INVISIBLE = re.compile(r"[^\n\x20-\x7e\u00a1-\u00ac\u00ae-\u0377\u3001-\u9fff\uff01-\uffe6]")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    char = found[0]
+    return char if char.isprintable() else json.dumps(char)[1:-1]
+
+
+def document(assessment: Assessment) -> dict[str, Any]:
+    """The assessment as plain data."""
+    summary = assessment.summary
+    return {
+        "schema": SCHEMA,
+        "tutela": tutela.__version__,
+        "subject": assessment.subject,
+        "headline": headline(assessment).value,
+        "unreachable": unreachable(assessment),
+        "collected_at": moment(assessment.bundle.collected_at),
+        "judged_at": moment(assessment.judged_at),
+        "profiles": [profile.id for profile in assessment.rulebook.profiles],
+        "agreements": [{"id": one.id, "edition": one.edition, "digest": one.digest} for one in assessment.rulebook.agreements],
+        "content_digest": assessment.rulebook.content_digest,
+        "site_digest": assessment.site.digest or None,
+        "bundle": {"digest": assessment.bundle.digest, "probe_version": assessment.bundle.probe, "vantage": assessment.bundle.vantage.value},
+        "verdicts": [_verdict(verdict) for verdict in assessment.verdicts],
+        "clauses": [_clause(one) for one in assessment.clauses],
+        "waivers": [
+            {
+                "target": use.waiver.target,
+                "party": use.waiver.party,
+                "approver": use.waiver.approver,
+                "reason": use.waiver.reason,
+                "granted": use.waiver.granted.isoformat(),
+                "expires": use.waiver.expires.isoformat(),
+                "used": use.used,
+                "why": _text(use.why),
+            }
+            for use in waivers(assessment)
+        ],
+        "derived_defaults": [{"key": one.key, "value": one.value, "used_by": list(one.used_by)} for one in derived(assessment)],
+        "stricter": [_text(one) for one in assessment.rulebook.stricter],
+        "summary": {
+            "results": {word: dict(row) for word, row in summary.results.items()},
+            "standings": dict(summary.standings),
+            "unknown_percent": summary.unknown_percent,
+            "oldest_datum": moment(summary.oldest_datum),
+        },
+    }
+
+
+def moment(at: datetime) -> str:
+    """`2026-11-22T08:00:00Z`"""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    check = verdict.check
+    return {
+        "check": check.id,
+        "catalogue": check.catalogue,
+        "clauses": list(check.clauses),
+        "title": _text(check.title),
+        "result": verdict.result.value,
+        "severity": verdict.severity.value,
+        "code": None if verdict.code is None else verdict.code.value,
+        "reason": _text(verdict.reason),
+        "observations": [
+            {"label": _text(seen.label), "met": seen.met, "observed": list(seen.observed), "expected": seen.expected} for seen in verdict.observations
+        ],
+        "notes": [_text(note) for note in verdict.notes],
+        "evidence": [{"source": one.source, "status": one.status, "digest": one.digest} for one in verdict.evidence],
+        "remedy": _text(check.remedy),
+        "waived_by": verdict.waived_by,
+    }
+
+
+def _clause(one: ClauseStanding) -> dict[str, Any]:
+    return {
+        "id": one.clause.id,
+        "party": one.clause.party.value,
+        "title": _text(one.clause.title),
+        "standing": one.standing.value,
+        "severity": one.severity.value,
+        "recommended": one.clause.recommended,
+        "implementation": one.clause.implementation.value,
+        "deadline": list(one.clause.clocks),
+        "verdicts": list(one.verdicts),
+        "reason": _text(one.reason),
+        "declared": one.declared,
+        "contradicted": one.contradicted,
+    }
+
+
+def _text(text: Text | None) -> dict[str, str] | None:
+    return None if text is None else {"zh": text.zh, "en": text.en}

@@ -1,0 +1,17 @@
+"""One assessment a line, as in `json`, for pipes and log stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tutela.assess.assessment import Assessment
+from tutela.language import Lang
+from tutela.report.json import document, encoded
+from tutela.report.options import Options
+
+
+def render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> Iterator[str]:
+    """A line as soon as it is asked for."""
+    del lang, options
+    for assessment in assessments:
+        yield encoded(document(assessment)) + "\n"

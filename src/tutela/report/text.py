@@ -1,0 +1,384 @@
+"""Reports for a terminal: 80 columns, plain text, colour only when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from tutela.agreement.model import Party
+from tutela.assess.assessment import Assessment, ClauseStanding, Standing
+from tutela.assess.verdict import Observation, Verdict
+from tutela.checks import Outcome, Severity
+from tutela.language import Lang, Text
+from tutela.report.columns import padded, shortened, table, width, wrapped
+from tutela.report.findings import (
+    FIRST,
+    HEADLINES,
+    Headline,
+    across,
+    age,
+    clauses_of,
+    counts,
+    derived,
+    duty_of,
+    failures,
+    headline,
+    name_of,
+    of_result,
+    sort_key,
+    summary,
+    unknowns,
+    unreachable,
+    waivers,
+    when,
+)
+from tutela.report.inert import inert, inert_lines
+from tutela.report.options import Options
+from tutela.report.words import COLON, COMMA, PARTIES, RESULTS, SEVERITIES, STANDINGS, TOTAL, joined
+
+MAX_NAMES = 4
+"""Names in a line before the rest is a number."""
+
+_RED, _YELLOW, _GREEN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
+_HEADLINE_COLOUR = {Headline.BROKEN: _RED, Headline.NOT_SHOWN: _YELLOW, Headline.COMPLIANT: _GREEN}
+_SEVERITY_COLOUR = {Severity.CRITICAL: _RED, Severity.HIGH: _RED, Severity.MEDIUM: _YELLOW}
+
+_FIRST = Text("先做什么", "Do first")
+_FAILURES = Text("不符合", "Failures")
+_UNKNOWN = Text("未知（看不到，不算通过）", "Unknown (not seen, never counted as kept)")
+_WAIVED = Text("已豁免的不符合", "Waived failures")
+_PASSED = Text("通过", "Passed")
+_EXCUSED = Text("不适用", "Not applicable")
+_COUNTS = Text("计数", "Counts")
+_CLAUSES = Text("条款：谁的责任", "Clauses: whose duty")
+_WAIVERS = Text("豁免", "Waivers")
+_DERIVED = Text("所用推定默认值（原文没有的数字）", "Derived defaults in force (numbers the sources do not give)")
+_STRICTER = Text("多份约定同时适用，取更严的", "Where agreements differ, the stricter applies")
+_BASIS = Text("依据", "Basis")
+_FLEET = Text("主机", "Hosts")
+_ACROSS = Text("全部主机中最重的问题", "Worst findings across the hosts")
+_UNREACHED = Text("无法连接（未证实）", "Not reached (unproven)")
+
+_SEEN = Text("所见", "seen")
+_EXPECTED = Text("应为", "expected")
+_WHY = Text("原因", "why")
+_DO = Text("处理", "do")
+_OF = Text("条款", "clauses")
+_SEEN_AT = Text("证据", "evidence")
+_NOTE = Text("说明", "note")
+_NOT_SEEN = Text("没看到", "not seen")
+_SHARE = Text("适用的检查中有 {percent}% 未能判定。", "Undecided: {percent} % of the applicable checks.")
+_AS_ABOVE = Text("见上文第 {number} 项", "as in {number} above")
+_NOTHING = Text("无", "none")
+_USED = Text("生效", "used")
+_UNUSED = Text("未生效", "not used")
+_TERMS = Text("{approver} 批准，{granted} 至 {expires}：{reason}", "approved by {approver}, {granted} to {expires}: {reason}")
+_EXCUSES = Text("豁免 {what}", "excuses {what}")
+_CONTRADICTED = Text("声明已履行，与测量结果矛盾", "declared kept, contradicted by measurement")
+_ADVICE = Text("建议", "advice")
+
+
+def render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> Iterator[str]:
+    """The whole report of one subject, or a fleet's table and its worst findings."""
+    page = _Page(lang, options)
+    several = sorted(assessments, key=lambda one: sort_key(one.subject))
+    for line in page.subject(several[0]) if len(several) == 1 else page.fleet(several):
+        yield line.rstrip() + "\n"
+
+
+class _Page:
+    """Lines in one language and width."""
+
+    def __init__(self, lang: Lang, options: Options) -> None:
+        self.lang = lang
+        self.options = options
+        self.width = options.width
+
+    def say(self, text: Text) -> str:
+        return inert(text.in_(self.lang))
+
+    def paint(self, words: str, colour: str | None) -> str:
+        return f"{colour}{words}{_PLAIN}" if self.options.colour and colour else words
+
+    def heading(self, text: Text, number: int | None = None) -> Iterator[str]:
+        words = self.say(text)
+        yield ""
+        yield self.paint(words if number is None else f"{words} ({number})", _BOLD)
+
+    def field(self, label: Text, words: str | Iterable[str], *, indent: int, whole: bool = False) -> Iterator[str]:
+        """`label  words`, the words flush and wrapped."""
+        first = " " * indent + padded(self.say(label), 10)
+        rest = " " * width(first)
+        for line in [words] if isinstance(words, str) else words:
+            yield from wrapped(line, self.width, first=first, rest=rest, whole=whole)
+            first = rest
+
+    def subject(self, one: Assessment) -> Iterator[str]:
+        """Everything about one subject."""
+        word = headline(one)
+        name = shortened(inert(one.subject), self.width - 24)
+        yield f"{self.paint(name, _BOLD)}  {self.paint(self.say(HEADLINES[word]).upper(), _HEADLINE_COLOUR[word])}"
+        yield ""
+        yield from wrapped(self.say(summary(one)), self.width)
+        failed = failures(one)
+        yield from self.first(failed)
+        yield from self.failures(failed, one)
+        yield from self.unknowns(unknowns(one), one)
+        yield from self.quiet(one)
+        yield from self.counts(one)
+        yield from self.clauses(one)
+        yield from self.waivers(one)
+        yield from self.derived(one)
+        if one.rulebook.stricter:
+            yield from self.heading(_STRICTER)
+            for text in one.rulebook.stricter:
+                yield from wrapped(self.say(text), self.width, first="  ", rest="    ")
+        yield from self.basis(one)
+
+    def first(self, failed: Sequence[Verdict]) -> Iterator[str]:
+        if not failed:
+            return
+        yield from self.heading(_FIRST)
+        for number, verdict in enumerate(failed[:FIRST], 1):
+            yield from self.titled(f"{number}.", verdict)
+            yield from self.field(_DO, inert_lines(verdict.check.remedy.in_(self.lang)), indent=3, whole=True)
+
+    def titled(self, mark: str, verdict: Verdict) -> Iterator[str]:
+        """`mark severity title (H-028 ssh-password-login)`, with the severity coloured."""
+        severity = self.say(SEVERITIES[verdict.severity])
+        words = f"{self.say(verdict.check.title)} ({name_of(verdict)})"
+        mark = padded(mark, 3) if mark else ""
+        lines = wrapped(words, self.width, first=f"{mark}{severity}  ", rest=" " * (width(mark) or 2))
+        head = next(lines)
+        yield mark + self.paint(severity, _SEVERITY_COLOUR.get(verdict.severity)) + head[len(mark) + len(severity) :]
+        yield from lines
+
+    def failures(self, failed: Sequence[Verdict], one: Assessment) -> Iterator[str]:
+        if not failed:
+            return
+        yield from self.heading(_FAILURES, len(failed))
+        for number, verdict in enumerate(failed, 1):
+            yield from self.titled("", verdict)
+            yield from self.observations(verdict)
+            yield from self.field(_WHY, self.say(verdict.check.why), indent=2)
+            if number > FIRST:
+                yield from self.field(_DO, inert_lines(verdict.check.remedy.in_(self.lang)), indent=2, whole=True)
+            else:
+                yield from self.field(_DO, self.say(_AS_ABOVE.with_values(number=number)), indent=2)
+            yield from self.behind(verdict, one)
+
+    def behind(self, verdict: Verdict, one: Assessment) -> Iterator[str]:
+        """Clauses, whose duty, evidence, notes."""
+        clauses = [standing.clause.id for standing in clauses_of(verdict, one)]
+        if clauses:
+            duty = self.say(joined(list(duty_of(verdict, one))))
+            yield from self.field(_OF, f"{self.names(clauses)} ({duty})", indent=2)
+        for note in verdict.notes:
+            yield from self.field(_NOTE, self.say(note), indent=2)
+        if verdict.evidence:
+            yield from self.field(_SEEN_AT, self.names([inert(ref.source) for ref in verdict.evidence]), indent=2)
+
+    def names(self, names: Sequence[str]) -> str:
+        more = len(names) - MAX_NAMES
+        return ", ".join(names[:MAX_NAMES]) + (f" +{more}" if more > 0 else "")
+
+    def observations(self, verdict: Verdict) -> Iterator[str]:
+        for seen in verdict.observations:
+            if seen.met is not True:
+                yield from self.observation(seen)
+
+    def observation(self, seen: Observation) -> Iterator[str]:
+        label, values = self.say(seen.label), [inert(value) for value in seen.observed]
+        words = f"{label}{COLON.in_(self.lang)}{values[0]}" if len(values) == 1 else label
+        yield from self.field(_SEEN if seen.met is False else _NOT_SEEN, words, indent=2)
+        for value in values if len(values) > 1 else ():
+            yield from wrapped(value, self.width, first=" " * 14, rest=" " * 16)
+        yield from self.field(_EXPECTED, inert(seen.expected), indent=2)
+
+    def unknowns(self, unknown: Sequence[Verdict], one: Assessment) -> Iterator[str]:
+        if not unknown:
+            return
+        yield from self.heading(_UNKNOWN, len(unknown))
+        for verdict in unknown:
+            yield from self.titled("", verdict)
+            code = f"{verdict.code.value} " if verdict.code is not None else ""
+            yield from self.field(_WHY, code + (self.say(verdict.reason) if verdict.reason is not None else "-"), indent=2)
+            clauses = [standing.clause.id for standing in clauses_of(verdict, one)]
+            if clauses:
+                yield from self.field(_OF, self.names(clauses), indent=2)
+
+    def quiet(self, one: Assessment) -> Iterator[str]:
+        """Waived, passed and excused: a line each at most."""
+        waived = [verdict for verdict in one.verdicts if verdict.waived_by is not None]
+        if waived:
+            yield from self.heading(_WAIVED, len(waived))
+            for verdict in waived:
+                yield from self.titled("", verdict)
+                yield from self.observations(verdict)
+        passed = of_result(one, Outcome.PASS)
+        if passed:
+            yield from self.heading(_PASSED, len(passed))
+            if self.options.details:
+                for verdict in passed:
+                    yield from wrapped(f"{name_of(verdict)}{COLON.in_(self.lang)}{self.say(verdict.check.title)}", self.width, first="  ", rest="    ")
+            else:
+                yield from wrapped(", ".join(map(name_of, passed)), self.width, first="  ", rest="  ")
+            for verdict in passed:
+                for note in verdict.notes:
+                    yield from wrapped(f"{name_of(verdict)}: {self.say(note)}", self.width, first="  ", rest="    ")
+        excused = of_result(one, Outcome.NOTAPPLICABLE)
+        if excused:
+            yield from self.heading(_EXCUSED, len(excused))
+            for verdict in excused:
+                why = self.say(verdict.reason) if verdict.reason is not None else "-"
+                yield from wrapped(f"{name_of(verdict)}: {why}", self.width, first="  ", rest="    ")
+
+    def counts(self, one: Assessment) -> Iterator[str]:
+        yield from self.heading(_COUNTS)
+        rows = [["", *(self.say(SEVERITIES[severity]) for severity in Severity), self.say(TOTAL)]]
+        rows += [[self.say(word), *map(str, row)] for word, row in counts(one)]
+        yield from table(rows, right=range(1, len(rows[0])))
+        yield from wrapped(self.say(_SHARE.with_values(percent=one.summary.unknown_percent)), self.width, first="  ", rest="  ")
+
+    def clauses(self, one: Assessment) -> Iterator[str]:
+        if not one.clauses:
+            return
+        yield from self.heading(_CLAUSES, len(one.clauses))
+        rows = [["", *(self.say(STANDINGS[standing]) for standing in Standing)]]
+        for party in Party:
+            mine = [clause for clause in one.clauses if clause.clause.party is party]
+            if mine:
+                rows.append([self.say(PARTIES[party]), *(str(sum(1 for c in mine if c.standing is standing)) for standing in Standing)])
+        yield from table(rows, right=range(1, len(rows[0])))
+        for clause in one.clauses:
+            if clause.standing in (Standing.BROKEN, Standing.WAIVED):
+                yield from self.clause(clause)
+        yield from self.unproven(one)
+
+    def clause(self, one: ClauseStanding) -> Iterator[str]:
+        word = self.say(STANDINGS[one.standing])
+        colour = _RED if one.standing is Standing.BROKEN else None
+        extra = [self.say(PARTIES[one.clause.party])]
+        if one.clause.recommended:
+            extra.append(self.say(_ADVICE))
+        if one.contradicted:
+            extra.append(self.say(_CONTRADICTED))
+        if one.reason is not None:
+            extra.append(self.say(one.reason))
+        comma = COMMA.in_(self.lang)
+        lines = wrapped(f"{one.clause.id} {self.say(one.clause.title)} ({comma.join(extra)})", self.width, first=f"  {word}  ", rest="    ")
+        head = next(lines)
+        yield "  " + self.paint(word, colour) + head[2 + len(word) :]
+        yield from lines
+
+    def unproven(self, one: Assessment) -> Iterator[str]:
+        """Unproven clauses under their reasons; there may be dozens."""
+        reasons: dict[tuple[str, Party], list[str]] = {}
+        for standing in one.clauses:
+            if standing.standing is Standing.UNPROVEN:
+                reason = self.say(standing.reason) if standing.reason is not None else "-"
+                reasons.setdefault((reason, standing.clause.party), []).append(standing.clause.id)
+        for (reason, party), ids in reasons.items():
+            head = f"{self.say(STANDINGS[Standing.UNPROVEN])}  {self.say(PARTIES[party])}{COMMA.in_(self.lang)}{reason}{COLON.in_(self.lang)}"
+            yield from wrapped(head + ", ".join(ids), self.width, first="  ", rest="    ")
+
+    def waivers(self, one: Assessment) -> Iterator[str]:
+        uses = waivers(one)
+        if not uses:
+            return
+        yield from self.heading(_WAIVERS, len(uses))
+        for use in uses:
+            why = _EXCUSES.with_values(what=use.why.in_(self.lang)) if use.used else use.why
+            word = self.say(_USED if use.used else _UNUSED)
+            head = f"{word}  {inert(use.waiver.target)} ({self.say(PARTIES[Party(use.waiver.party)])}){COLON.in_(self.lang)}{self.say(why)}"
+            yield from wrapped(head, self.width, first="  ", rest="    ")
+            terms = _TERMS.with_values(approver=use.waiver.approver, granted=use.waiver.granted, expires=use.waiver.expires, reason=use.waiver.reason)
+            yield from wrapped(self.say(terms), self.width, first="    ", rest="    ")
+
+    def derived(self, one: Assessment) -> Iterator[str]:
+        found = derived(one, self.options.tables)
+        yield from self.heading(_DERIVED, len(found))
+        if not found:
+            yield f"  {self.say(_NOTHING)}"
+        for default in found:
+            title = f"  {self.say(default.title)}" if default.title is not None else ""
+            value = f" = {inert(default.value)}" if default.value else ""
+            used = f" ({self.names(default.used_by)})" if default.used_by else ""
+            yield from wrapped(f"{default.key}{value}{title}{used}", self.width, first="  ", rest="    ")
+
+    def basis(self, one: Assessment) -> Iterator[str]:
+        """Which words were judged, on which evidence, how old."""
+        zone = self.options.zone
+        yield from self.heading(_BASIS)
+        for agreement in one.rulebook.agreements:
+            yield from self.basic(Text("约定", "agreement"), f"{agreement.id} {agreement.edition} {agreement.digest}")
+        yield from self.basic(Text("适用配置", "profile"), ", ".join(profile.id for profile in one.rulebook.profiles))
+        yield from self.basic(Text("内容", "content"), one.rulebook.content_digest)
+        if one.site.digest:
+            yield from self.basic(Text("站点设置", "site"), one.site.digest)
+        yield from self.basic(Text("证据包", "bundle"), one.bundle.digest)
+        probe = self.say(Text("探针 {version}", "probe {version}").with_values(version=one.bundle.probe))
+        yield from self.basic(Text("采集", "collected"), f"{when(one.bundle.collected_at, zone)}, {probe}")
+        yield from self.basic(Text("判定", "judged"), when(one.judged_at, zone))
+        oldest = Text("{at}，判定时已 {age}", "{at}, {age} old when judged")
+        words = oldest.with_values(at=when(one.summary.oldest_datum, zone), age=self.say(age(one)))
+        yield from self.basic(Text("最旧数据", "oldest datum"), self.say(words))
+
+    def basic(self, label: Text, words: str) -> Iterator[str]:
+        first = "  " + padded(self.say(label), 14)
+        yield from wrapped(inert(words), self.width, first=first, rest=" " * width(first), whole=True)
+
+    def fleet(self, assessments: Sequence[Assessment]) -> Iterator[str]:
+        """A compact table, and what is worst."""
+        words = {word: sum(1 for one in assessments if headline(one) is word) for word in Headline}
+        listed = ", ".join(f"{number} {self.say(HEADLINES[word])}" for word, number in words.items())
+        total = self.say(Text("{number} 台主机：{listed}", "{number} hosts: {listed}").with_values(number=len(assessments), listed=listed))
+        yield from wrapped(self.paint(total, None), self.width)
+        if not assessments:
+            return
+        yield from self.heading(_FLEET)
+        yield from self.fleet_table(assessments)
+        lost = [(one.subject, why) for one in assessments if (why := unreachable(one)) is not None]
+        if lost:
+            yield from self.heading(_UNREACHED, len(lost))
+            for subject, why in lost:
+                yield from wrapped(f"{inert(subject)}{COLON.in_(self.lang)}{inert(why)}", self.width, first="  ", rest="    ")
+        found = across(assessments)
+        if found:
+            yield from self.heading(_ACROSS)
+            for number, one in enumerate(found[: 2 * FIRST], 1):
+                yield from self.titled(f"{number}.", one.verdict)
+                yield from self.field(_FLEET, f"{len(one.subjects)}: {self.names([inert(subject) for subject in one.subjects])}", indent=3)
+                yield from self.field(_DO, inert_lines(one.verdict.check.remedy.in_(self.lang)), indent=3, whole=True)
+        yield from self.fleet_basis(assessments)
+        if self.options.details:
+            for assessment in assessments:
+                yield ""
+                yield "=" * self.width
+                yield from self.subject(assessment)
+
+    def fleet_table(self, assessments: Sequence[Assessment]) -> Iterator[str]:
+        """Failures of the two worst severities, then all results: what one scans a fleet for."""
+        severities = (Severity.CRITICAL, Severity.HIGH)
+        results = ("fail", "unknown", "pass")
+        head = [self.say(Text("主机", "host")), self.say(Text("结论", "verdict"))]
+        head += [self.say(SEVERITIES[severity]) for severity in severities]
+        rows = [[*head, *(self.say(RESULTS[word]) for word in results), self.say(Text("未知率", "undecided"))]]
+        for one in assessments:
+            failed = [str(one.summary.results["fail"][severity.value]) for severity in severities]
+            total = [str(sum(one.summary.results[word].values())) for word in results]
+            rows.append([inert(one.subject), self.say(HEADLINES[headline(one)]), *failed, *total, f"{one.summary.unknown_percent} %"])
+        taken = sum(max(width(row[at]) for row in rows) + 2 for at in range(1, len(rows[0])))
+        room = max(8, self.width - taken - 2)
+        yield from table([[shortened(row[0], room), *row[1:]] for row in rows], right=range(2, len(rows[0])))
+
+    def fleet_basis(self, assessments: Sequence[Assessment]) -> Iterator[str]:
+        yield from self.heading(_BASIS)
+        agreements = {f"{one.id} {one.edition} {one.digest}": None for assessment in assessments for one in assessment.rulebook.agreements}
+        for words in agreements:
+            yield from self.basic(Text("约定", "agreement"), words)
+        keys = sorted({key for assessment in assessments for key in assessment.rulebook.derived})
+        yield from self.basic(Text("推定默认值", "derived"), ", ".join(keys) or self.say(_NOTHING))
+        oldest = min(assessments, key=lambda one: one.summary.oldest_datum)
+        yield from self.basic(
+            Text("最旧数据", "oldest datum"), f"{when(oldest.summary.oldest_datum, self.options.zone)} ({self.say(age(oldest))}), {oldest.subject}"
+        )
