@@ -143,7 +143,7 @@ files() { # how path... : one source a file; all readable ones by a single awk
 			case $f in *"$NL"*) emit failed 0 "${f%%"$NL"*}" 'a newline in its name' ;; *) readable=$readable$f$NL ;; esac
 		fi
 	done
-	[ -z "$readable" ] || printf '%s' "$readable" | awk -v how="$how" -v frames=1 -v max="$MAX_FILE" "$AWK"
+	[ -z "$readable" ] || printf '%s' "$readable" | awk -v how="$how" -v frames=1 -v max="$MAX_FILE" -v suffix="${SUFFIX-}" "$AWK"
 }
 
 directory() { # how directory pattern : the names in it as one source "<directory>/", and its matching files
@@ -190,8 +190,16 @@ directory() { # how directory pattern : the names in it as one source "<director
 #   secrets  configuration that may hold secrets: the value of every key that sounds like one is masked
 #   command  lines that hold command lines (cron, units): arguments that may be secret are masked
 #   shadow   field 2 becomes empty, locked or the prefix of its algorithm (NC1)
+#   passwd   the same, and the personal data of field 5 is dropped (NC8)
+#   pam      PAM stacks: arguments that may be secret are masked; where a second factor keeps its files stays readable
+#   sudoers  command lines as in `command`; names of aliases stay whole
+#   last     tables of logins: of each line the account and the time, no addresses; the newest line of an account only
 #   knock    sequences become their length and kind (NC7)
 #   keys     authorized_keys: options, type and comment stay, the key itself becomes its length
+#   job      command lines and scripts of jobs: an allow-list of words stays, every other word becomes *** (NC9)
+#   script   the same for a file that begins with #!; any other file is left out
+#   cron, crontab, anacron   tables of cron: schedule and user stay, the rest is a job
+#   units    output of systemctl show: Exec and Environment are jobs
 # With frames=1 it reads file names and prints framed sources; else it filters its input.
 
 AWK='
@@ -264,7 +272,7 @@ function mask_command(s,   n, w, i, out, hide, word, k) {
 			else if (word ~ /^--?[A-Za-z]/) {
 				k = word; sub(/^-+/, "", k)
 				if (secret_key(k) || word == "-p" || word == "-a" || word == "-u" || word == "-H" || word == "-k" || word == "-K") hide = 1
-			} else if (word ~ /^[A-Za-z0-9+_=.-]+$/ && length(word) >= 20 && word ~ /[0-9]/ && word ~ /[A-Za-z]/) word = "***"
+			} else if (word ~ /^[A-Za-z0-9+_=.-]+$/ && length(word) >= 20 && word ~ /[0-9]/ && word ~ /[A-Za-z]/ && !(how == "sudoers" && word ~ /^[A-Z][A-Z0-9_]*$/)) word = "***"
 		}
 		out = out (i > 1 ? " " : "") word
 	}
@@ -292,6 +300,133 @@ function knock_line(s,   v, n, p, i, proto, mono, pub) {
 	match(s, /^[^=]*=/)
 	return substr(s, 1, RLENGTH) " *** length=" n " protocols=" (proto == "" ? "-" : proto) " published=" (pub ? "yes" : "no") " monotone=" (mono ? "yes" : "no")
 }
+function job_value(v,   at, rest, n, c, i, k) {
+	# One word of a job. What cannot be a secret stays: paths, variables, hosts of targets, names of known tools.
+	if (v == "" || v ~ /^\$[{]?[A-Za-z0-9_@#*?!]+[}]?$/) return v
+	if (v ~ /^(\/|\.\.?\/|~\/|\$)[A-Za-z0-9_.\/%+:@*?{}~$-]*$/) {
+		n = split(v, c, "/")
+		rest = c[1]
+		for (i = 2; i <= n; i++) rest = rest "/" ((length(c[i]) >= 16 && c[i] ~ /[0-9]/ && c[i] ~ /[a-z]/ && c[i] ~ /[A-Z]/) ? "***" : c[i])
+		return rest
+	}
+	if (match(v, /^[A-Za-z][A-Za-z0-9+.-]*:(https?:)?\/\/(\*\*\*@)?[A-Za-z0-9._:-]*/)) {
+		rest = substr(v, RLENGTH + 1)
+		k = substr(v, 1, RLENGTH)
+		if (rest == "" || rest == "/") return k rest
+		return k ((k !~ /http/ && rest ~ /^\/[A-Za-z0-9_.\/~-]*$/ && length(rest) < 200) ? rest : "/***")
+	}
+	if (v ~ /^::/) return "::***"
+	if (match(v, /^([a-z0-9_]+:)?([A-Za-z0-9_.-]+@)?[A-Za-z0-9_.-]+::?/)) {
+		rest = substr(v, RLENGTH + 1)
+		k = substr(v, 1, RLENGTH)
+		if (rest == "") return v
+		return k ((rest ~ /^[\/~.$][A-Za-z0-9_.\/~${}-]*$/ && length(rest) < 200) ? job_value(rest) : "***")
+	}
+	if (job_ssh && v ~ /^[a-z_][a-z0-9_-]*@[A-Za-z0-9.-]+$/) return v
+	if (job_pool && match(v, /^[A-Za-z0-9_.-]+(\/[A-Za-z0-9_.-]+)+/) && length(v) < 100) return substr(v, 1, RLENGTH) (RLENGTH < length(v) ? "@***" : "")
+	if (v in JOB_WORDS) return v
+	return "***"
+}
+function mask_job(s,   n, w, i, out, hide, mute, word, k, rest) {
+	# NC9: a command line keeps the words of an allow-list; quotes and brackets are dropped, since what stood in them is judged word by word.
+	if (!job_ready) {
+		job_ready = 1
+		n = split("restic resticprofile autorestic borg borgmatic borgbackup rsync rclone duplicity duply deja-dup kopia pgbackrest barman wal-g wal-e xtrabackup mariabackup mariadb-backup innobackupex mysqldump mariadb-dump mydumper mysqlpump automysqlbackup autopostgresqlbackup pg_dump pg_dumpall pg_basebackup mongodump redis-cli zfs zpool btrfs btrbk snapper sanoid syncoid znapzend zrepl rsnapshot rdiff-backup bup proxmox-backup-client vzdump veeamconfig veeamjobman bacula-fd bareos-fd bconsole burp tarsnap tar dump lvcreate scp sftp ssh sshpass aws gsutil azcopy ossutil ossutil64 obsutil coscli mc s3cmd gzip pigz zstd xz gpg openssl age touch date tee flock nice ionice chronic systemd-cat systemd-run timeout env sudo su runuser sh bash cd run-parts test set cp mv rm mkdir find cat logger mail curl wget exec source . trap aide aideinit aide.wrapper dailyaidecheck tripwire clamscan clamdscan freshclam rkhunter chkrootkit debsums docker podman kubectl anacron logrotate python3 perl " \
+			"backup create prune forget check init sync copy move send receive recv snapshot snap bisync run all volume subvolume target send-receive localhost daily hourly weekly monthly alpha beta gamma quick update true false yes no on off local s3 drive full incr diff incremental differential pipefail errexit -eu -e -eux -euo -ex to from include exclude stanza archive archives export import", w, " ")
+		for (i = 1; i <= n; i++) JOB_WORDS[w[i]] = 1
+	}
+	out = ""
+	while (match(s, /[A-Za-z_][A-Za-z0-9_]*=("[^"]*"|\047[^\047]*\047)/)) {
+		word = substr(s, RSTART, RLENGTH)
+		k = substr(word, 1, index(word, "=") - 1)
+		out = out substr(s, 1, RSTART - 1) k "=" (secret_key(k) ? "***" : substr(word, index(word, "=") + 1))
+		s = substr(s, RSTART + RLENGTH)
+	}
+	s = out s
+	gsub(/=["\047]/, "=", s)
+	gsub(/[0-9]?>&[0-9]/, " ", s)
+	gsub(/&>/, " >", s)
+	gsub(/["\047`,()\\]/, " ", s)
+	gsub(/\[/, " ", s)
+	gsub(/\]/, " ", s)
+	gsub(/;/, " ; ", s)
+	gsub(/\|/, " | ", s)
+	gsub(/\|  \|/, "||", s)
+	gsub(/&&/, " \\&\\& ", s)
+	job_ssh = s ~ /(ssh|scp|sftp|rsync|borg|restic|btrbk|syncoid)/
+	job_pool = s ~ /(zfs|syncoid|sanoid)/
+	n = split(s, w, /[ \t]+/)
+	out = ""
+	hide = mute = 0
+	for (i = 1; i <= n; i++) {
+		word = w[i]
+		if (word == "") continue
+		if (word ~ /^(\||\|\||&&|;|&)$/) { hide = mute = 0 }
+		else if (mute) {
+			if (match(word, /^[0-9]?>>?/)) word = substr(word, 1, RLENGTH) job_value(substr(word, RLENGTH + 1))
+			else if (w[i-1] ~ /^[0-9]?>>?$/) word = job_value(word)
+			else word = "***"
+		}
+		else if (hide && word !~ /^-/) { word = "***"; hide = 0 }
+		else {
+			hide = 0
+			if (word ~ /^(!|[{]|[}]|then|do|done|fi|if|else|elif|while|for|in|case|esac|exit|return|export|local|-|--|[$]|>|>>|<|[.])$/) ;
+			else if (word ~ /^<</) mute = 1
+			else if (match(word, /^[0-9]?(>>?|<)/)) word = substr(word, 1, RLENGTH) job_value(substr(word, RLENGTH + 1))
+			else if (word == "echo" || word == "printf") mute = 1
+			else if (match(word, /^-?-?[A-Za-z_][A-Za-z0-9_-]*=/)) {
+				k = substr(word, 1, RLENGTH)
+				rest = substr(word, RLENGTH + 1)
+				word = substr(k, 1, RLENGTH - 1)
+				sub(/^-+/, "", word)
+				if (secret_key(word)) word = k "***"
+				else if (tolower(word) ~ /host(name)?$/ && rest ~ /^[A-Za-z0-9.-]+$/) word = k rest
+				else word = k job_value(rest)
+			}
+			else if (word ~ /^--[A-Za-z][A-Za-z0-9-]*$/) hide = secret_key(substr(word, 3))
+			else if (word ~ /^-[pP]./) word = substr(word, 1, 2) "***"
+			else if (word ~ /^-[A-Za-z]+$/ && length(word) <= 12) ;
+			else if (word ~ /^-/) word = substr(word, 1, 2) "***"
+			else if (word ~ /^[A-Za-z_][A-Za-z0-9_-]*:$/) mute = secret_key(substr(word, 1, length(word) - 1))
+			else word = job_value(word)
+		}
+		out = out (out == "" ? "" : " ") word
+	}
+	return out
+}
+function cron_line(s, kind,   n, w, i, fields, out) {
+	# kind: cron (with a user field), crontab (a user has no such field), anacron (period, delay, name)
+	sub(/^[ \t]+/, "", s)
+	if (s == "") return ""
+	if (s ~ /^#/) return "#"
+	if (match(s, /^[A-Za-z_][A-Za-z0-9_]*[ \t]*=[ \t]*/)) {
+		out = substr(s, 1, RLENGTH)
+		gsub(/[ \t]/, "", out)
+		return mask_job(out substr(s, RLENGTH + 1))
+	}
+	if (kind == "anacron") fields = 3
+	else fields = (s ~ /^@/ ? 1 : 5) + (kind == "cron")
+	n = split(s, w, /[ \t]+/)
+	if (n <= fields) return "***unreadable line***"
+	out = ""
+	for (i = 1; i <= fields; i++) {
+		if (w[i] !~ /^[@*]?[A-Za-z0-9*\/,._-]*$/ || length(w[i]) > 100) return "***unreadable line***"
+		out = out w[i] " "
+		sub(/^[^ \t]+[ \t]+/, "", s)
+	}
+	if (match(s, /[^\\]%/)) s = substr(s, 1, RSTART)
+	return out mask_job(s)
+}
+function unit_line(s,   at, head, rest, end) {
+	if (s ~ /^Environment=/) return "Environment=" mask_job(substr(s, 13))
+	if (s !~ /^Exec[A-Za-z]*=[{] path=/) return s
+	at = index(s, " ; argv[]=")
+	rest = substr(s, at + 10)
+	head = substr(s, 1, at + 9)
+	if (!at || !match(rest, / ; ignore_errors=(yes|no) ; /)) return "***unreadable line***"
+	end = RSTART # masking matches too
+	return head mask_job(substr(rest, 1, end - 1)) substr(rest, end)
+}
 function keys_line(s,   n, w, i, type) {
 	if (s ~ /^[ \t]*#/ || s ~ /^[ \t]*$/) return ""
 	if (match(s, /(ssh-|ecdsa-|sk-)[A-Za-z0-9@.-]+[ \t]+[A-Za-z0-9+\/=]+/)) {
@@ -299,6 +434,18 @@ function keys_line(s,   n, w, i, type) {
 		return mask_pairs(substr(s, 1, RSTART - 1)) w[1] " length=" length(w[2])
 	}
 	return "unreadable line"
+}
+function last_line(s,   who) {
+	# rows of lastlog, lastlog2, last and wtmpdb; of the last two only the first row of an account, which is its newest
+	who = s
+	sub(/[ \t].*/, "", who)
+	if (s ~ /\*\*Never logged in\*\*/) return who " never"
+	if (match(s, /begins .*$/)) return "begins " substr(s, RSTART + 7)
+	if (who == "" || who == "Username") return ""
+	if (!match(s, /[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9:]+[+-][0-9:]+/) &&
+		!match(s, /[A-Z][a-z][a-z] [A-Z][a-z][a-z] [ 0-9][0-9] [0-9:]+ [+-][0-9]+ [0-9][0-9][0-9][0-9]/)) return ""
+	if (seen_account[who]++) return ""
+	return who " " substr(s, RSTART, RLENGTH)
 }
 function redact(s,   f, n, i) {
 	gsub(/\000/, "", s)
@@ -313,37 +460,54 @@ function redact(s,   f, n, i) {
 	}
 	if (how == "passwd") {
 		n = split(s, f, ":")
-		if (n < 7) return s
+		if (n < 2) return (s ~ /^[+-]/ || length(s) < 2) ? s : "***malformed line***"
+		if (n < 7) {
+			s = f[1] ":" (f[2] == "x" ? "x" : shadow_field(f[2]))
+			for (i = 3; i <= n; i++) s = s ":" (f[i] ~ /^[0-9]*$/ ? f[i] : "***")
+			return s
+		}
 		s = f[1] ":" (f[2] == "x" ? "x" : shadow_field(f[2])) ":" f[3] ":" f[4] "::" f[6] ":" f[7]
 		for (i = 8; i <= n; i++) s = s ":" f[i]
 		return s
 	}
 	if (how == "keys") return keys_line(s)
 	if (how == "knock") return mask_urls(knock_line(s))
+	if (how == "last") return last_line(s)
+	if (how == "pam") {
+		if (s ~ /pam_google_authenticator/) return s
+		return mask_urls(s ~ /pam_exec/ ? mask_command(s) : mask_pairs(s))
+	}
+	if (how == "sudoers") return mask_command(mask_urls(s))
 	s = mask_urls(s)
 	if (how == "secrets") return mask_words(mask_pairs(s))
 	if (how == "command") return mask_command(s)
+	if ((how == "job" || how == "script") && s ~ /^[ \t]*#/) return (s ~ /^#!\//) ? "#!" job_value(substr(s, 3, index(s " ", " ") - 3)) : "#"
+	if (how == "job" || how == "script") return mask_job(s)
+	if (how == "cron" || how == "crontab" || how == "anacron") return cron_line(s, how)
+	if (how == "units") return unit_line(s)
 	return s
 }
 BEGIN {
 	if (!frames) next_file = ""
 	while (frames && (getline path) > 0) {
-		body = ""; status = "ok"; inkey = 0
+		body = ""; status = "ok"; inkey = 0; nth = 0
 		while ((r = (getline line < path)) > 0) {
+			if (++nth == 1 && how == "script" && line !~ /^#!/) { status = ""; break }
 			body = body redact(line) "\n"
 			if (length(body) > max) { status = "truncated"; break }
 		}
 		if (r < 0) status = "failed"
 		close(path)
+		if (status == "") continue
 		sub(/\n$/, "", body)
-		printf "%s 0 %d %d\n", status, length(path), length(body)
-		print path
+		printf "%s 0 %d %d\n", status, length(path suffix), length(body)
+		print path suffix
 		print body
 	}
 	if (frames) exit
 }
 tail && /^rc [0-9]+$/ { print; next }
-{ print redact($0) }
+{ line = redact($0); if (how != "last" || line != "") print line }
 '
 
 # --- what is looked at -----------------------------------------------------------------------------------------------
@@ -362,7 +526,20 @@ identity() {
 accounts() {
 	files passwd /etc/passwd
 	files shadow /etc/shadow /etc/gshadow
-	files plain /etc/group /etc/login.defs /etc/shells
+	files plain /etc/group /etc/login.defs /etc/shells /etc/nsswitch.conf /etc/passwdqc.conf \
+		/etc/security/pwquality.conf /etc/security/faillock.conf /etc/security/pwhistory.conf
+	directory plain /etc/security/pwquality.conf.d '*.conf'
+	directory pam /etc/pam.d '*'
+	directory pam /usr/lib/pam.d '*'
+	[ -d /etc/pam.d ] || files pam /etc/pam.conf
+	files sudoers /etc/sudoers /etc/doas.conf
+	directory sudoers /etc/sudoers.d '*'
+	accounts_last_logins
+}
+
+accounts_last_logins() { # names and times only; the databases are read, never the text of a log
+	if have lastlog2; then run_masked last lastlog2; else run_masked last lastlog; fi
+	if have wtmpdb; then run_masked last wtmpdb last --time-format iso; else run_masked last last -w --time-format iso; fi
 }
 
 sockets() {
@@ -389,13 +566,113 @@ updates() {
 	fi
 }
 
+units() { # states of loaded units, and of the services that timers start; in UTC, since names of time zones are ambiguous
+	show=Id,LoadState,ActiveState,SubState,User,ExecStart,Result,ExecMainStatus,ExecMainExitTimestamp,Environment,EnvironmentFiles,Unit,TimersCalendar,TimersMonotonic,LastTriggerUSec
+	if ! have systemctl || [ ! -d /run/systemd/system ]; then
+		emit absent 127 "env TZ=UTC0 systemctl show -p $show *.service *.timer" ''
+		return
+	fi
+	shown=$(run_masked units env TZ=UTC0 systemctl show -p $show '*.service' '*.timer'; printf .)
+	shown=${shown%.}
+	printf %s "$shown"
+	# A service that a timer starts and that does not run now is not listed by a pattern.
+	# shellcheck disable=SC2046 # one word a unit
+	set -- $(printf %s "$shown" | awk -F= '$1 == "Unit" && $2 ~ /^[A-Za-z0-9:_.@-]+$/ { want[$2] } $1 == "Id" { delete want[$2]; seen[$2] } END { for (u in want) if (!(u in seen)) print u }')
+	[ $# -eq 0 ] || run_masked units env TZ=UTC0 systemctl show -p $show "$@"
+}
+
+cron() {
+	files cron /etc/crontab
+	files anacron /etc/anacrontab
+	directory cron /etc/cron.d '*'
+	directory crontab /var/spool/cron '*'
+	directory crontab /var/spool/cron/crontabs '*'
+	for period in hourly daily weekly monthly; do directory script "/etc/cron.$period" '*'; done
+}
+
+jobs() { # what runs by itself: units, timers, cron; the scripts and settings they name, and what those leave behind
+	text=$(units; cron; printf .)
+	text=${text%.} scripts='' seen_files=$NL
+	printf %s "$text"
+	named "$text" script
+	named "$text" settings
+	named "$scripts" settings
+	files job /etc/borgmatic/config.yaml /etc/btrbk/btrbk.conf /etc/rsnapshot.conf /etc/pgbackrest.conf /etc/pgbackrest/pgbackrest.conf
+	directory job /etc/borgmatic.d '*.y*ml'
+	left_behind "$text$NL$scripts"
+}
+
+left_behind() { # text : mode and time of the paths that jobs name, and what the ends of their logs say
+	BACKUP='(restic|autorestic|borg|borgmatic|rsync|rclone|duplicity|duply|kopia|pgbackrest|xtrabackup|mariabackup|mariadb-backup|mysqldump|mariadb-dump|mydumper|pg_dump|pg_dumpall|pg_basebackup|mongodump|zfs|btrfs|tar|scp|aws|s3cmd|gsutil|ossutil|aide|clamscan|clamdscan|tripwire|touch|date|cp)'
+	found=$(printf %s "$1" | awk -v tool="(^|[ /=])$BACKUP( |\$)" '
+		function out(p) { sub(/^[^\/]*/, "", p); sub(/\/+$/, "", p); if (p ~ /^\/[A-Za-z0-9_.\/@+-]+$/ && p !~ /^\/(usr|s?bin|lib|dev|proc|sys)\// && !(p in done) && ++n <= 200) { done[p]; print p } }
+		$0 ~ tool || /^[A-Za-z_]+=\// { for (i = 1; i <= NF; i++) if ($i !~ /^[A-Za-z0-9@_.-]+:/) out($i) }
+	')
+	set --
+	for f in $found; do
+		[ ! -e "$f" ] || set -- "$@" "$f"
+	done
+	[ $# -gt 0 ] || return 0
+	capture 5 stat -L -c '%a %u %g %s %Y %F %n' "$@"
+	RC=0 # a path that went away in between is no failure
+	emit_captured "stat -L -c '%a %u %g %s %Y %F %n' (paths that jobs name)"
+	[ "$ME" = 0 ] || return 0
+	logs=0
+	for f in "$@"; do
+		case $f in
+		*.log | /var/log/*)
+			logs=$((logs + 1))
+			if [ ! -f "$f" ] || [ "$logs" -gt 20 ]; then continue; fi
+			OUT=$(limit 5 tail -c 20000 "$f" 2>/dev/null </dev/null | awk "$ENDINGS")
+			emit ok 0 "tail -c 20000 $f" "$OUT"
+			;;
+		*) [ ! -d "$f" ] || case $f in *[Bb]ack[Uu]p* | *[Bb]ak* | *dump* | *borg* | *restic* | *snapshot*) dumps="${dumps-} $f" ;; esac ;;
+		esac
+	done
+	[ -n "${dumps-}" ] && have find || return 0
+	# shellcheck disable=SC2086 # one word a path
+	capture 5 find $dumps -xdev -maxdepth 2 -type f -perm -004 '(' -name '*.sql*' -o -name '*.dump*' -o -name '*.tar*' -o -name '*.tgz' -o -name '*.xbstream*' -o -name '*.bak' ')' -print
+	emit_captured "find (backup directories) -type f -perm -004"
+}
+
+# Only counts leave the host (NC5): how often a log's end tells of success and of failure, and which came last.
+ENDINGS='
+{ line = tolower($0) }
+line ~ /speedup is |snapshot [0-9a-f]+ saved|terminating with success|completed ok!|archive fingerprint:|(rc|exit code|exit status|status|returncode)[ =:]+0([^0-9]|$)|errors 0$|dump completed|backup[a-z ]*(finished|completed|complete|done|succeeded|successful)|scan summary|looks okay/ { good++; last = "success" }
+line ~ /rsync error|rsync warning|fatal|terminating with (error|warning)|traceback|no space left|permission denied|connection (refused|timed out)|backup[a-z ]*fail|(rc|exit code|exit status|returncode)[ =:]+[1-9]/ { bad++; last = "failure" }
+END { printf "success=%d failure=%d last=%s", good, bad, last == "" ? "none" : last }
+'
+
+named() { # text kind : the scripts (or settings) that jobs in the text name, one level deep; adds them to `scripts`
+	found=
+	for f in $(printf %s "$1" | awk -v kind="$2" '
+		function out(p) { sub(/^(argv\[\]=|[0-9]?[<>]+)/, "", p); if (p ~ /^\/[A-Za-z0-9_.\/@+-]+$/ && p !~ /^\/(usr\/s?bin|s?bin|usr\/lib|usr\/libexec|usr\/share|lib|dev|proc|sys|run|etc\/cron\.[a-z]+)\// && !(p in done) && ++n <= 60) { done[p]; print p } }
+		kind == "settings" && /^EnvironmentFiles=\// { out(substr($1, 18)) }
+		kind == "settings" { for (i = 1; i < NF; i++) if ($i == "." || $i == "source") out($(i + 1)) }
+		kind == "script" && (/^Exec/ || /^[@*0-9]/ || /^\t? *[a-z]/) { for (i = 1; i <= NF; i++) out($i) }
+	'); do
+		case $NL$seen_files in *"$NL$f$NL"*) continue ;; esac
+		if [ -f "$f" ] && [ -r "$f" ]; then
+			seen_files=$seen_files$f$NL
+			found="$found $f"
+		fi
+	done
+	[ -n "$found" ] || return 0
+	how=script
+	[ "$2" = script ] || how=job
+	# shellcheck disable=SC2086 # one word a path
+	found=$(SUFFIX=' (job)'; files $how $found; printf .) # another part of the probe may read the same file in its own way
+	scripts=${scripts-}${found%.}
+	printf %s "${found%.}"
+}
+
 lane() { # function... : collects first, then passes on what came before it
 	held=$(for part in "$@"; do "$part"; done; printf .)
 	cat
 	printf %s "${held%.}"
 }
 
-printf '' | lane updates | lane packages sockets | lane identity accounts
+printf '' | lane updates | lane jobs | lane packages sockets | lane identity accounts
 echo end
 
 }

@@ -15,6 +15,7 @@ from tutela.facts.look import Look
 MODULES: dict[str, str] = {
     "exposure": "tutela.facts.exposure",
     "os": "tutela.facts.os_release",
+    "pam": "tutela.facts.pam",
     "sockets": "tutela.facts.sockets",
     "support": "tutela.facts.support",
 }
