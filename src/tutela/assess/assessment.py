@@ -146,7 +146,7 @@ def _evidence(check: Check, rulebook: Rulebook, look: Look) -> tuple[EvidenceRef
         for fact in one.facts:
             names |= look.sources_of(parser(fact))
         todo += [rulebook.alias[other] for other in one.checks if rulebook.alias[other] not in seen]
-    sources = (look.bundle[name] for name in sorted(names))
+    sources = (look.source(name) for name in sorted(names))
     return tuple(EvidenceRef(source.name, source.status.value, source.digest) for source in sources if source.status is not Status.MISSING)
 
 

@@ -13,7 +13,6 @@ A class is reached when one address of it gets through; `sources` says which one
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import sockets
@@ -106,6 +105,6 @@ def _port(look: Look, socket: Socket) -> Port:
 def approval_of(look: Look, port: int, protocol: str) -> ApprovedPort | None:
     """The approval of a port on this host, if the site has one."""
     for one in look.site.approved_ports or ():
-        if one.port == port and one.protocol == protocol and any(fnmatchcase(look.bundle.subject, pattern) for pattern in one.hosts):
+        if one.port == port and one.protocol == protocol:  # the site holds only this host's approvals
             return one
     return None

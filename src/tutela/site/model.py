@@ -143,13 +143,20 @@ class Site:
     attestations: tuple[Attestation, ...] = ()
     hosts: tuple[tuple[str, Mapping[str, object]], ...] = ()
     """Settings of single hosts: shell pattern of the subject, and the fields it replaces; the last match wins."""
+    variant: tuple[object, ...] = ()
+    """Which settings of single hosts went into this; empty for the common ones."""
     digest: str = ""
     """Digest of the site file's bytes; empty without one."""
 
     def for_subject(self, subject: str) -> Site:
-        """The settings that hold for one host."""
+        """The settings that hold for one host: its own fields, and only the ports approved for it."""
+        matched = tuple(index for index, (pattern, _) in enumerate(self.hosts) if fnmatchcase(subject, pattern))
         changes: dict[str, Any] = {}
-        for pattern, fields in self.hosts:
-            if fnmatchcase(subject, pattern):
-                changes.update(fields)
-        return replace(self, **changes) if changes else self
+        for index in matched:
+            changes.update(self.hosts[index][1])
+        ports = changes.get("approved_ports", self.approved_ports)
+        mine = None if ports is None else tuple(port for port in ports if any(fnmatchcase(subject, pattern) for pattern in port.hosts))
+        if not matched and mine == self.approved_ports:
+            return self
+        variant = (matched, () if mine is None else mine)
+        return replace(self, **changes | {"approved_ports": mine, "variant": variant})

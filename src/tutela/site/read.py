@@ -21,7 +21,7 @@ SCHEMA = "tutela/site/1"
 
 def read_site(raw: bytes, file: str) -> Site:
     """The site that a YAML file declares."""
-    known = frozenset(f.name for f in fields(Site)) - {"digest"} | {"schema"}
+    known = frozenset(f.name for f in fields(Site)) - {"digest", "variant"} | {"schema"}
     root = read_yaml(raw, file).root
     if root.data is None:
         root.wrong("文件是空的", "the file is empty")
