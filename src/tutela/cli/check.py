@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING
 
 from tutela.cli import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN
 from tutela.cli.options import add_judging, add_looking, look_of, read_rulebook, read_site_file, read_targets, ssh_options
+from tutela.collect.target import BundleTarget
 from tutela.errors import UsageError
 from tutela.language import Lang, Text
 
 if TYPE_CHECKING:
     from tutela.agreement.rulebook import Content, Rulebook
     from tutela.assess import Assessment
+    from tutela.collect.target import Target
     from tutela.evidence import Bundle
     from tutela.report import Format, Options
     from tutela.site import Site
 
+MANY = 64
+"""From so many recorded bundles on, starting workers is worth it."""
 FAIL_ON = ("critical", "high", "medium", "low", "info", "never")
 
 
@@ -84,10 +88,12 @@ class _Run:
         self.interrupted = False
         self.statuses: set[int] = set()
 
-    def over(self, targets: Sequence[object]) -> int:
+    def over(self, targets: Sequence[Target]) -> int:
         """Look at all targets and write the report."""
         assessments = self._assessments(list(targets))
-        if self.form.name == "jsonl":
+        if self.form.name == "jsonl" and len(targets) > MANY and all(isinstance(target, BundleTarget) for target in targets):
+            self._write(self._replayed([target.path for target in targets if isinstance(target, BundleTarget)]))
+        elif self.form.name == "jsonl":
             # Line by line, as they come: memory stays flat and nothing that is done can be lost.
             self._write(piece for one in assessments for piece in self.form.render([one], self.lang, self._options()))
         else:
@@ -96,35 +102,65 @@ class _Run:
             return EXIT_INTERRUPTED
         return next((status for status in (EXIT_BROKEN, EXIT_UNPROVEN) if status in self.statuses), EXIT_KEPT)
 
-    def _assessments(self, targets: list[object]) -> Iterator[Assessment]:
+    def _replayed(self, paths: list[Path]) -> Iterator[str]:
         from tutela.assess import assess
         from tutela.cli.progress import Progress
+        from tutela.cli.replay import replay
+        from tutela.collect.fleet import collect_or_unseen
+        from tutela.facts.look import Memory
+
+        memory = Memory()
+        options = self._options()
+        look = look_of(self.arguments, self.site)
+
+        def judge(path: Path) -> tuple[str, int]:
+            assessment = assess(collect_or_unseen(BundleTarget(path), look, now), self.rulebook, self.site, memory=memory)
+            line = "".join(str(piece) for piece in self.form.render([assessment], self.lang, options))
+            return line, exit_status(assessment, self.arguments.fail_on)
+
+        progress = Progress(len(paths), self.lang)
+        try:
+            for lines, statuses, count in replay(paths, judge):
+                self.statuses |= statuses
+                progress.step(count)
+                yield from lines
+        finally:
+            progress.close()
+
+    def _assessments(self, targets: list[Target]) -> Iterator[Assessment]:
+        from tutela.assess import assess
+        from tutela.cli.progress import Progress
+        from tutela.facts.look import Memory
 
         progress = Progress(len(targets), self.lang)
+        memory = Memory() if len(targets) > 1 else None
         try:
             for bundle in self._bundles(targets):
                 if self.arguments.keep is not None and "unreachable" not in bundle.meta:
                     self._keep(bundle)
-                assessment = assess(bundle, self.rulebook, self.site)
+                assessment = assess(bundle, self.rulebook, self.site, memory=memory)
                 self.statuses.add(exit_status(assessment, self.arguments.fail_on))
                 progress.step(unreachable="unreachable" in bundle.meta)
                 yield assessment
         finally:
             progress.close()
 
-    def _bundles(self, targets: list[object]) -> Iterator[Bundle]:
+    def _bundles(self, targets: list[Target]) -> Iterator[Bundle]:
+        from tutela.cli.interrupt import stop_on_interrupt
+        from tutela.cli.last import keep_last
         from tutela.collect.fleet import collect, collect_fleet
+        from tutela.collect.target import LocalTarget
 
         look, options = look_of(self.arguments, self.site), ssh_options(self.arguments)
         if len(targets) == 1:
-            yield collect(targets[0], look, _now, ssh_options=options)  # type: ignore[arg-type]
-            return
-
-        def interrupted() -> None:
-            self.interrupted = True
-
-        for _, bundle in collect_fleet(targets, look, _now, jobs=self.arguments.jobs, ssh_options=options, on_interrupt=interrupted):  # type: ignore[arg-type]
+            bundle = collect(targets[0], look, now, ssh_options=options)
+            if isinstance(targets[0], LocalTarget):
+                keep_last(bundle)
             yield bundle
+            return
+        with stop_on_interrupt() as running:
+            yield from collect_fleet(targets, look, now, jobs=self.arguments.jobs, ssh_options=options, running=running)
+            self.interrupted = running.stopped
 
     def _keep(self, bundle: Bundle) -> None:
         from tutela.collect.archive import write_bundle
@@ -150,7 +186,7 @@ class _Run:
             return
         from tutela.collect.archive import write_whole
 
-        write_whole(self.arguments.output, b"".join(piece if isinstance(piece, bytes) else piece.encode("utf-8", "backslashreplace") for piece in pieces))
+        write_whole(self.arguments.output, (piece if isinstance(piece, bytes) else piece.encode("utf-8", "backslashreplace") for piece in pieces))
 
 
 def exit_status(assessment: Assessment, fail_on: str) -> int:
@@ -169,5 +205,6 @@ def bundle_name(subject: str) -> str:
     return "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else f"%{ord(char):x}" for char in subject).lstrip(".") + ".bundle"
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """The clock of this side; everything below it takes the time as an argument."""
     return datetime.now(UTC)

@@ -33,7 +33,8 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
 
 def run(arguments: argparse.Namespace, lang: Lang) -> int:
     """Write one bundle for each target; 3 when one could not be looked at."""
-    from tutela.cli.check import _now, bundle_name
+    from tutela.cli.check import bundle_name, now
+    from tutela.cli.interrupt import stop_on_interrupt
     from tutela.cli.progress import Progress
     from tutela.collect.archive import write_bundle
     from tutela.collect.fleet import collect_fleet
@@ -42,13 +43,10 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     targets = read_targets(arguments.targets)
     if len(targets) > 1 and arguments.output is None:
         raise UsageError(Text("多台主机请用 --output 指定文件夹", "name a folder with --output for several hosts"))
-    interrupted: list[bool] = []
     lost: list[str] = []
     progress = Progress(len(targets), lang)
-    try:
-        for _, bundle in collect_fleet(
-            targets, look_of(arguments, site), _now, jobs=arguments.jobs, ssh_options=ssh_options(arguments), on_interrupt=lambda: interrupted.append(True)
-        ):
+    with stop_on_interrupt() as running:
+        for bundle in collect_fleet(targets, look_of(arguments, site), now, jobs=arguments.jobs, ssh_options=ssh_options(arguments), running=running):
             unreachable = "unreachable" in bundle.meta
             progress.step(unreachable=unreachable)
             if unreachable:
@@ -59,13 +57,13 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
                 path.mkdir(parents=True, exist_ok=True)
                 path = path / bundle_name(bundle.subject)
             write_bundle(path, bundle)
+            progress.close()
             print(f"{path}  {bundle.digest}")
-    finally:
-        progress.close()
+    progress.close()
     if lost and len(targets) == 1:
         raise CollectError(lost[0])
     for words in lost:
         print(f"tutela: {words}", file=sys.stderr)
-    if interrupted:
+    if running.stopped:
         return EXIT_INTERRUPTED
     return EXIT_UNPROVEN if lost else EXIT_KEPT

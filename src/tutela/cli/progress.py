@@ -20,9 +20,9 @@ class Progress:
         self.watched = sys.stderr.isatty()
         self._line()
 
-    def step(self, *, unreachable: bool = False) -> None:
-        """One target is done."""
-        self.done += 1
+    def step(self, count: int = 1, *, unreachable: bool = False) -> None:
+        """Some more targets are done."""
+        self.done += count
         self.unreachable += unreachable
         now = time.monotonic()
         if now - self.shown > 0.1 or self.done == self.total:

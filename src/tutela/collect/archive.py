@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,27 +52,29 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
     write_whole(path, gzip.compress(bundle.to_bytes(), mtime=0), private=True)
 
 
-def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
-    """Write a file in one step: a full disk or a crash leaves what was there before.
+def write_whole(path: Path, content: bytes | Iterable[bytes], *, private: bool = False) -> None:
+    """Write a file in one step: a full disk or a crash leaves what was there before. Pieces are written as they come.
 
     Raises CollectError.
     """
+    pieces = (content,) if isinstance(content, bytes) else content
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if path.exists() and not path.is_file():
             # A device or a pipe, such as /dev/stdout, cannot be replaced.
             with path.open("wb") as file:
-                file.write(content)
+                file.writelines(pieces)
             return
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as problem:
-        with suppress(OSError):
-            part.unlink()
         raise CollectError(
             Text(f"无法写入 {path}：{problem.strerror}。原有文件未改动。", f"cannot write {path}: {problem.strerror}. What was there before is unchanged.")
         ) from None
+    finally:
+        with suppress(OSError):
+            part.unlink()

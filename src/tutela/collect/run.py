@@ -16,6 +16,7 @@ from tutela.errors import BundleError, CollectError
 from tutela.evidence import Bundle, Vantage
 from tutela.evidence.bundle import MAX_BUNDLE_BYTES, read_frames, write_frames
 from tutela.language import Text
+from tutela.site import Site
 
 Clock = Callable[[], datetime]
 
@@ -30,6 +31,8 @@ class Look:
     """One address for each class of sources, for the grid of the SSH server's settings (catalogue H.0.3)."""
     become: bool = False
     """Use sudo on the target."""
+    passwords: Site | None = None
+    """Try weak passwords (catalogue H-015), made from what this site declares; None: not asked for."""
     timeout_s: int = 180
     connect_timeout_s: int = 10
 
@@ -71,15 +74,25 @@ class Running:
 
     def stop(self) -> None:
         """End all of them."""
-        with self._lock:
-            self.stopped = True
-            processes = list(self._processes)
-        for process in processes:
+        # Called from a signal handler, which may have interrupted the holder of the lock: so no lock here.
+        self.stopped = True
+        for process in tuple(self._processes):
             _kill(process)
 
 
-def run_probe(argv: list[str], timeout_s: int, running: Running | None = None) -> tuple[bytes, int, bytes]:
-    """Send the probe to `argv` and read its output, exit code and complaints.
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What goes in, and how."""
+
+    sent: bytes
+    stay: bool = False
+    """Keep standard input open until the answer is complete: the other side gives up when it closes."""
+    hear: Callable[[bytes], None] = lambda _said: None
+    """Gets what comes on standard error, as it comes."""
+
+
+def run_probe(argv: list[str], timeout_s: int, running: Running | None = None, talk: Talk | None = None) -> tuple[bytes, int, bytes]:
+    """Send the probe (or what `talk` says) to `argv` and read its output, exit code and complaints.
 
     Raises CollectError on time-out, a missing command, or more output than a bundle may hold.
     """
@@ -95,7 +108,7 @@ def run_probe(argv: list[str], timeout_s: int, running: Running | None = None) -
     late = threading.Timer(timeout_s, _kill, (process,))
     late.start()
     try:
-        return _exchange(process, argv[0])
+        return _exchange(process, argv[0], talk or Talk(probe_text()))
     finally:
         timed_out = not late.is_alive() and process.poll() is not None and process.returncode == -signal.SIGKILL
         late.cancel()
@@ -110,7 +123,7 @@ def run_probe(argv: list[str], timeout_s: int, running: Running | None = None) -
             raise CollectError(Text(f"{timeout_s} 秒内没有完成", f"not done within {timeout_s} seconds"))
 
 
-def _exchange(process: subprocess.Popen[bytes], command: str) -> tuple[bytes, int, bytes]:
+def _exchange(process: subprocess.Popen[bytes], command: str, talk: Talk) -> tuple[bytes, int, bytes]:
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
@@ -121,6 +134,7 @@ def _exchange(process: subprocess.Popen[bytes], command: str) -> tuple[bytes, in
         # Bounded, but read to the end, so that a chatty host cannot block itself.
         kept = 0
         while chunk := os.read(stderr.fileno(), 65536):
+            talk.hear(chunk)
             if kept < 16384:
                 complaints.append(chunk)
                 kept += len(chunk)
@@ -131,8 +145,10 @@ def _exchange(process: subprocess.Popen[bytes], command: str) -> tuple[bytes, in
     def send() -> None:
         assert process.stdin is not None
         try:
-            process.stdin.write(probe_text())
-            process.stdin.close()
+            process.stdin.write(talk.sent)
+            process.stdin.flush()
+            if not talk.stay:
+                process.stdin.close()
         except OSError:
             return  # it ended before it read everything; its exit code says more
 

@@ -95,7 +95,7 @@ class Look:
         content = observed(evidence)
         return content if isinstance(content, Unobserved) else content.decode("utf-8", "backslashreplace")
 
-    def text_or_none(self, name: str) -> str | None | Unobserved:
+    def text_or_none(self, name: str) -> str | Unobserved | None:
         """Like `text`, with None when the host established that there is no such file or command."""
         return None if self.source(name).status is Status.ABSENT else self.text(name)
 
@@ -126,7 +126,7 @@ class Look:
             self._facts[parse] = known
         if self._reading:
             self._reading[-1] |= known[1]
-        return cast(T, known[0])
+        return cast("T", known[0])
 
     def sources_of(self, parse: Callable[[Look], Any]) -> frozenset[str]:
         """Names of the sources that the fact rested on, directly or through other facts."""
