@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutela.agreement.model import Agreement, Clause, Profile, Table
-from tutela.checks import Check, Severity
+from tutela.checks import Check, Param, Severity
+from tutela.checks.read import PARAM_TYPES
 from tutela.errors import ContentError
 from tutela.facts.reference import Reference
 from tutela.language import Text
@@ -162,21 +163,44 @@ def _named(check: Check, mapping: Mapping[str, Any]) -> Any:
 
 
 def _params(check: Check, profiles: tuple[Profile, ...], overrides: Mapping[str, Mapping[str, object]], stricter: list[Text]) -> dict[str, Any]:
+    for where, mapping in [*((f"profiles/{profile.id}", _named(check, profile.params)) for profile in profiles), ("parameters", _named(check, overrides))]:
+        for name in mapping or {}:
+            if name not in check.params:
+                raise ContentError(Text(f"检查 {check.id} 没有参数 {name}", f"check {check.id} has no parameter {name}"), file=where)
     values: dict[str, Any] = {}
     for name, param in check.params.items():
-        offered: dict[str, Any] = {profile.id: (_named(check, profile.params) or {}).get(name, param.default) for profile in profiles}
+        offered = {profile.id: _typed(check, name, param, (_named(check, profile.params) or {}).get(name, param.default)) for profile in profiles}
         value = next(iter(offered.values()))
-        if len(set(map(repr, offered.values()))) > 1:
+        if any(other != value for other in offered.values()):
+            if param.stricter is None:
+                raise ContentError(
+                    Text(
+                        f"检查 {check.id} 的参数 {name} 在各配置档案中不同，却没有说明哪个更严",
+                        f"profiles differ in {name} of {check.id}, which does not say what is stricter",
+                    ),
+                    file=check.file,
+                )
             value = (max if param.stricter == "higher" else min)(offered.values())
             listed = ", ".join(f"{profile}: {one}" for profile, one in offered.items())
             stricter.append(Text(f"{check.id}.{name} 取更严的 {value}（{listed}）", f"{check.id}.{name}: the stricter {value} applies ({listed})"))
         override = (_named(check, overrides) or {}).get(name)
-        value = value if override is None else override
-        values[name] = tuple(value) if isinstance(value, list) else value
-    for name in _named(check, overrides) or {}:
-        if name not in check.params:
-            raise ContentError(Text(f"检查 {check.id} 没有参数 {name}", f"check {check.id} has no parameter {name}"), file="site")
+        values[name] = value if override is None else _typed(check, name, param, override)
     return values
+
+
+def _typed(check: Check, name: str, param: Param, value: Any) -> Any:
+    """The value, when it has the parameter's type.
+
+    Raises ContentError.
+    """
+    kind = PARAM_TYPES[param.type]
+    fits = isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value) if param.type == "texts" else isinstance(value, kind)
+    if not fits or (isinstance(value, bool) and param.type != "boolean"):
+        raise ContentError(
+            Text(f"检查 {check.id} 的参数 {name} 应为 {param.type}，写的是 {value!r}", f"the parameter {name} of {check.id} is {param.type}, not {value!r}"),
+            file="parameters",
+        )
+    return tuple(value) if param.type == "texts" else value
 
 
 def _severity(check: Check, profiles: tuple[Profile, ...]) -> Severity:

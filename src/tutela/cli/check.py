@@ -190,14 +190,16 @@ class _Run:
 
 
 def exit_status(assessment: Assessment, fail_on: str) -> int:
-    """0 all kept, 2 broken at or above `fail_on`, 3 nothing broken but something unproven."""
+    """0 all kept, 2 broken at or above `fail_on`, 3 nothing broken so far but something unproven, or broken below `fail_on`."""
+    from tutela.assess import Standing
     from tutela.checks import Severity
 
-    worst = assessment.worst
-    if worst is not None and fail_on != "never" and worst.rank >= Severity(fail_on).rank:
+    broken = [one.severity for one in assessment.clauses if one.standing is Standing.BROKEN and not one.clause.recommended]
+    worst = max((severity.rank for severity in broken), default=-1)
+    if fail_on != "never" and worst >= Severity(fail_on).rank:
         return EXIT_BROKEN
-    unknown = sum(assessment.summary.results["unknown"].values())
-    return EXIT_UNPROVEN if unknown or assessment.summary.standings["unproven"] else EXIT_KEPT
+    unproven = any(one.standing is Standing.UNPROVEN for one in assessment.clauses)
+    return EXIT_UNPROVEN if unproven or broken else EXIT_KEPT
 
 
 def bundle_name(subject: str) -> str:

@@ -58,7 +58,7 @@ def add_judging(parser: argparse.ArgumentParser, lang: Lang) -> None:
         "--profile",
         action="append",
         metavar="ID",
-        help=Text("执行档，可多次给出（默认 campus-L1）", "profile; may be given again (default campus-L1)").in_(lang),
+        help=Text("配置档案，可多次给出（默认 campus-L1）", "profile; may be given again (default campus-L1)").in_(lang),
     )
     group.add_argument(
         "--site",
@@ -131,7 +131,7 @@ def read_rulebook(profiles: list[str] | None, site: Site, content: Content) -> R
     for name in names:
         if name not in content.profiles:
             listed = ", ".join(content.profiles)
-            raise UsageError(Text(f"没有执行档 {name!r}；可用：{listed}", f"there is no profile {name!r}; known are: {listed}"))
+            raise UsageError(Text(f"没有配置档案 {name!r}；可用：{listed}", f"there is no profile {name!r}; known are: {listed}"))
     return resolve(content, tuple(content.profiles[name] for name in dict.fromkeys(names)), site.parameters)
 
 

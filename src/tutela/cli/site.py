@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     rulebook = read_rulebook(None, site, load_content())
     profile = ", ".join(one.id for one in rulebook.profiles)
     words = Text(
-        "{path} 无误：执行档 {profile}，{waivers} 项豁免，{ports} 个批准端口",
+        "{path} 无误：配置档案 {profile}，{waivers} 项豁免，{ports} 个批准端口",
         "{path} is well-formed: profile {profile}, {waivers} waivers, {ports} approved ports",
     )
     print(words.with_values(path=path, profile=profile, waivers=len(site.waivers), ports=len(site.approved_ports or ())).in_(lang))

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import zlib
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
+from tutela.collect.run import make_bundle, named_by_host
 from tutela.errors import BundleError, CollectError
-from tutela.evidence import Bundle
-from tutela.evidence.bundle import MAX_BUNDLE_BYTES
+from tutela.evidence import Bundle, Status
+from tutela.evidence.bundle import MAGIC, MAX_BUNDLE_BYTES, read_frames
 from tutela.language import Text
 
 SUFFIX = ".bundle"
+PROBE_STARTS = tuple(f"{status} ".encode() for status in Status)
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -39,9 +43,20 @@ def read_bundle(path: Path) -> Bundle:
     except zlib.error as problem:
         raise BundleError(Text(f"{path} 不是完整的 gzip 文件：{problem}", f"{path} is not a whole gzip file: {problem}")) from None
     try:
-        return Bundle.from_bytes(raw)
+        return Bundle.from_bytes(raw) if raw.startswith(MAGIC) else _of_probe(path, raw)
     except BundleError as problem:
         raise BundleError(Text(f"{path}：{problem.message.zh}", f"{path}: {problem.message.en}")) from None
+
+
+def _of_probe(path: Path, raw: bytes) -> Bundle:
+    """A bundle of bare probe output (`sh probe.sh > FILE`); when it was made is what the host said, since nobody else was there."""
+    meta = read_frames(raw).get("meta") if raw.startswith(PROBE_STARTS) else None
+    if meta is None:
+        raise BundleError(Text("既不是证据包，也不是探针输出", "it is neither a bundle nor the output of the probe"))
+    started = re.search(rb"^started=(\d{1,11})$", meta.content, re.MULTILINE)
+    if started is None:
+        raise BundleError(Text("探针输出没有采集时间", "the probe's output does not say when it was made"))
+    return named_by_host(make_bundle(path.stem, raw, datetime.fromtimestamp(int(started[1]), UTC), {"transport": "file"}))
 
 
 def write_bundle(path: Path, bundle: Bundle) -> None:

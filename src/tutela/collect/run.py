@@ -211,6 +211,11 @@ def collect_local(look: Look, clock: Clock) -> Bundle:
         bundle = make_bundle("localhost", frames, clock(), {"transport": "local"})
     except BundleError as problem:
         raise CollectError(problem.message) from None
+    return named_by_host(bundle)
+
+
+def named_by_host(bundle: Bundle) -> Bundle:
+    """The bundle under the name that the host gives itself, where nobody else named it."""
     name = bundle["hostname"].content.decode("utf-8", "backslashreplace").strip()
     return replace(bundle, subject=name) if name else bundle
 

@@ -18,17 +18,18 @@ SSH_FAILED = 255
 """ssh(1): exit status when the connection itself failed."""
 
 
-def ssh_argv(target: SshTarget, look: Look, options: tuple[str, ...] = ()) -> list[str]:
-    """The command that runs the probe on the target.
+def ssh_argv(target: SshTarget, look: Look, options: tuple[str, ...] = (), command: list[str] | None = None) -> list[str]:
+    """The command that runs the probe (or another command) on the target.
 
     BatchMode: a question nobody can answer must fail, not hang; so an unknown host key fails too, unless the user's configuration accepts it.
+    Nothing is forwarded, neither ports nor the agent nor X11: a hostile target must not reach back.
     """
-    argv = ["ssh", "-T", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={look.connect_timeout_s}", "-o", "ClearAllForwardings=yes", *options]
+    argv = ["ssh", "-T", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={look.connect_timeout_s}", "-o", "ClearAllForwardings=yes", "-a", "-x", *options]
     if target.port is not None:
         argv += ["-p", str(target.port)]
     if target.user is not None:
         argv += ["-l", target.user]
-    remote = ["sh", "-s", "--", *probe_arguments(look)]
+    remote = ["sh", "-s", "--", *probe_arguments(look)] if command is None else command
     if look.become:
         remote = ["sudo", "-n", *remote]
     return [*argv, "--", target.host, shlex.join(remote)]
