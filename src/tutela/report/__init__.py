@@ -65,6 +65,7 @@ FORMATS: dict[str, Format] = {
     for made in (
         Format("text", "text", "txt", "text/plain; charset=utf-8"),
         Format("json", "json", "json", "application/json", spoken=False),
+        Format("html", "html", "html", "text/html; charset=utf-8"),
         Format("jsonl", "jsonl", "jsonl", "application/jsonl", spoken=False),
     )
 }
