@@ -195,6 +195,7 @@ directory() { # how directory pattern : the names in it as one source "<director
 #   sudoers  command lines as in `command`; names of aliases stay whole
 #   last     tables of logins: of each line the account and the time, no addresses; the newest line of an account only
 #   knock    sequences become their length and kind (NC7)
+#   filter   packet filter rules: ports of rules that may be a knock sequence become 0 (NC7)
 #   keys     authorized_keys: options, type and comment stay, the key itself becomes its length
 #   job      command lines and scripts of jobs: an allow-list of words stays, every other word becomes *** (NC9)
 #   script   the same for a file that begins with #!; any other file is left out
@@ -327,7 +328,7 @@ function job_value(v,   at, rest, n, c, i, k) {
 	if (v in JOB_WORDS) return v
 	return "***"
 }
-function mask_job(s,   n, w, i, out, hide, mute, word, k, rest) {
+function mask_job(s,   n, w, i, out, hide, mute, word, k, rest, more) {
 	# NC9: a command line keeps the words of an allow-list; quotes and brackets are dropped, since what stood in them is judged word by word.
 	if (!job_ready) {
 		job_ready = 1
@@ -335,6 +336,7 @@ function mask_job(s,   n, w, i, out, hide, mute, word, k, rest) {
 			"backup create prune forget check init sync copy move send receive recv snapshot snap bisync run all volume subvolume target send-receive localhost daily hourly weekly monthly alpha beta gamma quick update true false yes no on off local s3 drive full incr diff incremental differential pipefail errexit -eu -e -eux -euo -ex to from include exclude stanza archive archives export import", w, " ")
 		for (i = 1; i <= n; i++) JOB_WORDS[w[i]] = 1
 	}
+	more = (s ~ /\\[ \t]*$/)
 	out = ""
 	while (match(s, /[A-Za-z_][A-Za-z0-9_]*=("[^"]*"|\047[^\047]*\047)/)) {
 		word = substr(s, RSTART, RLENGTH)
@@ -392,7 +394,7 @@ function mask_job(s,   n, w, i, out, hide, mute, word, k, rest) {
 		}
 		out = out (out == "" ? "" : " ") word
 	}
-	return out
+	return out (more ? " \\" : "")
 }
 function cron_line(s, kind,   n, w, i, fields, out) {
 	# kind: cron (with a user field), crontab (a user has no such field), anacron (period, delay, name)
@@ -447,6 +449,21 @@ function last_line(s,   who) {
 	if (seen_account[who]++) return ""
 	return who " " substr(s, RSTART, RLENGTH)
 }
+function filter_line(s,   n, part, i, out) {
+	# Rules that note an address for later may spell a knock sequence (NC7): the port in them becomes 0.
+	if (s ~ /^-A / && s ~ /-m recent/ && s ~ /--set/) gsub(/--dports? [0-9:,]+/, "--dport 0", s)
+	if (s !~ /^\{/) return s
+	n = split(s, part, /"family": /)
+	out = part[1]
+	for (i = 2; i <= n; i++) {
+		if (part[i] ~ /"set": \{"op": "(add|update)"/ || part[i] ~ /"name": "recent"/) {
+			gsub(/"field": "dport"\}\}, "right": [0-9]+/, "\"field\": \"dport\"}}, \"right\": 0", part[i])
+			gsub(/\}\}, [0-9]+\]/, "}}, 0]", part[i])
+		} else if (part[i] ~ /"inet_service"\]/ && part[i] ~ /"flags": \["?(timeout|dynamic)/) gsub(/", [0-9]+\]/, "\", 0]", part[i])
+		out = out "\"family\": " part[i]
+	}
+	return out
+}
 function redact(s,   f, n, i) {
 	gsub(/\000/, "", s)
 	if (inkey) { if (s ~ /-----END/) inkey = 0; return "***" }
@@ -472,6 +489,7 @@ function redact(s,   f, n, i) {
 	}
 	if (how == "keys") return keys_line(s)
 	if (how == "knock") return mask_urls(knock_line(s))
+	if (how == "filter") return filter_line(s)
 	if (how == "last") return last_line(s)
 	if (how == "pam") {
 		if (s ~ /pam_google_authenticator/) return s
@@ -549,6 +567,30 @@ sockets() {
 	files plain /proc/sys/net/ipv4/ip_local_port_range /proc/sys/net/ipv6/bindv6only
 }
 
+firewall() { # the packet filter as the kernel has it; nft also shows what ufw, firewalld and iptables-nft loaded
+	OUT='' RC=127
+	if [ "$ME" = 0 ]; then run_masked filter nft -j list ruleset; else run_root nft -j list ruleset; fi
+	legacy=
+	for f in /proc/net/ip_tables_names /proc/net/ip6_tables_names; do
+		if [ -r "$f" ] && read -r legacy <"$f"; then break; fi
+	done
+	case $RC:$OUT:$legacy in
+	127:* | *'"xt"'* | *:?*) # nft is missing, or shows extensions without their arguments, or the old modules hold rules
+		for f in iptables-save ip6tables-save; do
+			if [ "$ME" = 0 ]; then run_masked filter "$f"; else run_root "$f"; fi
+		done
+		if [ -n "$legacy" ]; then
+			run_masked filter iptables-legacy-save
+			run_masked filter ip6tables-legacy-save
+		fi
+		if have ipset; then run_root ipset save; fi
+		;;
+	esac
+	files plain /proc/net/ip_tables_names /proc/net/ip6_tables_names /proc/net/route /proc/net/ipv6_route \
+		/proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv6/conf/all/disable_ipv6 /proc/sys/net/ipv6/conf/default/disable_ipv6
+	have nft || have iptables || files plain /proc/modules
+}
+
 packages() {
 	if have dpkg-query; then
 		# shellcheck disable=SC2016 # dpkg-query's own placeholders
@@ -608,6 +650,10 @@ left_behind() { # text : mode and time of the paths that jobs name, and what the
 		function out(p) { sub(/^[^\/]*/, "", p); sub(/\/+$/, "", p); if (p ~ /^\/[A-Za-z0-9_.\/@+-]+$/ && p !~ /^\/(usr|s?bin|lib|dev|proc|sys)\// && !(p in done) && ++n <= 200) { done[p]; print p } }
 		$0 ~ tool || /^[A-Za-z_]+=\// { for (i = 1; i <= NF; i++) if ($i !~ /^[A-Za-z0-9@_.-]+:/) out($i) }
 	')
+	set +f
+	set -- /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/*
+	set -f
+	found="$found $*"
 	set --
 	for f in $found; do
 		[ ! -e "$f" ] || set -- "$@" "$f"
@@ -672,7 +718,7 @@ lane() { # function... : collects first, then passes on what came before it
 	printf %s "${held%.}"
 }
 
-printf '' | lane updates | lane jobs | lane packages sockets | lane identity accounts
+printf '' | lane updates | lane jobs | lane packages sockets firewall | lane identity accounts
 echo end
 
 }

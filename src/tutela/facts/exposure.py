@@ -13,15 +13,24 @@ A class is reached when one address of it gets through; `sources` says which one
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 
-from tutela.evidence import Reason, Unobserved
-from tutela.facts import sockets
+from tutela.evidence import Unobserved
+from tutela.facts import firewall, interfaces, sockets
+from tutela.facts.firewall import quoted, strangers
+from tutela.facts.interfaces import Interfaces
 from tutela.facts.look import Look
+from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_networks, union
+from tutela.facts.netfilter.host import Host, Way
+from tutela.facts.netfilter.rules import Verdict, mentioned
 from tutela.facts.sockets import Socket
-from tutela.language import Text
 from tutela.site import ApprovedPort
 
-NEEDS = (*sockets.NEEDS,)
+NEEDS = (*sockets.NEEDS, *firewall.NEEDS, *interfaces.NEEDS)
+ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - addresses that are seen, not bound
+MAX_FORWARDED = 512
+"""Forwarded ports that are listed one by one."""
+LINK_LOCAL = union(((0xFE80 << 112, (0xFEC0 << 112) - 1),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +84,173 @@ def parse(look: Look) -> Exposure | Unobserved:
     seen = look.fact(sockets.parse)
     if isinstance(seen, Unobserved):
         return seen
-    return Exposure(tuple(_port(look, one) for one in seen.listening))
+    reader = _Reader(look)
+    ports = [reader.socket(one) for one in seen.listening]
+    ports += reader.forwarded(seen.listening)
+    return Exposure(tuple(sorted(ports, key=lambda one: (one.port, one.protocol, one.family, one.address, one.via, one.target or "", str(one.process)))))
 
 
-def _port(look: Look, socket: Socket) -> Port:
-    doubt = Unobserved(Reason.NO_DATA, "firewall", Text("防火墙规则尚未计算", "the firewall is not computed yet"))
-    approval = approval_of(look, socket.port, socket.protocol)
-    return Port(
-        port=socket.port,
-        protocol=socket.protocol,
-        family=socket.family,
-        address=socket.address,
-        process=socket.process,
-        unit=socket.unit,
-        local=socket.local,
-        classes=("loopback",) if socket.local else doubt,
-        external=False if socket.local else doubt,
-        campus=False if socket.local else doubt,
-        admin=False if socket.local else doubt,
-        sources=() if socket.local else doubt,
-        undeclared=False if socket.local else doubt,
-        via="socket",
-        target=None,
-        approved=approval is not None,
-        application=approval.application if approval else None,
-    )
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """Who gets somewhere, by the site's source classes."""
+
+    sure: Addresses
+    maybe: Addresses
+    doubt: Unobserved | None
+
+    def reaches(self, these: Addresses) -> bool | Unobserved:
+        """Whether some of these addresses gets through."""
+        if self.sure & these:
+            return True
+        return self.doubt if self.doubt is not None and self.maybe & these else False
+
+
+class _Reader:
+    """Sockets and forwarded ports of one look, with the classes of the site."""
+
+    def __init__(self, look: Look) -> None:
+        self.look = look
+        filtering = look.fact(firewall.parse)
+        self.host: Host | Unobserved = filtering if isinstance(filtering, Unobserved) else filtering.host
+        found = look.fact(interfaces.parse)
+        self.interfaces: Interfaces | Unobserved = found
+        networks = look.site.networks
+        self.admin = {f: of_networks(networks.admin or (), f) & strangers(f) for f in (4, 6)}
+        self.campus = {f: of_networks(networks.campus or (), f) & strangers(f) - self.admin[f] for f in (4, 6)}
+        self.external = {f: strangers(f) - self.admin[f] - self.campus[f] for f in (4, 6)}
+        self.undeclared = {f: strangers(f) - self.admin[f] - of_networks(networks.clients, f) for f in (4, 6)}
+
+    def socket(self, one: Socket) -> Port:
+        """A listening socket."""
+        family = 4 if one.family == "ipv4" else 6
+        if one.local:
+            return self._port(one, family, Classes(NOBODY, NOBODY, None))
+        return self._port(one, family, self._reach(one, family))
+
+    def _reach(self, one: Socket, family: int) -> Classes:
+        within = self._within(family)
+        if not within:
+            return Classes(NOBODY, NOBODY, None)
+        if isinstance(self.host, Unobserved):
+            return Classes(NOBODY, within, self.host)
+        wildcard = one.address in ANY.values()
+        to = None if wildcard else int(ip_address(one.address))
+        ways = self.host.ways(family, one.protocol, one.port, to, one.interface)
+        if isinstance(ways, Unobserved):
+            return Classes(NOBODY, within, ways)
+        return _classes([way for way in ways if way.target is None], within)
+
+    def _within(self, family: int) -> Addresses:
+        """Sources that can reach the host at all over this family: none without an address, neighbours with link-local ones only."""
+        everyone = strangers(family)
+        found = self.interfaces
+        if isinstance(found, Unobserved) or isinstance(found.addresses, Unobserved):
+            return everyone
+        if family == 6 and found.ipv6_disabled is True:
+            return NOBODY
+        own = [address for address in found.addresses if address.address.version == family and not address.address.ip.is_loopback]
+        if not own:
+            return NOBODY
+        if family == 6 and all(address.address.ip.is_link_local for address in own):
+            return everyone & LINK_LOCAL
+        return everyone
+
+    def _port(self, one: Socket, family: int, reached: Classes, *, via: str = "socket", target: str | None = None) -> Port:
+        external, campus, admin = (reached.reaches(group[family]) for group in (self.external, self.campus, self.admin))
+        doubt = next((answer for answer in (external, campus, admin) if isinstance(answer, Unobserved)), None)
+        names = ("external", "campus", "admin")
+        classes = tuple(name for name, answer in zip(names, (external, campus, admin), strict=True) if answer is True)
+        approval = approval_of(self.look, one.port, one.protocol)
+        return Port(
+            port=one.port,
+            protocol=one.protocol,
+            family=one.family,
+            address=one.address,
+            process=one.process,
+            unit=one.unit,
+            local=one.local,
+            classes=doubt if doubt is not None else (*classes, "loopback"),
+            external=external,
+            campus=campus,
+            admin=admin,
+            sources=doubt if doubt is not None else _words(reached.sure, family),
+            undeclared=reached.reaches(self.undeclared[family]),
+            via=via,
+            target=target,
+            approved=approval is not None,
+            application=approval.application if approval else None,
+        )
+
+    # --- forwarded ports
+
+    def forwarded(self, listening: tuple[Socket, ...]) -> list[Port]:
+        """Ports that prerouting sends elsewhere: published container ports, redirects."""
+        if isinstance(self.host, Unobserved):
+            return []
+        found = []
+        for family in (4, 6):
+            within = self._within(family)
+            for protocol, port in self._forwarded_ports(family):
+                ways = self.host.ways(family, protocol, port)
+                if isinstance(ways, Unobserved):
+                    continue  # the socket items of this family say so
+                for way in ways:
+                    if way.target is not None:
+                        found += self._forward(way, family, protocol, port, within, listening)
+        return found
+
+    def _forward(self, way: Way, family: int, protocol: str, port: int, within: Addresses, listening: tuple[Socket, ...]) -> list[Port]:
+        address, to_port = way.target or (0, 0)
+        socket = None
+        words = f"{ip_address(address.to_bytes(4 if family == 4 else 16, 'big'))}:{to_port}" if not way.local else f"localhost:{to_port}"
+        if way.local:
+            same = [one for one in listening if one.protocol == protocol and one.port == to_port and one.family == f"ipv{family}" and not one.local]
+            if not same:
+                return []  # a redirect to a port where nothing listens
+            socket = same[0]
+        item = Socket(
+            protocol=protocol,
+            family=f"ipv{family}",
+            address=ANY[family],
+            port=port,
+            interface=None,
+            local=False,
+            process=socket.process if socket else None,
+            pid=socket.pid if socket else None,
+            unit=socket.unit if socket else None,
+            dual=False,
+        )
+        return [self._port(item, family, _classes([way], within), via="dnat", target=words)]
+
+    def _forwarded_ports(self, family: int) -> list[tuple[str, int]]:
+        assert not isinstance(self.host, Unobserved)
+        ruleset = self.host.ruleset
+        tables = {base.key[:2] for base in ruleset.hooked("prerouting", family) if base.kind == "nat"}
+        rules = [rule for key, chain in ruleset.chains.items() if key[:2] in tables for rule in chain]
+        if not any(rule.verdict is Verdict.DNAT for rule in rules):
+            return []
+        spans = mentioned(rules, "dport")
+        ports = {low for low, _ in spans} | {high for _, high in spans}
+        for low, high in spans:
+            if high - low < MAX_FORWARDED:
+                ports |= set(range(low, high + 1))
+        return [(protocol, port) for port in sorted(ports)[:MAX_FORWARDED] for protocol in ("tcp", "udp")]
+
+
+def _classes(ways: list[Way], within: Addresses) -> Classes:
+    sure, maybe = NOBODY, NOBODY
+    doubts: tuple[str, ...] = ()
+    for way in ways:
+        sure, maybe = sure | (way.sure & within), maybe | (way.maybe & within)
+        doubts += way.doubts
+    maybe = maybe - sure
+    return Classes(sure, maybe, quoted(doubts) if maybe else None)
+
+
+def _words(sure: Addresses, family: int) -> tuple[str, ...]:
+    if not strangers(family) - sure:
+        return (f"{ANY[family]}/0",)
+    return (sure & EVERYONE[family]).prefixes(family)
 
 
 def approval_of(look: Look, port: int, protocol: str) -> ApprovedPort | None:

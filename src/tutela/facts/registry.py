@@ -13,11 +13,20 @@ from typing import Any
 from tutela.facts.look import Look
 
 MODULES: dict[str, str] = {
+    "accounts": "tutela.facts.accounts",
     "exposure": "tutela.facts.exposure",
+    "firewall": "tutela.facts.firewall",
+    "interfaces": "tutela.facts.interfaces",
+    "lockout": "tutela.facts.lockout",
     "os": "tutela.facts.os_release",
     "pam": "tutela.facts.pam",
+    "password_policy": "tutela.facts.password_policy",
+    "platform": "tutela.facts.platform",
+    "schedules": "tutela.facts.schedules",
     "sockets": "tutela.facts.sockets",
     "support": "tutela.facts.support",
+    "units": "tutela.facts.units",
+    "weak_passwords": "tutela.facts.weak_passwords",
 }
 
 

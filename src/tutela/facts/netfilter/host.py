@@ -1,0 +1,150 @@
+"""Walks for one host: from which addresses a port is reached, over every interface and address it could come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from tutela.evidence import Reason, Unobserved
+from tutela.facts.interfaces import Interfaces
+from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_networks
+from tutela.facts.netfilter.rules import Arrival, Packet, Ruleset, State, Walk, WalkTooLongError, mentioned, reach
+from tutela.language import Text
+
+MAX_WALKS = 64
+"""Combinations of interface and destination address for one port; a host that needs more is not decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Who gets to one destination: the host's own port, or where DNAT sends it."""
+
+    target: tuple[int, int] | None
+    """Address and port after DNAT; None: the port itself."""
+    local: bool
+    """The destination is the host itself."""
+    sure: Addresses
+    maybe: Addresses
+    doubts: tuple[str, ...]
+
+
+class Host:
+    """The packet filter of one host together with its interfaces."""
+
+    def __init__(self, ruleset: Ruleset, interfaces: Interfaces | Unobserved) -> None:
+        self.ruleset = ruleset
+        self.interfaces = None if isinstance(interfaces, Unobserved) else interfaces
+        rules = list(ruleset.rules())
+        self._iif = {str(word) for word in mentioned(rules, "iif")} | {base.device for base in ruleset.bases if base.device is not None}
+        self._minds_destination = any(
+            part.field in ("daddr", "original_daddr") for rule in rules for c in rule.conditions for alternative in c.alternatives for part in alternative
+        )
+        self._known: dict[tuple[int, str, int, int | None, str | None], tuple[Way, ...] | Unobserved] = {}
+
+    def __repr__(self) -> str:
+        return f"Host({len(self.ruleset.bases)} base chains, {sum(map(len, self.ruleset.chains.values()))} rules)"
+
+    def ways(self, family: int, protocol: str, port: int, to: int | None = None, device: str | None = None) -> tuple[Way, ...] | Unobserved:
+        """All ways of a packet to `port`, at address `to` or at any own address, over any interface or over `device` alone."""
+        key = (family, protocol, port, to, device)
+        if key not in self._known:
+            self._known[key] = self._walk_all(*key)
+        return self._known[key]
+
+    def _walk_all(self, family: int, protocol: str, port: int, to: int | None, device: str | None) -> tuple[Way, ...] | Unobserved:
+        destinations = [to] if to is not None else self._destinations(family)
+        if isinstance(destinations, Unobserved):
+            return destinations
+        devices = [device] if device is not None else self._devices()
+        if len(destinations) * len(devices) > MAX_WALKS:
+            return _undecided("接口与地址组合过多", "too many combinations of interfaces and addresses")
+        found: dict[tuple[tuple[int, int] | None, bool], Way] = {}
+        for destination in destinations:
+            for iif in devices:
+                packet = Packet(family, protocol, port, destination, iif, original_port=port, original_to=destination)
+                try:
+                    ways = self._walk(packet)
+                except WalkTooLongError:
+                    return _undecided("规则集过大或循环调用", "the rule set is too large, or calls itself")
+                for way in ways:
+                    known = found.get((way.target, way.local))
+                    found[way.target, way.local] = way if known is None else _both(known, way)
+        return tuple(found.values())
+
+    def _walk(self, packet: Packet) -> list[Way]:
+        walk = Walk(self.ruleset)
+        everyone = EVERYONE[packet.family]
+        arrivals, lost = [Arrival(packet, State(everyone))], State()
+        for hook in ("ingress", "prerouting"):
+            arrivals, dropped = walk.through(hook, arrivals)
+            lost = lost | dropped
+        ways = []
+        if not any(not arrival.packet.dnat for arrival in arrivals):
+            arrivals.append(Arrival(packet, State()))  # everything went elsewhere: nobody reaches the port itself
+        for arrival in arrivals:
+            local, oif = self._destination(arrival.packet)
+            here = replace(arrival.packet, to_local=local, oif=oif)
+            passed, dropped = walk.through("input" if local else "forward", [Arrival(here, arrival.state)])
+            accepted = State()
+            for one in passed:
+                accepted = accepted | one.state
+            if not local and not self._forwards(packet.family):
+                accepted = State()
+            if packet.family == 4 and here.dnat and here.to >> 24 == 127:
+                accepted = State()  # packets from outside to 127/8 are dropped as martians
+            # What prerouting dropped on a doubtful way counts as dropped on the ways that go on.
+            got = reach(accepted, dropped | lost, walk.doubts)
+            target = (here.to, here.port) if here.dnat else None
+            ways.append(Way(target, local, got.sure, got.maybe, got.doubts if got.maybe else ()))
+        return ways
+
+    def _destination(self, packet: Packet) -> tuple[bool, str | None]:
+        """Whether a packet stays here, and else the interface it leaves by."""
+        if not packet.dnat or packet.to_local:
+            return True, None
+        addresses = self.interfaces.addresses if self.interfaces is not None else ()
+        if isinstance(addresses, Unobserved):
+            addresses = ()
+        same = [one for one in addresses if one.address.version == packet.family]
+        if any(int(one.address.ip) == packet.to for one in same):
+            return True, None
+        for one in same:
+            if packet.to in of_networks((one.address.network,), packet.family):
+                return False, one.interface
+        return False, "?"
+
+    def _forwards(self, family: int) -> bool:
+        """Unknown counts as yes: then the forward chain alone decides."""
+        switch = self.interfaces.forwards[0 if family == 4 else 1] if self.interfaces is not None else True
+        return switch is not False
+
+    def _destinations(self, family: int) -> list[int] | Unobserved:
+        """Own addresses to try; a single one where no rule looks at the destination."""
+        addresses = self.interfaces.addresses if self.interfaces is not None else Unobserved(Reason.NO_DATA, "ip -o addr", Text("没有采集", "not collected"))
+        if isinstance(addresses, Unobserved):
+            return addresses if self._minds_destination else [0]
+        own = [int(one.address.ip) for one in addresses if one.address.version == family and not one.address.ip.is_loopback]
+        return list(dict.fromkeys(own)) if self._minds_destination and own else own[:1] or [0]
+
+    def _devices(self) -> list[str]:
+        """One interface of each kind that the rules tell apart."""
+        outside = self.interfaces.outside if self.interfaces is not None else None
+        names = [name for name in sorted(self._iif) if name != "lo"] + ["?"] if outside is None or isinstance(outside, Unobserved) else list(outside) or ["?"]
+        kinds: dict[tuple[bool, ...], str] = {}
+        patterns = sorted(self._iif)
+        for name in names:
+            plain = name.rstrip("*") + "0" if name.endswith("*") else name
+            kinds.setdefault(tuple(fnmatchcase(plain, pattern) for pattern in patterns), plain)
+        return list(kinds.values())
+
+
+def _both(one: Way, other: Way) -> Way:
+    sure = one.sure | other.sure
+    return Way(one.target, one.local, sure, (one.maybe | other.maybe) - sure, tuple(dict.fromkeys((*one.doubts, *other.doubts))))
+
+
+def _undecided(zh: str, en: str) -> Unobserved:
+    return Unobserved(Reason.FORMAT, "nft -j list ruleset", Text(zh, en))
+
+
+NOWHERE = Way(None, True, NOBODY, NOBODY, ())
