@@ -99,7 +99,7 @@ def _inherited(
 ) -> dict[str, Variables]:
     """Variables of a host's groups; a child's win over its parent's, `all` is the parent of every group."""
     made: dict[str, Variables] = {name: dict(group_variables.get("all", {})) for name in hosts}
-    for group in group_variables:
+    for group, variables in group_variables.items():
         if group == "all":
             continue
         below: list[str] = []
@@ -111,7 +111,7 @@ def _inherited(
                 todo += children.get(one, [])
         for one in below:
             for name in members.get(one, []):
-                made[name].update(group_variables[group])
+                made[name].update(variables)
     # Direct groups last: the nearest wins.
     for group, names in members.items():
         for name in names:
