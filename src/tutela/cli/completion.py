@@ -60,7 +60,7 @@ def bash(lang: Lang) -> str:
     lines += [
         "\tesac; fi",
         '\tCOMPREPLY=($(compgen -W "$words" -- "$cur"))',
-        '\t[ "${cur#-}" != "$cur" ] || COMPREPLY+=($(compgen -f -- "$cur"))',
+        '\t[ "$COMP_CWORD" -eq 1 ] || [ "${cur#-}" != "$cur" ] || COMPREPLY+=($(compgen -f -- "$cur"))',
         "}",
         "complete -o filenames -F _tutela tutela",
         "",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 from tutela.cli.options import add_judging, read_rulebook, read_site_file
 from tutela.errors import UsageError
 from tutela.language import Lang, Text
+from tutela.report.columns import wrapped
 from tutela.report.words import PARTIES, RESULTS, SEVERITIES, STANDINGS
 
 if TYPE_CHECKING:
@@ -54,8 +57,11 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
 
     content = load_content(tuple(arguments.content))
     assessment = _last(arguments, content)
+    columns = min(os.get_terminal_size().columns, 100) if sys.stdout.isatty() else 80
     for line in explain(arguments.id, content, assessment, lang):
-        print(line)
+        indent = line[: len(line) - len(line.lstrip())]
+        for piece in wrapped(line.strip(), columns, first=indent, rest=indent):
+            print(piece)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 
 from tutela import __version__
@@ -26,6 +27,7 @@ def page(lang: Lang) -> Iterator[str]:
     from tutela.cli.completion import commands, options
 
     yield f'.TH TUTELA 1 "" "tutela {__version__}"'
+    yield ".ad l"
     yield ".SH " + Text("名称", "NAME").in_(lang)
     yield "tutela \\- " + _roff(Text("让服务器安全协议自己运行", "the server-security agreement that runs").in_(lang))
     yield ".SH " + Text("用法", "SYNOPSIS").in_(lang)
@@ -78,4 +80,6 @@ ENVIRONMENT = {
 def _roff(words: str) -> str:
     """Text that roff prints as it stands."""
     words = words.replace("\\", "\\e").replace("-", "\\-")
+    # Chinese has no blanks to break a line at.
+    words = re.sub(r"([\u3000-\u9fff\uff00-\uffef])", r"\1\\:", words)
     return "\\&" + words if words.startswith((".", "'")) else words

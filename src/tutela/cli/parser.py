@@ -39,9 +39,30 @@ class Parser(argparse.ArgumentParser):
         super().exit(EXIT_ERROR if status else 0, message)
 
 
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    width = min(max(os.get_terminal_size().columns if os.isatty(1) else 80, 60), 100)
-    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=width)
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help in columns, where a Chinese character takes two."""
+
+    def __init__(self, prog: str) -> None:
+        columns = os.get_terminal_size().columns if os.isatty(1) else 80
+        super().__init__(prog, max_help_position=26, width=min(max(columns, 60), 100))
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        from tutela.report.columns import wrapped
+
+        return list(wrapped(text, width))
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        from tutela.report.columns import wrapped
+
+        return "\n".join(wrapped(text, width, first=indent, rest=indent))
+
+    def _format_action(self, action: argparse.Action) -> str:
+        from tutela.report.columns import width
+
+        said = super()._format_action(action)
+        invocation = self._format_action_invocation(action)
+        wider = width(invocation) - len(invocation)
+        return said.replace(invocation + " " * wider, invocation, 1) if wider and invocation + "  " + " " * wider in said else said
 
 
 def build(lang: Lang, commands_with_arguments: Container[str] = frozenset(COMMANDS)) -> Parser:
@@ -50,7 +71,7 @@ def build(lang: Lang, commands_with_arguments: Container[str] = frozenset(COMMAN
     argparse._ = (lambda words: _ARGPARSE_ZH.get(words, words)) if lang is Lang.ZH else (lambda words: words)  # type: ignore[attr-defined]
     parser = Parser(
         prog="tutela",
-        formatter_class=_formatter,
+        formatter_class=_Help,
         description=Text("守责：让服务器安全协议自己运行起来。", "Tutela: the server-security agreement that runs.").in_(lang),
         epilog=Text(
             "退出状态：0 全部履行；1 程序出错；2 有达到 --fail-on 的违约；3 没有违约但有未证实；130 被中断。",
@@ -60,7 +81,7 @@ def build(lang: Lang, commands_with_arguments: Container[str] = frozenset(COMMAN
     parser.add_argument("--version", action="version", version=f"tutela {__version__}")
     commands = parser.add_subparsers(dest="command", metavar=Text("命令", "COMMAND").in_(lang), required=True, parser_class=Parser)
     for name, about in COMMANDS.items():
-        command = commands.add_parser(name, help=about.in_(lang), description=about.in_(lang), formatter_class=_formatter)
+        command = commands.add_parser(name, help=about.in_(lang), description=about.in_(lang), formatter_class=_Help)
         if name in commands_with_arguments:
             add_language(command, lang)
             import_module(f"tutela.cli.{name}").configure(command, lang)
