@@ -186,7 +186,8 @@ def test_both_programs_say_the_same(tmp_path: Path) -> None:
 
     python, perl = (look_at(host)[SOURCE].content.split(b"\n") for host in hosts)
 
-    assert [line for line in python if not line.startswith(b"cpu")] == [line for line in perl if not line.startswith(b"cpu")]
+    # How many guesses were under way when one matched is chance.
+    assert [line for line in python if line[:4] not in (b"cpu ", b"cand")] == [line for line in perl if line[:4] not in (b"cpu ", b"cand")]
 
 
 @guest

@@ -132,7 +132,7 @@ sub work {
 			if ($answer eq $account->{stored}) { $found = $at; last }
 		}
 		my @ended = times;
-		syswrite $out, sprintf("%d %f\n", $found, $ended[0] + $ended[1] - $began[0] - $began[1]);
+		syswrite $out, sprintf("%d %d %f\n", $found, $found < 0 ? $count : $found - $first + 1, $ended[0] + $ended[1] - $began[0] - $began[1]);
 	}
 }
 
@@ -193,7 +193,7 @@ sub assign {
 	if (spent_cpu() + $busy + $flying + $SLICE > $want{seconds}) { $stopped = 'budget'; return 0 }
 	my @job = next_slice() or return 0;
 	my $account = $accounts[$job[0]];
-	@$worker{qw(account count since)} = ($account, $job[2], time);
+	@$worker{qw(account since)} = ($account, time);
 	$worker->{expected} = ($account->{seconds} || $SLICE) * $job[2];
 	syswrite $worker->{orders}, "@job\n";
 	return 1;
@@ -210,14 +210,14 @@ sub receive {
 	my ($worker) = @_;
 	my $answer = '';
 	sysread $worker->{answers}, $answer, 200;
-	my ($found, $used) = split ' ', $answer;
+	my ($found, $tried, $used) = split ' ', $answer;
 	return give_up($worker) unless defined $used;
 	my $account = delete $worker->{account};
 	$busy += $used;
-	$account->{seconds} = $used / $worker->{count} || 1e-6;
+	$account->{seconds} = $used / $tried || 1e-6;
 	if ($found == -2) { $account->{word} = 'unsupported:' . kind($account->{stored}); return }
-	$account->{tried} += $worker->{count};
-	$guesses += $worker->{count};
+	$account->{tried} += $tried;
+	$guesses += $tried;
 	return if $found < 0;
 	for my $rule (0 .. $#rules) {
 		if ($found < $account->{bounds}[$rule]) { $account->{word} = $rules[$rule][0]; last }
