@@ -201,6 +201,10 @@ directory() { # how directory pattern : the names in it as one source "<director
 #   script   the same for a file that begins with #!; any other file is left out
 #   cron, crontab, anacron   tables of cron: schedule and user stay, the rest is a job
 #   units    output of systemctl show: Exec and Environment are jobs
+#   luks     output of cryptsetup luksDump: versions, ciphers and derivation; never a salt or a digest (NC2)
+#   rclone   names and types of remotes, nothing else (NC3)
+#   grub     only whether a superuser and a password are set (NC1)
+#   web      directives of web servers that the checks read, nothing else
 # With frames=1 it reads file names and prints framed sources; else it filters its input.
 
 AWK='
@@ -419,6 +423,22 @@ function cron_line(s, kind,   n, w, i, fields, out) {
 	if (match(s, /[^\\]%/)) s = substr(s, 1, RSTART)
 	return out mask_job(s)
 }
+function web_line(s,   k, w) {
+	# An allow-list of directives; the value of any other directive may be a secret.
+	sub(/^[ \t]+/, "", s)
+	if (s ~ /^#/ || s == "") return ""
+	k = tolower(s)
+	sub(/[ \t;{>].*/, "", k)
+	if (k ~ /^(server_tokens|autoindex|user|listen|server_name|ssl_protocols|ssl_certificate|ssl_prefer_server_ciphers|stub_status|include|includeoptional|root|deny|allow|return|index|server|http|events|stream|servertokens|serversignature|options|documentroot|sslprotocol|sslengine|sslcertificatefile|alias|scriptalias|require|group|loadmodule|servername|indexoptions|define|undefine|traceenable|\}|\{)$/) {
+		if (k == "return") { split(s, w, /[ \t]+/); return w[1] " " w[2] (s ~ /;$/ ? ";" : "") (s ~ /\}/ ? " }" : "") }
+		return s
+	}
+	if (k ~ /^(location|<\/?(directory|directorymatch|location|locationmatch|virtualhost|files|filesmatch|ifmodule|ifdefine|limit|limitexcept))/) return s
+	if (k ~ /^(add_header|header)$/ && tolower(s) ~ /strict-transport-security/) return s
+	if (k ~ /^export/ && s ~ /APACHE_RUN_(USER|GROUP)=[a-z_-]+/) return s
+	gsub(/[^{}]/, "", s)
+	return s
+}
 function unit_line(s,   at, head, rest, end) {
 	if (s ~ /^Environment=/) return "Environment=" mask_job(substr(s, 13))
 	if (s !~ /^Exec[A-Za-z]*=[{] path=/) return s
@@ -503,6 +523,16 @@ function redact(s,   f, n, i) {
 	if (how == "job" || how == "script") return mask_job(s)
 	if (how == "cron" || how == "crontab" || how == "anacron") return cron_line(s, how)
 	if (how == "units") return unit_line(s)
+	if (how == "luks") return (s ~ /^[ \t]*(Version|Cipher|Cipher name|Cipher mode|Hash spec|MK bits|Key|PBKDF|Hash|Iterations|Time cost|Memory|Threads|Cipher key|Priority|sector|Flags|cipher|[ 0-9]+: (luks2|crypt|[a-z0-9-]+)|Keyslots|Data segments|Tokens|Digests|Key Slot [0-9]+)[: ]/ && s !~ /([0-9a-f][0-9a-f] ){8}/) ? s : ""
+	if (how == "rclone") return (s ~ /^\[[A-Za-z0-9_. -]+\]$/ || s ~ /^type[ \t]*=[ \t]*[a-z0-9]+$/) ? s : ""
+	if (how == "grub") {
+		if (s ~ /^[ \t]*set superusers=/) return "set superusers=***"
+		if (s ~ /^[ \t]*password(_pbkdf2)?[ \t]/) return s ~ /\$\{?GRUB2_PASSWORD/ ? "password from user.cfg" : "password ***"
+		if (s ~ /^GRUB2_PASSWORD=/) return "GRUB2_PASSWORD=***"
+		if (s ~ /^[ \t]*menuentry / ) return "menuentry" (s ~ /--unrestricted/ ? " --unrestricted" : "")
+		return ""
+	}
+	if (how == "web") return web_line(s)
 	return s
 }
 BEGIN {
@@ -574,8 +604,8 @@ firewall() { # the packet filter as the kernel has it; nft also shows what ufw, 
 	for f in /proc/net/ip_tables_names /proc/net/ip6_tables_names; do
 		if [ -r "$f" ] && read -r legacy <"$f"; then break; fi
 	done
-	case $RC:$OUT:$legacy in
-	127:* | *'"xt"'* | *:?*) # nft is missing, or shows extensions without their arguments, or the old modules hold rules
+	case $RC$legacy$OUT in
+	127* | [!0]* | 0[!{]* | *'"xt"'*) # nft is missing, or shows extensions without their arguments, or the old modules hold rules
 		for f in iptables-save ip6tables-save; do
 			if [ "$ME" = 0 ]; then run_masked filter "$f"; else run_root "$f"; fi
 		done
@@ -586,9 +616,7 @@ firewall() { # the packet filter as the kernel has it; nft also shows what ufw, 
 		if have ipset; then run_root ipset save; fi
 		;;
 	esac
-	files plain /proc/net/ip_tables_names /proc/net/ip6_tables_names /proc/net/route /proc/net/ipv6_route \
-		/proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv6/conf/all/disable_ipv6 /proc/sys/net/ipv6/conf/default/disable_ipv6
-	have nft || have iptables || files plain /proc/modules
+	files plain /proc/net/ip_tables_names /proc/net/ip6_tables_names /proc/net/route /proc/net/ipv6_route /proc/sys/net/ipv6/conf/all/forwarding
 }
 
 packages() {
@@ -641,6 +669,7 @@ jobs() { # what runs by itself: units, timers, cron; the scripts and settings th
 	named "$scripts" settings
 	files job /etc/borgmatic/config.yaml /etc/btrbk/btrbk.conf /etc/rsnapshot.conf /etc/pgbackrest.conf /etc/pgbackrest/pgbackrest.conf
 	directory job /etc/borgmatic.d '*.y*ml'
+	files rclone /root/.config/rclone/rclone.conf /etc/rclone.conf
 	left_behind "$text$NL$scripts"
 }
 
@@ -712,13 +741,130 @@ named() { # text kind : the scripts (or settings) that jobs in the text name, on
 	printf %s "${found%.}"
 }
 
+storage() {
+	files plain /proc/self/mountinfo /proc/swaps /proc/mdstat /etc/crypttab /sys/class/dmi/id/sys_vendor /sys/class/dmi/id/product_name
+	files secrets /etc/fstab
+	set +f
+	set -- /sys/class/scsi_host/host*/proc_name
+	set -f
+	[ ! -e "$1" ] || files plain "$@"
+	if ! have lsblk; then
+		emit absent 127 'lsblk -J -o NAME,TYPE,FSTYPE,MAJ:MIN,TRAN' ''
+		return
+	fi
+	capture 10 lsblk -J -o NAME,TYPE,FSTYPE,MAJ:MIN,TRAN
+	emit_captured 'lsblk -J -o NAME,TYPE,FSTYPE,MAJ:MIN,TRAN'
+	devices=$(printf %s "$OUT" | awk '{ gsub(/[{},]/, "\n"); print }' | awk -F'"' '
+		$2 == "name" { name = $4 } $2 == "type" { type = $4; if (type == "disk") disks = disks " " name }
+		$2 == "fstype" && $4 == "crypto_LUKS" { print "luks " name }
+		END { split(disks, d, " "); for (i in d) print "disk " d[i] }')
+	luks='' disks=''
+	while read -r kind device; do
+		case $device in *[!A-Za-z0-9_-]* | '') continue ;; esac
+		case $kind in luks) luks="$luks $device" ;; disk) disks="$disks $device" ;; esac
+	done <<-EOT
+		$devices
+	EOT
+	for device in $luks; do
+		# Without its lock file: a look leaves nothing behind.
+		if [ "$ME" = 0 ]; then run_masked luks cryptsetup luksDump --disable-locks "/dev/$device"; else emit denied 0 "cryptsetup luksDump --disable-locks /dev/$device" ''; fi
+	done
+	for device in $disks; do
+		case $device in zram* | loop* | ram* | sr* | fd* | vd* | xvd* | nbd* | rbd* | md*) continue ;; esac
+		if [ -n "$QUICK" ]; then emit skipped 0 "smartctl -n standby -H -j /dev/$device" ''; continue; fi
+		if [ "$ME" != 0 ] && have smartctl; then emit denied 0 "smartctl -n standby -H -j /dev/$device" ''; continue; fi
+		run_any smartctl -n standby -H -j "/dev/$device"
+	done
+	if have zfs; then run zfs get -H -o name,property,value encryption,mountpoint; fi
+}
+
+kernel() {
+	set +f
+	set -- /proc/sys/net/ipv4/conf/*/rp_filter
+	set -f
+	files plain "$@" \
+		/proc/sys/net/ipv4/tcp_syncookies /proc/sys/net/ipv4/icmp_echo_ignore_broadcasts /proc/sys/net/core/somaxconn \
+		/proc/sys/net/ipv4/conf/all/accept_redirects /proc/sys/net/ipv4/conf/default/accept_redirects \
+		/proc/sys/net/ipv4/conf/all/send_redirects /proc/sys/net/ipv4/conf/default/send_redirects \
+		/proc/sys/net/ipv4/conf/all/accept_source_route /proc/sys/net/ipv4/conf/default/accept_source_route \
+		/proc/sys/net/ipv4/conf/all/log_martians /proc/sys/net/ipv4/conf/default/log_martians \
+		/proc/sys/net/ipv6/conf/all/accept_redirects /proc/sys/net/ipv6/conf/default/accept_redirects \
+		/proc/sys/net/ipv6/conf/all/accept_source_route /proc/sys/net/ipv6/conf/default/accept_source_route \
+		/proc/sys/kernel/randomize_va_space /proc/sys/kernel/kptr_restrict /proc/sys/kernel/dmesg_restrict /proc/sys/kernel/yama/ptrace_scope \
+		/proc/sys/kernel/unprivileged_bpf_disabled /proc/sys/kernel/sysrq /proc/sys/kernel/modules_disabled \
+		/proc/sys/fs/protected_hardlinks /proc/sys/fs/protected_symlinks /proc/sys/fs/protected_fifos /proc/sys/fs/protected_regular /proc/sys/fs/suid_dumpable \
+		/etc/sysctl.conf /etc/ufw/sysctl.conf /etc/ufw/ufw.conf /etc/default/ufw /proc/modules /etc/ld.so.preload
+	for d in /etc/sysctl.d /run/sysctl.d /usr/local/lib/sysctl.d /usr/lib/sysctl.d /etc/modprobe.d /run/modprobe.d /usr/lib/modprobe.d; do directory plain "$d" '*.conf'; done
+	[ -L /lib ] || for d in /lib/sysctl.d /lib/modprobe.d; do directory plain "$d" '*.conf'; done
+	files grub /boot/grub/grub.cfg /boot/grub2/grub.cfg /boot/grub2/user.cfg
+	directory plain /etc/systemd/system/rescue.service.d '*.conf'
+	directory plain /etc/systemd/system/emergency.service.d '*.conf'
+	f=/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c
+	if [ -e "$f" ]; then run od -An -tu1 "$f"; elif [ -d /sys/firmware/efi ]; then emit failed 0 "od -An -tu1 $f" ''; else emit absent 0 "od -An -tu1 $f" ''; fi
+}
+
+protection() {
+	files plain /sys/fs/selinux/enforce /etc/selinux/config /sys/kernel/security/lsm /sys/module/apparmor/parameters/enabled /sys/kernel/security/apparmor/profiles \
+		/var/ossec/var/run/wazuh-agentd.state /sys/kernel/security/ima/runtime_measurements_count
+	set +f
+	set -- /var/lib/clamav/*.c[vl]d /var/lib/aide/* /var/lib/tripwire/*.twd /var/log/aide/*.log /var/ossec/bin/wazuh-agentd /var/ossec/bin/ossec-agentd \
+		/usr/bin/falco /usr/bin/osqueryd /opt/osquery/bin/osqueryd /usr/bin/suricata /usr/sbin/suricata /usr/bin/aide /usr/sbin/aide /usr/sbin/tripwire \
+		/usr/sbin/clamd /usr/sbin/clamonacc /usr/bin/clamscan /var/lib/tomcat*/webapps/* /usr/share/tomcat*/webapps/* /opt/tomcat*/webapps/*
+	set -f
+	n=$#
+	while [ "$n" -gt 0 ]; do
+		n=$((n - 1))
+		f=$1
+		shift
+		[ ! -e "$f" ] || set -- "$@" "$f"
+	done
+	if [ $# -gt 0 ]; then
+		capture 5 stat -L -c '%a %u %g %s %Y %F %n' "$@"
+		RC=0 # a path that went away in between is no failure
+		emit_captured "stat -L -c '%a %u %g %s %Y %F %n' (databases and programs of protection)"
+	elif [ "$ME" = 0 ]; then
+		emit ok 0 "stat -L -c '%a %u %g %s %Y %F %n' (databases and programs of protection)" ''
+	else
+		emit denied 0 "stat -L -c '%a %u %g %s %Y %F %n' (databases and programs of protection)" ''
+	fi
+}
+
+web() { # configuration of web servers, directives of an allow-list only
+	files web /etc/nginx/nginx.conf /etc/apache2/apache2.conf /etc/apache2/ports.conf /etc/apache2/envvars /etc/httpd/conf/httpd.conf
+	for d in /etc/nginx/conf.d /etc/nginx/sites-enabled /etc/nginx/default.d /etc/nginx/snippets /etc/apache2/conf-enabled /etc/apache2/sites-enabled /etc/httpd/conf.d; do directory web "$d" '*'; done
+	directory web /etc/apache2/mods-enabled '*.conf'
+}
+
+containers() { # fixed fields only; never an environment or a command (NC3)
+	for engine in docker podman; do
+		if ! have "$engine"; then
+			emit absent 127 "$engine ps" ''
+			continue
+		fi
+		# A client without a running daemon must not start one.
+		if [ "$engine" = docker ] && [ ! -S /var/run/docker.sock ]; then emit failed 1 "$engine ps" 'no socket'; continue; fi
+		if [ "$engine" = podman ] && [ ! -d /var/lib/containers/storage ]; then emit ok 0 "$engine ps" ''; continue; fi
+		capture 10 "$engine" ps --no-trunc --format '{{.ID}}'
+		emit_captured "$engine ps"
+		if [ -z "$OUT" ] || [ "$RC" != 0 ]; then continue; fi
+		# shellcheck disable=SC2086 # one word a container
+		capture 15 "$engine" inspect --format '{{.Id}}	{{.Name}}	{{.HostConfig.Privileged}}	{{.HostConfig.NetworkMode}}	{{.HostConfig.PidMode}}	{{.HostConfig.UsernsMode}}	{{.Config.User}}	{{.Image}}	{{range .Mounts}}{{.Source}}|{{end}}	{{range .HostConfig.CapAdd}}{{.}}|{{end}}	{{json .NetworkSettings.Ports}}' $OUT
+		emit_captured "$engine inspect (running containers, fixed fields)"
+		# shellcheck disable=SC2046 # one word an image
+		capture 15 "$engine" image inspect --format '{{.Id}}	{{.Created}}' $(printf %s "$OUT" | awk -F'\t' '!($8 in seen) { seen[$8]; print $8 }')
+		emit_captured "$engine image inspect (images of running containers)"
+		capture 10 "$engine" info --format '{{json .SecurityOptions}}'
+		emit_captured "$engine info --format '{{json .SecurityOptions}}'"
+	done
+}
+
 lane() { # function... : collects first, then passes on what came before it
 	held=$(for part in "$@"; do "$part"; done; printf .)
 	cat
 	printf %s "${held%.}"
 }
 
-printf '' | lane updates | lane jobs | lane packages sockets firewall | lane identity accounts
+printf '' | lane updates | lane jobs | lane storage protection web containers kernel | lane packages sockets firewall | lane identity accounts
 echo end
 
 }

@@ -1,0 +1,461 @@
+"""What runs by itself: systemd timers, cron tables, the directories of cron, anacron; with the scripts they call.
+
+Sources: systemd.timer(5), crontab(5), anacrontab(5), run-parts(8); command lines masked at the source (NC9).
+Whether the last run went well is known from the unit's result since boot, from a marker that a job leaves only after success, or from the end of its log.
+A job that leaves none of these is undecided, never fine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import os_release, units
+from tutela.facts.listing import entries
+from tutela.facts.look import Look
+from tutela.facts.recurrence import calendar_gap, cron_gap
+from tutela.facts.units import Unit, Units
+from tutela.language import Text
+
+PATHS = "stat -L -c '%a %u %g %s %Y %F %n' (paths that jobs name)"
+LOG = "tail -c 20000 "
+SCRIPT = " (job)"
+TABLES = ("/etc/cron.d",)
+USER_TABLES = ("/var/spool/cron/crontabs", "/var/spool/cron")
+PERIODS = {"hourly": timedelta(hours=1), "daily": timedelta(days=1), "weekly": timedelta(days=7), "monthly": timedelta(days=31)}
+NEEDS = (*units.NEEDS, *os_release.NEEDS, "/etc/crontab", "/etc/anacrontab", PATHS)
+MAX_JOBS = 2000
+MAX_LINES = 5000
+PACKAGED = ("/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/", "/usr/lib/", "/usr/libexec/", "/usr/share/", "/lib/")
+"""Programs of the distribution: known by name, not followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Left(path='/var/backups', mode=0o755, uid=0, directory=True, size=4096, changed=datetime(…))"""
+
+    path: str
+    mode: int
+    uid: int
+    directory: bool
+    size: int
+    """Bytes."""
+    changed: datetime
+
+    @property
+    def open_to_all(self) -> bool:
+        """Whether every account may read it (a directory: list it too)."""
+        return bool(self.mode & 0o004)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Job(id='site-backup.timer', kind='timer', user='root', enabled=True, interval=timedelta(days=1), lines=('restic backup /srv',), …)"""
+
+    id: str
+    """`site-backup.timer`, `/etc/cron.d/backup:3`, `/etc/cron.daily/backup`"""
+    kind: str
+    """timer | cron | periodic | anacron"""
+    user: str
+    enabled: bool | Unobserved
+    """Whether something really starts it: an active timer, a running cron daemon."""
+    why_not: Text | None
+    """Why it is not enabled."""
+    interval: timedelta | Unobserved
+    """The longest gap of its schedule."""
+    lines: tuple[str, ...]
+    """Masked command lines, those of its scripts too, variables filled in where they are known."""
+    opaque: tuple[str, ...]
+    """Programs of its own that could not be read."""
+    succeeded: datetime | Unobserved
+    """When it last ended well."""
+    failed: bool | Unobserved
+    """Whether its last run ended badly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedules:
+    """Schedules(jobs=(Job(…), …), left={'/var/backups': Left(…)})"""
+
+    jobs: tuple[Job | Unobserved, ...]
+    """A hole stands for a table that could not be read."""
+    left: dict[str, Left] = field(default_factory=dict)
+    """Paths that jobs name, as they are on the disk."""
+    settings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Lines of settings files of backup tools by path, masked."""
+
+
+def parse(look: Look) -> Schedules | Unobserved:
+    """The fact; a source that cannot be read is a hole in `jobs`."""
+    seen = look.fact(units.parse)
+    if look.source("/etc/crontab").status is Status.MISSING and isinstance(seen, Unobserved):
+        return seen
+    left = _left(look)
+    reader = _Reader(look, left, seen)
+    jobs: list[Job | Unobserved] = []
+    for job in reader.all():
+        if len(jobs) >= MAX_JOBS:
+            jobs.append(Unobserved(Reason.NO_DATA, "cron", Text(f"任务超过 {MAX_JOBS} 个", f"more than {MAX_JOBS} jobs")))
+            break
+        jobs.append(job)
+    return Schedules(tuple(jobs), left, reader.settings)
+
+
+def _left(look: Look) -> dict[str, Left]:
+    text = look.text(PATHS)
+    found = {}
+    for line in [] if isinstance(text, Unobserved) else text.split("\n"):
+        match = re.fullmatch(r"([0-7]{1,4}) (\d{1,10}) (\d{1,10}) (\d{1,18}) (\d{1,11}) ([a-z ]{1,30}) (/[^\n]{0,4095})", line)
+        if match is not None:
+            path = match[7]
+            changed = datetime.fromtimestamp(min(int(match[5]), 99999999999), UTC)
+            found[path] = Left(path, int(match[1], 8), int(match[2]), match[6] == "directory", int(match[4]), changed)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One line of a cron table."""
+
+    place: str
+    schedule: str
+    user: str
+    command: str
+    settings: dict[str, str]
+
+
+class _Reader:
+    def __init__(self, look: Look, left: dict[str, Left], seen: Units | Unobserved) -> None:
+        self.look = look
+        self.left = left
+        self.units = seen
+        self.settings: dict[str, tuple[str, ...]] = {}
+        for name in ("/etc/borgmatic/config.yaml", "/etc/btrbk/btrbk.conf", "/etc/rsnapshot.conf", "/etc/pgbackrest.conf", "/etc/pgbackrest/pgbackrest.conf"):
+            self._keep(name)
+        for name in look.names("/etc/borgmatic.d/"):
+            if not name.endswith("/"):
+                self._keep(name)
+
+    def _keep(self, name: str) -> None:
+        text = self.look.text(name)
+        if isinstance(text, str):
+            self.settings[name] = tuple(text.split("\n")[:MAX_LINES])
+
+    def all(self) -> Iterator[Job | Unobserved]:
+        """Every job of every kind."""
+        yield from self._timers()
+        tables = list(self._tables())
+        for entry in tables:
+            if isinstance(entry, Unobserved):
+                yield entry
+            elif "run-parts" not in entry.command and "/etc/cron." not in entry.command:
+                yield self._from_cron(entry)
+        yield from self._periodic([entry for entry in tables if not isinstance(entry, Unobserved)])
+
+    # --- timers
+
+    def _timers(self) -> Iterator[Job | Unobserved]:
+        if isinstance(self.units, Unobserved):
+            yield self.units
+            return
+        for unit in self.units.by_id.values():
+            if unit.id.endswith(".timer") and unit.starts:
+                service = self.units.by_id.get(unit.starts)
+                if service is None:
+                    yield Unobserved(Reason.NO_DATA, unit.starts, Text("定时器启动的服务没有列出", "the service that the timer starts is not listed"))
+                else:
+                    yield self._from_timer(unit, service)
+
+    def _from_timer(self, timer: Unit, service: Unit) -> Job:
+        gaps = [calendar_gap(one) for one in timer.calendar]
+        known = [*(gap for gap in gaps if gap is not None), *timer.every]
+        interval: timedelta | Unobserved = Unobserved(Reason.FORMAT, timer.id, Text("无法理解的定时设置", "a schedule that is not understood"))
+        if known:
+            interval = min(known)
+        settings = dict(_assignments(service.environment))
+        for path in service.environment_files:
+            settings |= dict(_assignments(self._script(path) or ()))
+        lines, opaque = self._program([command.words for command in service.commands], settings)
+        enabled = timer.running and service.load == "loaded"
+        failed: bool | Unobserved = service.result != "success"
+        succeeded: datetime | Unobserved = _no_stamp(service.id)
+        if failed is False and service.exited is not None and service.active != "failed":
+            succeeded = service.exited
+        elif failed is False:
+            # Nothing since boot: what earlier runs left behind decides.
+            succeeded, failed = self._traces(lines, service.id, first=_no_stamp(service.id))
+        return Job(
+            id=timer.id,
+            kind="timer",
+            user=service.user or "root",
+            enabled=enabled,
+            why_not=None if enabled else Text(f"定时器状态为 {timer.active}", f"the timer is {timer.active}"),
+            interval=interval,
+            lines=lines,
+            opaque=opaque,
+            succeeded=succeeded,
+            failed=failed,
+        )
+
+    # --- cron
+
+    def _tables(self) -> Iterator[_Entry | Unobserved]:
+        yield from self._table("/etc/crontab", with_user=True)
+        for directory in TABLES:
+            yield from self._directory(directory, with_user=True)
+        for directory in USER_TABLES:
+            yield from self._directory(directory, with_user=False)
+        yield from self._anacron()
+
+    def _directory(self, directory: str, *, with_user: bool) -> Iterator[_Entry | Unobserved]:
+        names = entries(self.look, directory)
+        if isinstance(names, Unobserved):
+            yield names
+            return
+        for name in names:
+            path = f"{directory}/{name}"
+            # cron reads no hidden files and no leftovers of editors and package managers.
+            if name.startswith(".") or name.endswith("~") or self.look.source(path).status is Status.MISSING:
+                continue
+            if with_user and re.search(r"\.(dpkg|rpm|bak|orig|disabled)", name):
+                continue
+            yield from self._table(path, with_user=with_user)
+
+    def _table(self, path: str, *, with_user: bool) -> Iterator[_Entry | Unobserved]:
+        text = self.look.text_or_none(path)
+        if text is None:
+            return
+        if isinstance(text, Unobserved):
+            yield text
+            return
+        settings: dict[str, str] = {}
+        for number, line in enumerate(text.split("\n")[:MAX_LINES], 1):
+            if not line or line.startswith("#"):
+                continue
+            if (pair := _assignment(line)) is not None and not re.match(r"[@*0-9]", line):
+                settings[pair[0]] = pair[1]
+                continue
+            words = line.split()
+            fields = 1 if line.startswith("@") else 5
+            if line.startswith("***") or len(words) <= fields + with_user:
+                yield Unobserved(Reason.FORMAT, f"{path}:{number}", Text("无法理解的 cron 行", "a line that is not understood"))
+                continue
+            user = words[fields] if with_user else path.rpartition("/")[2]
+            yield _Entry(f"{path}:{number}", " ".join(words[:fields]), user, " ".join(words[fields + with_user :]), dict(settings))
+
+    def _anacron(self) -> Iterator[_Entry | Unobserved]:
+        text = self.look.text_or_none("/etc/anacrontab")
+        if isinstance(text, Unobserved):
+            if self.look.source("/etc/anacrontab").status is not Status.MISSING:
+                yield text
+            return
+        for number, line in enumerate((text or "").split("\n")[:MAX_LINES], 1):
+            words = line.split()
+            if len(words) >= 4 and re.fullmatch(r"\d{1,3}|@[a-z]+", words[0]) and words[1].isdigit():
+                yield _Entry(f"/etc/anacrontab:{number}", f"anacron {words[0]}", "root", " ".join(words[3:]), {})
+
+    def _daemon(self, *, anacron: bool = False) -> tuple[bool | Unobserved, Text | None]:
+        """Whether something starts what the tables say."""
+        if isinstance(self.units, Unobserved):
+            return self.units, None
+        if not self.units.systemd:
+            return Unobserved(Reason.NO_ANSWER, "cron", Text("不是 systemd，无法确定 cron 是否在运行", "without systemd it is not known whether cron runs")), None
+        if self.units.running("cron", "crond", "cronie", "fcron", "bcron"):
+            return True, None
+        timer = self.units.by_id.get("anacron.timer")
+        if anacron and timer is not None and timer.running:
+            return True, None
+        return False, Text("cron 没有运行", "cron does not run")
+
+    def _from_cron(self, entry: _Entry) -> Job:
+        anacron = entry.schedule.startswith("anacron ")
+        enabled, why_not = self._daemon(anacron=anacron)
+        gap = _anacron_gap(entry.schedule[8:]) if anacron else cron_gap(entry.schedule)
+        interval: timedelta | Unobserved = Unobserved(Reason.FORMAT, entry.place, Text("无法理解的定时设置", "a schedule that is not understood"))
+        if gap is not None:
+            interval = gap
+        lines, opaque = self._program([entry.command], dict(entry.settings))
+        succeeded, failed = self._traces(lines, entry.place)
+        kind = "anacron" if anacron else "cron"
+        return Job(entry.place, kind, entry.user, enabled, why_not, interval, lines, opaque, succeeded, failed)
+
+    def _periodic(self, tables: list[_Entry]) -> Iterator[Job | Unobserved]:
+        """Scripts in /etc/cron.daily and its like; they run when a table names their directory."""
+        system = self.look.fact(os_release.parse)
+        for period, interval in PERIODS.items():
+            directory = f"/etc/cron.{period}"
+            names = entries(self.look, directory)
+            if isinstance(names, Unobserved):
+                if self.look.source(directory + "/").status is not Status.MISSING:
+                    yield names
+                continue
+            called = any(directory in entry.command for entry in tables)
+            for name in names:
+                path = f"{directory}/{name}"
+                text = self.look.text(path)
+                if name.startswith(".") or self.look.source(path).status is Status.MISSING:
+                    continue
+                enabled, why_not = self._daemon(anacron=True)
+                if not called:
+                    enabled, why_not = False, Text(f"没有任务调用 {directory}", f"nothing calls {directory}")
+                elif (left := self.left.get(path)) is not None and not left.mode & 0o100:
+                    enabled, why_not = False, Text("文件没有执行权限", "the file is not executable")
+                elif not re.fullmatch(r"[A-Za-z0-9_-]+", name) and _family(self.look, system) == "debian":
+                    enabled, why_not = False, Text("run-parts 跳过带点的文件名", "run-parts skips a name with a dot in it")
+                lines, opaque = self._program(list(text.split("\n")) if isinstance(text, str) else [], {})
+                if isinstance(text, Unobserved):
+                    opaque = (path,)
+                succeeded, failed = self._traces(lines, path)
+                yield Job(path, "periodic", "root", enabled, why_not, interval, lines, opaque, succeeded, failed)
+
+    # --- what a job does
+
+    def _script(self, path: str) -> tuple[str, ...] | None:
+        text = self.look.text(path + SCRIPT)
+        return None if isinstance(text, Unobserved) else tuple(text.split("\n")[:MAX_LINES])
+
+    def _program(self, commands: list[str], settings: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The lines of commands and of the scripts they call, and the programs that stay opaque."""
+        lines: list[str] = []
+        opaque: list[str] = []
+        for command in _joined(commands):
+            lines.append(command)
+            for path in _programs(command):
+                script = self._script(path)
+                if script is not None:
+                    lines += _joined(script)
+                elif not path.startswith(PACKAGED):
+                    opaque.append(path)
+        for line in lines:
+            found = re.match(r"(?:\.|source) (/\S+)", line)
+            if found is not None:
+                settings |= dict(_assignments(self._script(found[1]) or ()))
+        filled = []
+        for line in lines[:MAX_LINES]:
+            if (pair := _assignment(line)) is not None:
+                settings[pair[0]] = _filled(pair[1], settings)
+            filled.append(_filled(line, settings))
+        # Settings count as lines too: a tool takes its target from the environment.
+        filled += [f"{key}={value}" for key, value in settings.items()]
+        return tuple(line for line in filled if line and line != "#"), tuple(dict.fromkeys(opaque))
+
+    def _traces(self, lines: tuple[str, ...], place: str, first: Unobserved | None = None) -> tuple[datetime | Unobserved, bool | Unobserved]:
+        """Last success and failure by what the job leaves behind."""
+        for path in _markers(lines):
+            if path in self.left and not self.left[path].directory:
+                return self.left[path].changed, False
+        for path in _logs(lines):
+            said = self.look.text(LOG + path)
+            left = self.left.get(path)
+            if isinstance(said, str) and left is not None and left.size:
+                if said.endswith("last=success"):
+                    return left.changed, False
+                if said.endswith("last=failure"):
+                    return Unobserved(Reason.NO_DATA, path, Text("日志的末尾是失败", "its log ends with a failure")), True
+        doubt = first or Unobserved(
+            Reason.NO_DATA, place, Text("没有成功标记，也没有能看出结果的日志", "it leaves no marker of success and no log that tells its result")
+        )
+        return doubt, doubt
+
+
+def _no_stamp(unit: str) -> Unobserved:
+    return Unobserved(Reason.NO_DATA, unit, Text("开机以来没有运行过，也没有成功标记", "it has not run since boot and left no marker of success"))
+
+
+def _family(look: Look, system: os_release.OsRelease | Unobserved) -> str | None:
+    if isinstance(system, Unobserved):
+        return None
+    names = (system.id, *system.like)
+    return next((one.family for name in names for one in look.reference.platforms if one.match_id == name), None)
+
+
+def _anacron_gap(period: str) -> timedelta | None:
+    if period.isdigit():
+        return timedelta(days=int(period[:3])) if int(period[:3]) else None
+    return {"@daily": timedelta(days=1), "@weekly": timedelta(days=7), "@monthly": timedelta(days=31)}.get(period)
+
+
+def _joined(lines: list[str] | tuple[str, ...]) -> list[str]:
+    """Lines that end in a backslash go on in the next one."""
+    made: list[str] = []
+    open_ = ""
+    for line in lines[:MAX_LINES]:
+        if line.endswith("\\"):
+            open_ += line[:-1].rstrip() + " "
+        else:
+            made.append((open_ + line).strip())
+            open_ = ""
+    return [*made, open_.strip()] if open_ else made
+
+
+_ASSIGNMENT = re.compile(r"(?:export |declare |readonly |local )?([A-Za-z_][A-Za-z0-9_]{0,100})=([^ ;|&]{0,1000})")
+
+
+def _assignment(line: str) -> tuple[str, str] | None:
+    found = _ASSIGNMENT.fullmatch(line.strip())
+    return (found[1], found[2]) if found else None
+
+
+def _assignments(lines: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        for word in line.split(" ; "):
+            pair = _assignment(word)
+            if pair is not None:
+                yield pair
+
+
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]{0,100})\}?")
+
+
+def _filled(line: str, settings: dict[str, str]) -> str:
+    """Known variables filled in, once: values are never looked through again."""
+    return _VARIABLE.sub(lambda found: settings.get(found[1], found[0])[:1000], line)[:8000] if "$" in line else line[:8000]
+
+
+_SEPARATOR = re.compile(r" (?:;|&&|\|\||\||then|do|else|[{}]|!) ")
+_PREFIXES = frozenset({"sudo", "nice", "ionice", "chronic", "exec", "env", "time", "timeout", "flock", "systemd-run", "systemd-cat", "runuser", "su", "if", "!", "--", "test"})
+
+
+def segments(line: str) -> list[str]:
+    """The single commands of a line."""
+    return [part.strip() for part in _SEPARATOR.split(f" {line} ") if part.strip()]
+
+
+def _programs(line: str) -> Iterator[str]:
+    """Paths that a line runs: the first word of a command, also behind sudo, sh and the like."""
+    for part in segments(line):
+        for number, word in enumerate(part.split(" ")[:12]):
+            if word.startswith("/"):
+                yield word
+                if number and not part.split(" ")[0].endswith("sh") and part.split(" ")[0] not in _PREFIXES:
+                    break
+                if not word.startswith(("/bin/", "/usr/bin/")):
+                    break
+            elif word in ("bash", "sh", "python3", "perl") or word in _PREFIXES or word.startswith("-") or "=" in word or word == "***":
+                continue
+            else:
+                break
+
+
+def _markers(lines: tuple[str, ...]) -> Iterator[str]:
+    """Files written only after success: behind `&&`, or under `set -e`."""
+    strict = False
+    for line in lines:
+        if re.match(r"set -[a-z]*e|set -o errexit|#!\S+ -[a-z]*e", line):
+            strict = True
+        for number, part in enumerate(re.split(r" (?:&&|then) ", line)):
+            first = segments(part)[:1] if number else []
+            for one in segments(line) if strict and not number else first:
+                found = re.match(r"touch (?:-\S+ )*(/\S+)$|(?:date|echo)\b[^>]*>{1,2} ?(/\S+)$", one)
+                if found is not None:
+                    yield found[1] or found[2]
+
+
+def _logs(lines: tuple[str, ...]) -> Iterator[str]:
+    for line in lines:
+        for found in re.finditer(r"(?:[12]?>>?|--log-file=|--log-file |tee (?:-a )?) ?(/[A-Za-z0-9_./@+-]+)", line):
+            if not found[1].startswith(("/dev/", "/proc/")):
+                yield found[1]

@@ -1,0 +1,197 @@
+"""What systemd has loaded: running services, timers, and the services that timers start.
+
+Source: systemctl(1) `show`, with TZ=UTC0 so that a time zone's short name never has to be guessed.
+Command lines are masked at the source: words of an allow-list stay, every other word is `***` (NC9).
+A service that neither runs nor is started by a timer is not listed; absence here means "does not run".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts.look import Look
+from tutela.language import Text
+
+SHOW = "env TZ=UTC0 systemctl show -p "
+NEEDS = (SHOW,)
+MAX_UNITS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Command(path='/usr/local/sbin/site-backup', words='/usr/local/sbin/site-backup --quiet')"""
+
+    path: str
+    words: str
+    """The masked command line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Unit(id='site-backup.service', active='inactive', sub='dead', user='root', commands=(Command(…),), …)"""
+
+    id: str
+    load: str
+    """loaded | not-found | masked | error"""
+    active: str
+    """active | reloading | inactive | failed | activating | deactivating"""
+    sub: str
+    user: str
+    """Empty: root."""
+    commands: tuple[Command, ...]
+    environment: tuple[str, ...]
+    """Masked assignments: `RESTIC_REPOSITORY=sftp:backup@192.0.2.9:/srv/repo`."""
+    environment_files: tuple[str, ...]
+    result: str
+    """success | exit-code | timeout | …: how the last run since boot ended."""
+    exited: datetime | None
+    """When the main process last ended; None: not since boot."""
+    starts: str | None
+    """Of a timer: the unit it starts."""
+    calendar: tuple[str, ...]
+    """Of a timer: `*-*-* 02:10:00`."""
+    every: tuple[timedelta, ...]
+    """Of a timer: OnUnitActiveSec= and OnUnitInactiveSec=."""
+    triggered: datetime | None
+    """Of a timer: when it last elapsed; survives a reboot only with Persistent=."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it is up now."""
+        return self.active in ("active", "reloading")
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Units(systemd=True, by_id={'ssh.service': Unit(…)})"""
+
+    systemd: bool
+    """False: another init; `by_id` is empty then, and says nothing about what runs."""
+    by_id: dict[str, Unit]
+
+    def running(self, *names: str) -> tuple[str, ...]:
+        """Those of `names` (without `.service`; a trailing `@` means any instance) that are up."""
+        up = []
+        for unit in self.by_id.values():
+            stem = unit.id.removesuffix(".service")
+            if unit.running and stem != unit.id and (stem in names or f"{stem.partition('@')[0]}@" in names):
+                up.append(unit.id)
+        return tuple(sorted(up))
+
+
+def parse(look: Look) -> Units | Unobserved:
+    """The fact, from one or two calls of systemctl."""
+    names = list(look.names(SHOW))
+    if not names:
+        return _missing(look)
+    units: dict[str, Unit] = {}
+    for name in names:
+        if look.source(name).status is Status.ABSENT:
+            return Units(systemd=False, by_id={})
+        text = look.text(name)
+        if isinstance(text, Unobserved):
+            return text
+        for block in _blocks(text):
+            if len(units) < MAX_UNITS:
+                unit = _unit(block)
+                units.setdefault(unit.id, unit)
+    if not units:
+        return Unobserved(Reason.FORMAT, names[0], Text("没有列出任何单元", "it lists no unit"))
+    return Units(systemd=True, by_id=units)
+
+
+def _missing(look: Look) -> Unobserved:
+    gone = look.text(SHOW)
+    assert isinstance(gone, Unobserved)  # no source has this bare prefix as its name
+    return gone
+
+
+def _blocks(text: str) -> Iterator[dict[str, list[str]]]:
+    """Properties of one unit after the other; an empty line stands between two."""
+    block: dict[str, list[str]] = {}
+    for line in [*text.split("\n"), ""]:
+        key, equals, value = line.partition("=")
+        if equals:
+            block.setdefault(key, []).append(value)
+        elif not line and block:
+            if "Id" in block:
+                yield block
+            block = {}
+
+
+def _unit(block: dict[str, list[str]]) -> Unit:
+    def one(key: str) -> str:
+        return block.get(key, [""])[0]
+
+    return Unit(
+        id=one("Id"),
+        load=one("LoadState"),
+        active=one("ActiveState"),
+        sub=one("SubState"),
+        user=one("User"),
+        commands=tuple(command for line in block.get("ExecStart", ()) if (command := _command(line)) is not None),
+        environment=tuple(word for line in block.get("Environment", ()) for word in line.split()),
+        environment_files=tuple(line.partition(" (ignore_errors")[0] for line in block.get("EnvironmentFiles", ()) if line),
+        result=one("Result"),
+        exited=moment(one("ExecMainExitTimestamp")),
+        starts=one("Unit") or None,
+        calendar=tuple(found[1].strip() for line in block.get("TimersCalendar", ()) if (found := _CALENDAR.match(line))),
+        every=tuple(span for line in block.get("TimersMonotonic", ()) if (found := _EVERY.match(line)) and (span := duration(found[1])) is not None),
+        triggered=moment(one("LastTriggerUSec")),
+    )
+
+
+_CALENDAR = re.compile(r"\{ OnCalendar=([^;]{1,300});")
+_EVERY = re.compile(r"\{ OnUnit(?:In)?[aA]ctive(?:U)?Sec=([^;]{1,100});")
+_COMMAND = re.compile(r"\{ path=(?P<path>[^ ;]{1,4096}) ; argv\[\]=(?P<words>.*?) ; ignore_errors=")
+
+
+def _command(line: str) -> Command | None:
+    found = _COMMAND.match(line)
+    return None if found is None else Command(found["path"], found["words"])
+
+
+_MOMENT = re.compile(r"(?:[A-Z][a-z]{2} )?(\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2})(?:\.\d+)? UTC")
+
+
+def moment(words: str) -> datetime | None:
+    """`Sun 2026-11-22 04:12:02 UTC` -> an aware datetime; None for an empty or unknown form."""
+    found = _MOMENT.fullmatch(words.strip())
+    if found is None:
+        return None
+    try:
+        return datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+_SPANS = {
+    "us": timedelta(microseconds=1),
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "min": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+    "month": timedelta(days=30.44),
+    "y": timedelta(days=365.25),
+}
+
+
+def duration(words: str) -> timedelta | None:
+    """`1d 2h 30min` -> a timedelta; None when a part is not known."""
+    total = timedelta()
+    parts = words.split()
+    for part in parts:
+        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([a-z]{1,5})", part)
+        if found is None or found[2] not in _SPANS:
+            return None
+        try:
+            total += float(found[1]) * _SPANS[found[2]]
+        except OverflowError:
+            return None
+    return total if parts else None
