@@ -113,6 +113,19 @@ class Run(NamedTuple):
     """The rules that were asked, in order."""
 
 
+ALWAYS: Mapping[str, str] = {"pam_deny": "auth_err", "pam_rootok": "auth_err"}
+"""Modules whose answer to somebody who is not root yet is always the same."""
+PASSWORD_MODULES = frozenset(
+    {"pam_unix", "pam_unix2", "pam_sss", "pam_ldap", "pam_krb5", "pam_winbind", "pam_systemd_home", "pam_tcb", "pam_pwdb", "pam_userdb"}
+)
+"""Modules that ask for a password."""
+
+
+def supposing(**by_module: str) -> Callable[[PamRule], str]:
+    """Answers for `run`: those of `by_module`, `auth_err` where a module always refuses, `success` everywhere else."""
+    return lambda rule: by_module.get(rule.module, ALWAYS.get(rule.module, "success"))
+
+
 def stacked(stack: Stack | Unobserved, *modules: str) -> Stack | Unobserved:
     """The rules of a stack that call one of `modules`."""
     return stack if isinstance(stack, Unobserved) else tuple(rule for rule in stack if rule.module in modules)

@@ -18,6 +18,7 @@ MODULES: dict[str, str] = {
     "firewall": "tutela.facts.firewall",
     "interfaces": "tutela.facts.interfaces",
     "lockout": "tutela.facts.lockout",
+    "machine": "tutela.facts.machine",
     "os": "tutela.facts.os_release",
     "pam": "tutela.facts.pam",
     "password_policy": "tutela.facts.password_policy",
@@ -25,6 +26,7 @@ MODULES: dict[str, str] = {
     "schedules": "tutela.facts.schedules",
     "sockets": "tutela.facts.sockets",
     "support": "tutela.facts.support",
+    "sysctl": "tutela.facts.sysctl",
     "units": "tutela.facts.units",
     "weak_passwords": "tutela.facts.weak_passwords",
 }

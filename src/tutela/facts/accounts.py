@@ -1,0 +1,310 @@
+"""Who has an account here, and what opens it: a password, keys, a shell.
+
+Sources: passwd(5), shadow(5), group(5), login.defs(5), shells(5), nsswitch.conf(5). The probe replaces each hash by its state and prefix.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import platform
+from tutela.facts.look import Look
+from tutela.language import Text
+
+NEEDS = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/login.defs", "/etc/shells", "/etc/nsswitch.conf", *platform.NEEDS)
+UID_MIN = 1000
+"""What shadow-utils takes when login.defs says nothing."""
+NOBODY = 65534
+NOT_SHELLS = frozenset({"nologin", "false", "true", "sync", "halt", "shutdown", "git-shell", "sftp-server", "scponly"})
+SHELLS = frozenset({"sh", "bash", "rbash", "dash", "ash", "zsh", "ksh", "ksh93", "mksh", "csh", "tcsh", "fish", "busybox", "pwsh", "tmux", "screen", "xonsh"})
+LOCAL_SOURCES = frozenset({"files", "compat", "systemd", "altfiles", "db"})
+MAX_ACCOUNTS = 20_000
+
+_NUMBER = re.compile(r"\d{1,10}")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Account(name='ops', uid=1000, shell='/bin/bash', password='usable', algorithm='$y$', keys=1, ...)"""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    shell: str
+    login_shell: bool
+    """Whether the shell lets one work; nologin, false, sync and the like do not."""
+    service: bool
+    """uid below UID_MIN, or nobody; never uid 0."""
+    packaged_shell: bool
+    """Listed among the service accounts that the platform's packages create with a shell."""
+    password: str | Unobserved
+    """empty | locked | usable"""
+    algorithm: str | Unobserved | None
+    """Prefix of the hash, also of a locked one: `$y$`, `des`, `bsdi`, `other`; None without a hash."""
+    keys: int | Unobserved
+    """Public keys in ~/.ssh/authorized_keys."""
+    changed: date | Unobserved | None
+    """When the password was set last; None when the database does not say. 1970-01-01 means it must be changed at the next login."""
+    max_days: int | Unobserved | None
+    """Days a password lives; None for no limit."""
+    password_age_days: int | Unobserved | None
+    days_left: int | Unobserved | None
+    """Until the password must be changed; negative when overdue, None without a limit."""
+    expired: bool | Unobserved
+    """The account itself has ended (shadow field 8)."""
+
+    @property
+    def can_log_in(self) -> bool | Unobserved:
+        """A shell, and a password or keys that open it; what stays unknown decides only when nothing else does."""
+        if not self.login_shell or self.expired is True:
+            return False
+        if self.password in ("usable", "empty"):
+            return True
+        if isinstance(self.keys, int) and self.keys > 0:
+            return True
+        for doubt in (self.password, self.keys, self.expired):
+            if isinstance(doubt, Unobserved):
+                return doubt
+        return False
+
+    @property
+    def has_keys(self) -> bool | Unobserved:
+        """Whether a public key opens it."""
+        return self.keys if isinstance(self.keys, Unobserved) else self.keys > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Group(name='sudo', gid=27, members=('ops',)); members are those of the group's line, not those whose primary group it is."""
+
+    name: str
+    gid: int
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Problem(kind='duplicate-uid', file='/etc/passwd', what='0: root toor')"""
+
+    kind: str
+    """duplicate-uid | duplicate-name | duplicate-gid | duplicate-group | malformed | nis"""
+    file: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """All local accounts and groups."""
+
+    accounts: tuple[Account, ...]
+    groups: tuple[Group, ...] | Unobserved
+    problems: tuple[Problem | Unobserved, ...]
+    uid_min: int
+    encrypt_method: str | None
+    """ENCRYPT_METHOD of login.defs, in capitals; None when it is not set."""
+    remote: tuple[str, ...]
+    """Sources of accounts besides the local files: sss, ldap, winbind, nis. Their accounts are not listed here."""
+
+    @property
+    def superusers(self) -> tuple[Account, ...]:
+        """Accounts with uid 0."""
+        return tuple(account for account in self.accounts if account.uid == 0)
+
+    @property
+    def with_password(self) -> tuple[Account | Unobserved, ...] | Unobserved:
+        """Accounts that a password opens; a doubtful one stays in the list as a doubt."""
+        made: list[Account | Unobserved] = []
+        for account in self.accounts:
+            if isinstance(account.password, Unobserved):
+                return account.password
+            if account.password != "locked" and account.login_shell and account.expired is not True:
+                made.append(account)
+        return tuple(made)
+
+    @property
+    def services(self) -> tuple[Account, ...]:
+        """Service accounts."""
+        return tuple(account for account in self.accounts if account.service)
+
+
+def parse(look: Look) -> Accounts | Unobserved:
+    """The fact; without /etc/passwd there is none."""
+    lines = look.lines(NEEDS[0])
+    if isinstance(lines, Unobserved):
+        return lines
+    settings = _settings(look)
+    uid_min = int(settings["UID_MIN"]) if _NUMBER.fullmatch(settings.get("UID_MIN", "")) else UID_MIN
+    shadow = _shadow(look)
+    shells = look.text_or_none(NEEDS[4])
+    listed = frozenset(shells.split("\n")) if isinstance(shells, str) else frozenset()
+    row = look.fact(platform.parse)
+    packaged = frozenset() if isinstance(row, Unobserved) else frozenset(row.service_accounts_with_shell)
+    problems: list[Problem | Unobserved] = []
+    accounts: list[Account] = []
+    for number, line in enumerate(lines[:MAX_ACCOUNTS], 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        fields = line.split(":")
+        if fields[0][:1] in ("+", "-"):
+            problems.append(Problem("nis", NEEDS[0], f"line {number}: {fields[0]}"))
+        elif len(fields) != 7 or not fields[0] or not _NUMBER.fullmatch(fields[2]) or not _NUMBER.fullmatch(fields[3]):
+            problems.append(Problem("malformed", NEEDS[0], f"line {number}"))
+        else:
+            accounts.append(_account(look, fields, shadow, uid_min, listed, packaged))
+    if len(lines) > MAX_ACCOUNTS:
+        problems.append(Unobserved(Reason.NO_DATA, NEEDS[0], Text("帐号过多，未看完", "more accounts than were looked at")))
+    problems += _twice("duplicate-name", NEEDS[0], [(account.name, account.name) for account in accounts])
+    problems += _twice("duplicate-uid", NEEDS[0], [(str(account.uid), account.name) for account in accounts])
+    groups = _groups(look, problems)
+    if isinstance(groups, Unobserved):
+        problems.append(groups)
+    return Accounts(
+        accounts=tuple(accounts),
+        groups=groups,
+        problems=tuple(problems),
+        uid_min=uid_min,
+        encrypt_method=settings.get("ENCRYPT_METHOD", "").upper() or None,
+        remote=_remote(look),
+    )
+
+
+def _settings(look: Look) -> dict[str, str]:
+    text = look.text(NEEDS[3])
+    pairs = (line.split() for line in (text.split("\n") if isinstance(text, str) else ()))
+    return {words[0]: words[1] for words in pairs if len(words) >= 2 and not words[0].startswith("#")}
+
+
+def _shadow(look: Look) -> dict[str, list[str]] | Unobserved:
+    """Name -> the fields behind it, the first of them the state of the password."""
+    if look.source(NEEDS[1]).status is Status.ABSENT:
+        return {}
+    lines = look.lines(NEEDS[1])
+    if isinstance(lines, Unobserved):
+        return lines
+    made: dict[str, list[str]] = {}
+    for line in lines[:MAX_ACCOUNTS]:
+        name, colon, rest = line.partition(":")
+        if colon and name not in made:
+            # The state of a locked password holds a colon of its own.
+            rest = rest.replace("locked:", "locked ", 1) if rest.startswith("locked:") and rest[7:8] in tuple("$dbo") else rest
+            made[name] = rest.split(":")
+    return made
+
+
+def _account(
+    look: Look, fields: list[str], shadow: dict[str, list[str]] | Unobserved, uid_min: int, listed: frozenset[str], packaged: frozenset[str]
+) -> Account:
+    name, state, uid, gid, _, home, shell = fields
+    entry: list[str] | Unobserved
+    if state != "x":
+        # The hash, or its absence, stands in passwd itself; shadow is then not asked.
+        entry = [state]
+    elif isinstance(shadow, Unobserved):
+        entry = shadow
+    else:
+        entry = shadow.get(name, ["locked"])
+    number = int(uid)
+    base = shell.rpartition("/")[2]
+    aged = _ages(look, entry)
+    return Account(
+        name=name,
+        uid=number,
+        gid=int(gid),
+        home=home,
+        shell=shell,
+        login_shell=not shell or (base not in NOT_SHELLS and (shell in listed or base in SHELLS)),
+        service=0 < number < uid_min or number == NOBODY,
+        packaged_shell=name in packaged,
+        password=entry if isinstance(entry, Unobserved) else _password(entry[0]),
+        algorithm=entry if isinstance(entry, Unobserved) else _algorithm(entry[0]),
+        keys=_keys(look, home),
+        changed=aged[0],
+        max_days=aged[1],
+        password_age_days=aged[2],
+        days_left=aged[3],
+        expired=aged[4],
+    )
+
+
+def _password(state: str) -> str:
+    if state == "empty":
+        return "empty"
+    return "locked" if state.startswith("locked") else "usable"
+
+
+def _algorithm(state: str) -> str | None:
+    state = state.removeprefix("locked").strip(" :")
+    return state if state and state != "empty" else None
+
+
+_Ages = tuple[date | Unobserved | None, int | Unobserved | None, int | Unobserved | None, int | Unobserved | None, bool | Unobserved]
+
+
+def _ages(look: Look, entry: list[str] | Unobserved) -> _Ages:
+    """Date of the last change, longest life, age, days left, account ended: shadow fields 3, 5 and 8."""
+    if isinstance(entry, Unobserved):
+        return entry, entry, entry, entry, entry
+    numbers = [int(word) if re.fullmatch(r"\d{1,6}", word) else None for word in (entry + [""] * 8)[:8]]
+    today = look.now.date()
+    changed = date(1970, 1, 1) + timedelta(days=numbers[1]) if numbers[1] is not None else None
+    longest = numbers[3] if numbers[3] is not None and numbers[3] < 99999 else None
+    age = (today - changed).days if changed is not None else None
+    left = longest - age if longest is not None and age is not None else None
+    ended = numbers[6] is not None and date(1970, 1, 1) + timedelta(days=numbers[6]) <= today
+    return changed, longest, age, left, ended
+
+
+def _keys(look: Look, home: str) -> int | Unobserved:
+    """Lines with a key in the two files that sshd reads by default; a path elsewhere is the SSH facts' business."""
+    count = 0
+    for name in ("authorized_keys", "authorized_keys2"):
+        text = look.text_or_none(f"{home.rstrip('/')}/.ssh/{name}")
+        if isinstance(text, Unobserved):
+            if name == "authorized_keys2" and look.source(text.source).status is Status.MISSING:
+                continue
+            return text
+        count += sum(1 for line in (text or "").split("\n") if line.strip())
+    return count
+
+
+def _groups(look: Look, problems: list[Problem | Unobserved]) -> tuple[Group, ...] | Unobserved:
+    lines = look.lines(NEEDS[2])
+    if isinstance(lines, Unobserved):
+        return lines
+    groups: list[Group] = []
+    for number, line in enumerate(lines[:MAX_ACCOUNTS], 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        fields = line.split(":")
+        if fields[0][:1] in ("+", "-"):
+            problems.append(Problem("nis", NEEDS[2], f"line {number}: {fields[0]}"))
+        elif len(fields) != 4 or not fields[0] or not _NUMBER.fullmatch(fields[2]):
+            problems.append(Problem("malformed", NEEDS[2], f"line {number}"))
+        else:
+            groups.append(Group(fields[0], int(fields[2]), tuple(filter(None, fields[3].split(",")))))
+    problems += _twice("duplicate-group", NEEDS[2], [(group.name, group.name) for group in groups])
+    problems += _twice("duplicate-gid", NEEDS[2], [(str(group.gid), group.name) for group in groups])
+    return tuple(groups)
+
+
+def _twice(kind: str, file: str, pairs: list[tuple[str, str]]) -> Iterator[Problem]:
+    counts = Counter(key for key, _ in pairs)
+    for key, count in counts.items():
+        if count > 1:
+            names = [name for one, name in pairs if one == key]
+            yield Problem(kind, file, f"{key}: {' '.join(names)}" if kind.endswith("id") else f"{key} x{count}")
+
+
+def _remote(look: Look) -> tuple[str, ...]:
+    text = look.text(NEEDS[5])
+    for line in text.split("\n") if isinstance(text, str) else ():
+        key, colon, value = line.partition("#")[0].partition(":")
+        if colon and key.strip() == "passwd":
+            return tuple(word for word in value.split() if word not in LOCAL_SOURCES and not word.startswith(("[", "!")) and word.isalnum())
+    return ()
