@@ -616,7 +616,8 @@ firewall() { # the packet filter as the kernel has it; nft also shows what ufw, 
 		if have ipset; then run_root ipset save; fi
 		;;
 	esac
-	files plain /proc/net/ip_tables_names /proc/net/ip6_tables_names /proc/net/route /proc/net/ipv6_route /proc/sys/net/ipv6/conf/all/forwarding
+	files plain /proc/net/ip_tables_names /proc/net/ip6_tables_names /proc/net/route /proc/net/ipv6_route \
+		/proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv6/conf/all/disable_ipv6 /proc/sys/net/ipv6/conf/default/disable_ipv6
 }
 
 packages() {

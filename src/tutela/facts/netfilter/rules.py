@@ -3,6 +3,7 @@
 The packet is the first one of a connection: family, protocol, destination and interface are known, the source is *every* address at once.
 A walk keeps, for each way the packet can end, the set of sources for which it ends so.
 What an attacker chooses or waits for (source port, rate below a limit, time of day) makes both ways possible.
+Only the way to the host is walked: rules that stop the host's own answers are not seen, so a port may be said to be reached that is not.
 What is not understood makes both ways doubtful, with the expression quoted; it is never guessed.
 Source: nft(8), iptables-extensions(8); order of hooks: https://wiki.nftables.org/wiki-nftables/index.php/Netfilter_hooks
 """
