@@ -65,7 +65,13 @@ FORMATS: dict[str, Format] = {
     for made in (
         Format("text", "text", "txt", "text/plain; charset=utf-8"),
         Format("json", "json", "json", "application/json", spoken=False),
-        Format("html", "html", "html", "text/html; charset=utf-8"),
         Format("jsonl", "jsonl", "jsonl", "application/jsonl", spoken=False),
+        Format("html", "html", "html", "text/html; charset=utf-8"),
+        Format("sarif", "sarif", "sarif", "application/sarif+json"),
+        Format("junit", "junit", "xml", "application/xml"),
+        Format("csv", "csv", "csv", "text/csv; charset=utf-8"),
+        Format("oscal", "oscal", "json", "application/json"),
+        Format("prometheus", "prometheus", "prom", "text/plain; version=0.0.4; charset=utf-8", spoken=False),
+        Format("nagios", "nagios", "txt", "text/plain; charset=utf-8"),
     )
 }

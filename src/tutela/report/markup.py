@@ -37,12 +37,12 @@ def _each(child: object) -> str:
     return text(str(child))
 
 
-def el(name: str, *children: object, **attributes: str | int | None) -> Markup:
+def el(tag: str, /, *children: object, **attributes: str | int | None) -> Markup:
     """An element; `class_` and `for_` lose their underscore, an attribute that is None is left out."""
     words = "".join(f' {key.rstrip("_").replace("_", "-")}="{text(str(value))}"' for key, value in attributes.items() if value is not None)
-    if name in _VOID:
-        return Markup(f"<{name}{words}>")
-    return Markup(f"<{name}{words}>{joined(children)}</{name}>")
+    if tag in _VOID:
+        return Markup(f"<{tag}{words}>")
+    return Markup(f"<{tag}{words}>{joined(children)}</{tag}>")
 
 
 _VOID = frozenset({"meta", "br", "hr", "col"})

@@ -1,0 +1,89 @@
+"""One row a verdict, RFC 4180, for spreadsheets.
+
+A cell that a spreadsheet would run as a formula begins with an apostrophe.
+Chinese output begins with a byte order mark: without it Excel takes UTF-8 for something else.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from io import StringIO
+
+from tutela.assess.assessment import Assessment
+from tutela.assess.verdict import Verdict
+from tutela.language import Lang, Text
+from tutela.report.findings import headline, unreachable
+from tutela.report.inert import inert, inert_lines
+from tutela.report.json import moment
+from tutela.report.options import Options
+
+COLUMNS = (
+    "subject",
+    "collected_at",
+    "judged_at",
+    "headline",
+    "unreachable",
+    "check",
+    "catalogue",
+    "clauses",
+    "title",
+    "result",
+    "severity",
+    "waived_by",
+    "code",
+    "reason",
+    "observed",
+    "expected",
+    "remedy",
+    "bundle",
+)
+"""Names for programs, the same in every language."""
+
+FORMULA = frozenset("=+-@\t\r＝＋－＠")
+
+
+def render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> Iterator[str]:
+    """A header and a row for each verdict of each subject."""
+    del options
+    yield ("\ufeff" if lang is Lang.ZH else "") + _line(COLUMNS)
+    for assessment in assessments:
+        for verdict in assessment.verdicts:
+            yield _line(_cells(assessment, verdict, lang))
+
+
+def _line(cells: Sequence[str]) -> str:
+    buffer = StringIO()
+    csv.writer(buffer, quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n").writerow([_safe(cell) for cell in cells])
+    return buffer.getvalue()
+
+
+def _safe(cell: str) -> str:
+    return f"'{cell}" if cell.lstrip()[:1] in FORMULA and cell.strip() else cell
+
+
+def _cells(assessment: Assessment, verdict: Verdict, lang: Lang) -> list[str]:
+    def say(text: Text | None) -> str:
+        return "" if text is None else inert(text.in_(lang))
+
+    unmet = [seen for seen in verdict.observations if seen.met is not True]
+    return [
+        inert(assessment.subject),
+        moment(assessment.bundle.collected_at),
+        moment(assessment.judged_at),
+        headline(assessment).value,
+        inert(unreachable(assessment) or ""),
+        verdict.check.id,
+        verdict.check.catalogue or "",
+        " ".join(verdict.check.clauses),
+        say(verdict.check.title),
+        verdict.result.value,
+        verdict.severity.value,
+        inert(verdict.waived_by or ""),
+        "" if verdict.code is None else verdict.code.value,
+        say(verdict.reason),
+        "\n".join(f"{say(seen.label)}: {', '.join(map(inert, seen.observed))}" for seen in unmet),
+        "\n".join(f"{say(seen.label)}: {inert(seen.expected)}" for seen in unmet),
+        "\n".join(inert_lines(verdict.check.remedy.in_(lang))),
+        assessment.bundle.digest,
+    ]
