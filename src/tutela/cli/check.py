@@ -5,20 +5,22 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tutela.cli import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN
 from tutela.cli.options import add_judging, add_looking, look_of, read_rulebook, read_site_file, read_targets, ssh_options
-from tutela.collect.target import BundleTarget
+from tutela.collect.target import BundleTarget, LocalTarget
 from tutela.errors import UsageError
 from tutela.language import Lang, Text
 
 if TYPE_CHECKING:
     from tutela.agreement.rulebook import Content, Rulebook
     from tutela.assess import Assessment
+    from tutela.collect.run import Look, Running
     from tutela.collect.target import Target
     from tutela.evidence import Bundle
     from tutela.report import Format, Options
@@ -67,7 +69,7 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
 
 def run(arguments: argparse.Namespace, lang: Lang) -> int:
     """Check the targets; see `tutela.cli.main` for the exit status."""
-    from tutela.library import load_content
+    from tutela.cli.interrupt import stop_on_interrupt
     from tutela.report import FORMATS
 
     form = FORMATS[arguments.format]
@@ -75,9 +77,71 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
         raise UsageError(Text(f"{form.name} 不是文本，请用 --output 指定文件", f"{form.name} is no text: name a file with --output"))
     site = read_site_file(arguments.site)
     targets = read_targets(arguments.targets)
-    content = load_content(tuple(arguments.content))
-    rulebook = read_rulebook(arguments.profile, site, content)
-    return _Run(arguments, lang, form, site, content, rulebook).over(targets)
+    with stop_on_interrupt() as running:
+        looking = Looking(targets, look_of(arguments, site), ssh_options(arguments), arguments.jobs, running)
+        try:
+            from tutela.library import load_content
+
+            content = load_content(tuple(arguments.content))
+            rulebook = read_rulebook(arguments.profile, site, content)
+            import_facts(rulebook)
+            return _Run(arguments, lang, form, site, content, rulebook).over(looking)
+        finally:
+            looking.end()
+
+
+def import_facts(rulebook: Rulebook) -> None:
+    """Import what judging needs, while the first host is still being looked at."""
+    import tutela.assess  # noqa: F401
+    from tutela.facts.registry import parser
+
+    for check in rulebook.checks.values():
+        for fact in check.facts:
+            parser(fact)
+
+
+class Looking:
+    """Bundles of the targets. A single target is looked at from the start, while the program is still reading its content."""
+
+    def __init__(self, targets: list[Target], look: Look, options: tuple[str, ...], jobs: int, running: Running) -> None:
+        self.targets, self.look, self.options, self.jobs, self.running = targets, look, options, jobs, running
+        self._first: Bundle | BaseException | None = None
+        self._thread = threading.Thread(target=self._begin, daemon=True)
+        if len(targets) == 1:
+            self._thread.start()
+
+    def _begin(self) -> None:
+        from tutela.collect.one import collect
+
+        try:
+            self._first = collect(self.targets[0], self.look, now, ssh_options=self.options, running=self.running)
+        except BaseException as problem:  # noqa: BLE001 - handed to the thread that waits
+            self._first = problem
+
+    def bundles(self) -> Iterator[Bundle]:
+        """The bundles as they come.
+
+        Raises CollectError or BundleError for a single target; one of many that fails is a bundle that says why.
+        """
+        if len(self.targets) != 1:
+            from tutela.collect.fleet import collect_fleet
+
+            yield from collect_fleet(self.targets, self.look, now, jobs=self.jobs, ssh_options=self.options, running=self.running)
+            return
+        self._thread.join()
+        if isinstance(self._first, BaseException):
+            raise KeyboardInterrupt if self.running.stopped else self._first
+        assert self._first is not None
+        if isinstance(self.targets[0], LocalTarget):
+            from tutela.cli.last import keep_last
+
+            keep_last(self._first)
+        yield self._first
+
+    def end(self) -> None:
+        """Leave no process behind."""
+        if self._thread.is_alive():
+            self.running.stop()
 
 
 class _Run:
@@ -85,24 +149,24 @@ class _Run:
 
     def __init__(self, arguments: argparse.Namespace, lang: Lang, form: Format, site: Site, content: Content, rulebook: Rulebook) -> None:
         self.arguments, self.lang, self.form, self.site, self.content, self.rulebook = arguments, lang, form, site, content, rulebook
-        self.interrupted = False
         self.statuses: set[int] = set()
 
-    def over(self, targets: Sequence[Target]) -> int:
-        """Look at all targets and write the report."""
-        assessments = self._assessments(list(targets))
+    def over(self, looking: Looking) -> int:
+        """Judge what is looked at and write the report."""
+        targets = looking.targets
+        assessments = self._assessments(looking)
         if self.form.name == "jsonl" and len(targets) > MANY and all(isinstance(target, BundleTarget) for target in targets):
-            self._write(self._replayed([target.path for target in targets if isinstance(target, BundleTarget)]))
+            self._write(self._replayed([target.path for target in targets if isinstance(target, BundleTarget)], looking.look))
         elif self.form.name == "jsonl":
             # Line by line, as they come: memory stays flat and nothing that is done can be lost.
             self._write(piece for one in assessments for piece in self.form.render([one], self.lang, self._options()))
         else:
             self._write(self.form.render(sorted(assessments, key=lambda one: one.subject), self.lang, self._options()))
-        if self.interrupted:
+        if looking.running.stopped:
             return EXIT_INTERRUPTED
         return next((status for status in (EXIT_BROKEN, EXIT_UNPROVEN) if status in self.statuses), EXIT_KEPT)
 
-    def _replayed(self, paths: list[Path]) -> Iterator[str]:
+    def _replayed(self, paths: list[Path], look: Look) -> Iterator[str]:
         from tutela.assess import assess
         from tutela.cli.progress import Progress
         from tutela.cli.replay import replay
@@ -111,7 +175,6 @@ class _Run:
 
         memory = Memory()
         options = self._options()
-        look = look_of(self.arguments, self.site)
 
         def judge(path: Path) -> tuple[str, int]:
             assessment = assess(collect_or_unseen(BundleTarget(path), look, now), self.rulebook, self.site, memory=memory)
@@ -127,15 +190,15 @@ class _Run:
         finally:
             progress.close()
 
-    def _assessments(self, targets: list[Target]) -> Iterator[Assessment]:
+    def _assessments(self, looking: Looking) -> Iterator[Assessment]:
         from tutela.assess import assess
         from tutela.cli.progress import Progress
         from tutela.facts.look import Memory
 
-        progress = Progress(len(targets), self.lang)
-        memory = Memory() if len(targets) > 1 else None
+        progress = Progress(len(looking.targets), self.lang)
+        memory = Memory() if len(looking.targets) > 1 else None
         try:
-            for bundle in self._bundles(targets):
+            for bundle in looking.bundles():
                 if self.arguments.keep is not None and "unreachable" not in bundle.meta:
                     self._keep(bundle)
                 assessment = assess(bundle, self.rulebook, self.site, memory=memory)
@@ -144,23 +207,6 @@ class _Run:
                 yield assessment
         finally:
             progress.close()
-
-    def _bundles(self, targets: list[Target]) -> Iterator[Bundle]:
-        from tutela.cli.interrupt import stop_on_interrupt
-        from tutela.cli.last import keep_last
-        from tutela.collect.fleet import collect, collect_fleet
-        from tutela.collect.target import LocalTarget
-
-        look, options = look_of(self.arguments, self.site), ssh_options(self.arguments)
-        if len(targets) == 1:
-            bundle = collect(targets[0], look, now, ssh_options=options)
-            if isinstance(targets[0], LocalTarget):
-                keep_last(bundle)
-            yield bundle
-            return
-        with stop_on_interrupt() as running:
-            yield from collect_fleet(targets, look, now, jobs=self.arguments.jobs, ssh_options=options, running=running)
-            self.interrupted = running.stopped
 
     def _keep(self, bundle: Bundle) -> None:
         from tutela.collect.archive import write_bundle

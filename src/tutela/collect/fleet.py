@@ -6,27 +6,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from itertools import islice
 
-from tutela.collect.archive import read_bundle
-from tutela.collect.passwords import with_passwords
-from tutela.collect.run import Clock, Look, Running, collect_local, unseen
-from tutela.collect.ssh import collect_ssh
-from tutela.collect.target import BundleTarget, SshTarget, Target
+from tutela.collect.one import collect
+from tutela.collect.run import Clock, Look, Running, unseen
+from tutela.collect.target import Target
 from tutela.errors import BundleError, CollectError
 from tutela.evidence import Bundle
 from tutela.language import Text
 
 INTERRUPTED = Text("被中断，尚未检查", "interrupted before it was looked at")
-
-
-def collect(target: Target, look: Look, clock: Clock, *, ssh_options: tuple[str, ...] = (), running: Running | None = None) -> Bundle:
-    """Look at one target.
-
-    Raises CollectError or BundleError.
-    """
-    if isinstance(target, BundleTarget):
-        return read_bundle(target.path)
-    bundle = collect_ssh(target, look, clock, options=ssh_options, running=running) if isinstance(target, SshTarget) else collect_local(look, clock)
-    return bundle if look.passwords is None else with_passwords(bundle, target, look, options=ssh_options, running=running)
 
 
 def collect_or_unseen(target: Target, look: Look, clock: Clock, *, ssh_options: tuple[str, ...] = (), running: Running | None = None) -> Bundle:

@@ -195,7 +195,7 @@ def unseen(subject: str, at: datetime, why: Text, meta: dict[str, str]) -> Bundl
     return Bundle(subject, at.astimezone(UTC).replace(microsecond=0), "-", Vantage.HOST, frames, {}, meta | reason)
 
 
-def collect_local(look: Look, clock: Clock) -> Bundle:
+def collect_local(look: Look, clock: Clock, running: Running | None = None) -> Bundle:
     """Look at this host.
 
     Raises CollectError when the probe cannot run.
@@ -203,7 +203,7 @@ def collect_local(look: Look, clock: Clock) -> Bundle:
     argv = ["sh", "-s", "--", *probe_arguments(look)]
     if look.become and os.geteuid() != 0:
         argv = ["sudo", "-n", *argv]
-    frames, rc, complaints = run_probe(argv, look.timeout_s)
+    frames, rc, complaints = run_probe(argv, look.timeout_s, running)
     if rc != 0:
         words = shown(complaints)
         raise CollectError(Text(f"探针以 {rc} 退出：{words}", f"the probe ended with {rc}: {words}"))

@@ -1,0 +1,24 @@
+"""Look at one target, whatever it is."""
+
+from __future__ import annotations
+
+from tutela.collect.archive import read_bundle
+from tutela.collect.run import Clock, Look, Running, collect_local
+from tutela.collect.ssh import collect_ssh
+from tutela.collect.target import BundleTarget, SshTarget, Target
+from tutela.evidence import Bundle
+
+
+def collect(target: Target, look: Look, clock: Clock, *, ssh_options: tuple[str, ...] = (), running: Running | None = None) -> Bundle:
+    """Look at one target.
+
+    Raises CollectError or BundleError.
+    """
+    if isinstance(target, BundleTarget):
+        return read_bundle(target.path)
+    bundle = collect_ssh(target, look, clock, options=ssh_options, running=running) if isinstance(target, SshTarget) else collect_local(look, clock)
+    if look.passwords is None:
+        return bundle
+    from tutela.collect.passwords import with_passwords
+
+    return with_passwords(bundle, target, look, options=ssh_options, running=running)
