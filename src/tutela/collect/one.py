@@ -19,6 +19,6 @@ def collect(target: Target, look: Look, clock: Clock, *, ssh_options: tuple[str,
     bundle = collect_ssh(target, look, clock, options=ssh_options, running=running) if isinstance(target, SshTarget) else collect_local(look, clock)
     if look.passwords is None:
         return bundle
-    from tutela.collect.passwords import with_passwords
+    from tutela.collect.passwords import with_passwords  # noqa: PLC0415 - asked for rarely
 
     return with_passwords(bundle, target, look, options=ssh_options, running=running)
