@@ -25,6 +25,7 @@ MODULES: dict[str, str] = {
     "platform": "tutela.facts.platform",
     "schedules": "tutela.facts.schedules",
     "sockets": "tutela.facts.sockets",
+    "sudo": "tutela.facts.sudo",
     "support": "tutela.facts.support",
     "sysctl": "tutela.facts.sysctl",
     "units": "tutela.facts.units",

@@ -262,7 +262,9 @@ class _Reader:
         if isinstance(self.units, Unobserved):
             return self.units, None
         if not self.units.systemd:
-            return Unobserved(Reason.NO_ANSWER, "cron", Text("不是 systemd，无法确定 cron 是否在运行", "without systemd it is not known whether cron runs")), None
+            return Unobserved(
+                Reason.NO_ANSWER, "cron", Text("不是 systemd，无法确定 cron 是否在运行", "without systemd it is not known whether cron runs")
+            ), None
         if self.units.running("cron", "crond", "cronie", "fcron", "bcron"):
             return True, None
         timer = self.units.by_id.get("anacron.timer")
@@ -416,7 +418,9 @@ def _filled(line: str, settings: dict[str, str]) -> str:
 
 
 _SEPARATOR = re.compile(r" (?:;|&&|\|\||\||then|do|else|[{}]|!) ")
-_PREFIXES = frozenset({"sudo", "nice", "ionice", "chronic", "exec", "env", "time", "timeout", "flock", "systemd-run", "systemd-cat", "runuser", "su", "if", "!", "--", "test"})
+_PREFIXES = frozenset(
+    {"sudo", "nice", "ionice", "chronic", "exec", "env", "time", "timeout", "flock", "systemd-run", "systemd-cat", "runuser", "su", "if", "!", "--", "test"}
+)
 
 
 def segments(line: str) -> list[str]:

@@ -1,0 +1,291 @@
+"""Kernel settings: as they are now, and as the next boot will make them.
+
+Sources: /proc/sys; sysctl.d(5): files of /etc, /run, /usr/local/lib and /usr/lib, an earlier directory hiding a file of the same name in a later one, all in the order of their names, the last value of a key winning; a plain key beats a pattern wherever it stands; `-key` without a value takes a key out of patterns.
+systemd reads /etc/sysctl.conf only through a link in one of those directories (Debian 13 has none any more).
+ufw writes /etc/ufw/sysctl.conf over all of it when it starts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from tutela.evidence import Status, Unobserved
+from tutela.facts import units
+from tutela.facts.listing import entries
+from tutela.facts.look import Look
+
+DIRECTORIES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
+"""Highest priority first."""
+NETWORK = (
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.ip_forward",
+    "net.ipv4.icmp_echo_ignore_broadcasts",
+    "net.core.somaxconn",
+    "net.ipv4.conf.all.rp_filter",
+    "net.ipv4.conf.default.rp_filter",
+    "net.ipv4.conf.all.accept_redirects",
+    "net.ipv4.conf.default.accept_redirects",
+    "net.ipv4.conf.all.send_redirects",
+    "net.ipv4.conf.default.send_redirects",
+    "net.ipv4.conf.all.accept_source_route",
+    "net.ipv4.conf.default.accept_source_route",
+    "net.ipv4.conf.all.log_martians",
+    "net.ipv4.conf.default.log_martians",
+    "net.ipv6.conf.all.accept_redirects",
+    "net.ipv6.conf.default.accept_redirects",
+    "net.ipv6.conf.all.accept_source_route",
+    "net.ipv6.conf.default.accept_source_route",
+)
+KERNEL = (
+    "kernel.randomize_va_space",
+    "kernel.kptr_restrict",
+    "kernel.dmesg_restrict",
+    "kernel.yama.ptrace_scope",
+    "kernel.unprivileged_bpf_disabled",
+    "kernel.sysrq",
+    "fs.protected_hardlinks",
+    "fs.protected_symlinks",
+    "fs.protected_fifos",
+    "fs.protected_regular",
+    "fs.suid_dumpable",
+)
+BUILT_IN = {
+    "net.ipv4.tcp_syncookies": 1,
+    "net.ipv4.ip_forward": 0,
+    "net.ipv4.icmp_echo_ignore_broadcasts": 1,
+    "net.ipv4.conf.all.rp_filter": 0,
+    "net.ipv4.conf.default.rp_filter": 0,
+    "net.ipv4.conf.all.accept_redirects": 1,
+    "net.ipv4.conf.default.accept_redirects": 1,
+    "net.ipv4.conf.all.send_redirects": 1,
+    "net.ipv4.conf.default.send_redirects": 1,
+    "net.ipv4.conf.all.accept_source_route": 0,
+    "net.ipv4.conf.default.accept_source_route": 1,
+    "net.ipv4.conf.all.log_martians": 0,
+    "net.ipv4.conf.default.log_martians": 0,
+    "net.ipv6.conf.all.accept_redirects": 1,
+    "net.ipv6.conf.default.accept_redirects": 1,
+    "net.ipv6.conf.all.accept_source_route": 0,
+    "net.ipv6.conf.default.accept_source_route": 0,
+    "kernel.randomize_va_space": 2,
+    "fs.suid_dumpable": 0,
+}
+"""What the kernel starts with where no file says anything (Documentation/networking/ip-sysctl.rst, admin-guide/sysctl).
+
+Keys whose start depends on how the kernel was built or on its version are left out.
+"""
+FILTERS = "/proc/sys/net/ipv4/conf/"
+NEEDS = (
+    *("/proc/sys/" + key.replace(".", "/") for key in (*NETWORK, *KERNEL)),
+    *(directory + "/" for directory in DIRECTORIES),
+    "/etc/sysctl.conf",
+    "/etc/ufw/sysctl.conf",
+    "/etc/ufw/ufw.conf",
+    "/proc/cmdline",
+)
+MAX_LINES = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Setting(key='net.ipv4.tcp_syncookies', running=1, persistent=1, file='/etc/sysctl.d/60-site.conf', drift=False)"""
+
+    key: str
+    running: int | Unobserved | None
+    """None: this kernel has no such setting, or IPv6 is off."""
+    persistent: int | str | Unobserved | None
+    """None: no file sets it."""
+    file: str | None
+    """The file whose value wins."""
+    drift: bool | Unobserved
+    """Whether the next boot brings another value than now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sysctl:
+    """Sysctl(network=(Setting(…), …), kernel=(Setting(…), …), reverse_path='on')"""
+
+    network: tuple[Setting, ...]
+    kernel: tuple[Setting, ...]
+    unfiltered: tuple[str, ...] | Unobserved
+    """Interfaces (and `default`) on which no reverse path filter works: the kernel takes the larger value of `all` and the interface."""
+    ignored: tuple[str, ...]
+    """Keys that /etc/sysctl.conf sets and that nothing reads at boot."""
+
+
+def parse(look: Look) -> Sysctl | Unobserved:
+    """The fact; a value that may not be read is a hole in its own place."""
+    first = look.source(NEEDS[0])
+    if first.status is Status.MISSING:
+        missing = look.text(NEEDS[0])
+        assert isinstance(missing, Unobserved)
+        return missing
+    layers = _Layers(look)
+    return Sysctl(
+        network=tuple(_setting(look, layers, key) for key in NETWORK),
+        kernel=tuple(_setting(look, layers, key) for key in KERNEL),
+        unfiltered=_unfiltered(look),
+        ignored=layers.ignored(),
+    )
+
+
+def _setting(look: Look, layers: _Layers, key: str) -> Setting:
+    running = value_of(look, key)
+    if key.startswith("net.ipv6.") and _ipv6_off(look):
+        running = None
+    persistent, file = layers.value(key)
+    drift: bool | Unobserved
+    if running is None:
+        drift = False
+    elif isinstance(running, Unobserved):
+        drift = running
+    elif isinstance(persistent, Unobserved):
+        drift = persistent
+    elif persistent is None:
+        drift = key in BUILT_IN and BUILT_IN[key] != running and not (key == "net.ipv4.ip_forward" and _forwards_itself(look))
+    else:
+        drift = persistent != running
+    return Setting(key, running, persistent, file, drift)
+
+
+def _forwards_itself(look: Look) -> bool:
+    """Container engines and libvirt turn forwarding on at each start; no file has to."""
+    seen = look.fact(units.parse)
+    return not isinstance(seen, Unobserved) and bool(seen.running("docker", "libvirtd", "virtnetworkd", "k3s", "kubelet"))
+
+
+def value_of(look: Look, key: str) -> int | Unobserved | None:
+    """The number that a setting has now; None when the kernel has no such setting."""
+    text = look.text_or_none("/proc/sys/" + key.replace(".", "/"))
+    if text is None or isinstance(text, Unobserved):
+        return text
+    return _number(text)
+
+
+def _number(text: str) -> int | None:
+    found = re.fullmatch(r"\s*(-?\d{1,10})\s*", text)
+    return int(found[1]) if found else None
+
+
+def _ipv6_off(look: Look) -> bool:
+    return value_of(look, "net.ipv6.conf.all.disable_ipv6") == 1 and value_of(look, "net.ipv6.conf.default.disable_ipv6") == 1
+
+
+def _unfiltered(look: Look) -> tuple[str, ...] | Unobserved:
+    everywhere = value_of(look, "net.ipv4.conf.all.rp_filter")
+    if isinstance(everywhere, Unobserved):
+        return everywhere
+    found = []
+    for name in look.names(FILTERS):
+        interface, _, key = name[len(FILTERS) :].rpartition("/")
+        if key != "rp_filter" or interface in ("all", "lo"):
+            continue
+        own = value_of(look, f"net.ipv4.conf.{interface}.rp_filter") if "." not in interface else _number(str(look.text(name)))
+        if isinstance(own, Unobserved):
+            return own
+        if max(own or 0, everywhere or 0) not in (1, 2):
+            found.append(interface)
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    key: str
+    """With dots; may be a pattern."""
+    value: str | None
+    """None: the key is only taken out of patterns."""
+    file: str
+
+
+class _Layers:
+    """All that is applied at boot, first to last."""
+
+    def __init__(self, look: Look) -> None:
+        self.look = look
+        self.holes: list[Unobserved] = []
+        self.lines = [*self._command_line(), *self._files(), *self._ufw()]
+        self.conf = list(self._lines("/etc/sysctl.conf"))
+
+    def value(self, key: str) -> tuple[int | str | Unobserved | None, str | None]:
+        """What a key will be, and which file says so."""
+        if self.holes:
+            return self.holes[0], None
+        plain = [line for line in self.lines if line.key == key and line.value is not None]
+        if plain:
+            return _value(plain[-1].value), plain[-1].file
+        if any(line.key == key for line in self.lines):
+            return None, None
+        patterns = [line for line in self.lines if line.value is not None and "*" in line.key and fnmatchcase(key, line.key)]
+        return (_value(patterns[-1].value), patterns[-1].file) if patterns else (None, None)
+
+    def ignored(self) -> tuple[str, ...]:
+        """Keys of /etc/sysctl.conf that no directory links to."""
+        if any(line.file.endswith("sysctl.conf") and "ufw" not in line.file for line in self.lines):
+            return ()
+        known = {line.key for line in self.lines}
+        return tuple(dict.fromkeys(line.key for line in self.conf if line.key not in known))
+
+    def _files(self) -> Iterator[_Line]:
+        by_name: dict[str, str] = {}
+        for directory in DIRECTORIES:
+            names = entries(self.look, directory)
+            if isinstance(names, Unobserved):
+                if directory != "/lib/sysctl.d":
+                    self.holes.append(names)
+                continue
+            for name in names:
+                if name.endswith(".conf"):
+                    by_name.setdefault(name, f"{directory}/{name}")
+        for _, path in sorted(by_name.items()):
+            yield from self._lines(path)
+        seen = self.look.fact(units.parse)
+        if not isinstance(seen, Unobserved) and not seen.systemd:
+            # procps' `sysctl --system` and busybox end with this file.
+            yield from self._lines("/etc/sysctl.conf")
+
+    def _lines(self, path: str) -> Iterator[_Line]:
+        """Lines of one file; a name without a readable file (a link to /dev/null) hides others and says nothing."""
+        if self.look.source(path).status in (Status.ABSENT, Status.MISSING):
+            return
+        lines = self.look.lines(path)
+        if isinstance(lines, Unobserved):
+            self.holes.append(lines)
+            return
+        for line in lines[:MAX_LINES]:
+            words = line.strip()
+            if not words or words[0] in "#;":
+                continue
+            key, equals, value = words.partition("=")
+            key = key.strip()
+            if not equals and not key.startswith("-"):
+                continue
+            yield _Line(_dotted(key.removeprefix("-").strip()), value.strip() if equals else None, path)
+
+    def _command_line(self) -> Iterator[_Line]:
+        text = self.look.text("/proc/cmdline")
+        for word in text.split() if isinstance(text, str) else ():
+            if word.startswith("sysctl."):
+                key, equals, value = word[7:].partition("=")
+                if equals:
+                    yield _Line(_dotted(key), value, "/proc/cmdline")
+
+    def _ufw(self) -> Iterator[_Line]:
+        conf = self.look.text("/etc/ufw/ufw.conf")
+        if isinstance(conf, str) and re.search(r"(?m)^ENABLED=[\"']?yes", conf):
+            yield from self._lines("/etc/ufw/sysctl.conf")
+
+
+def _value(words: str | None) -> int | str:
+    number = _number(words or "")
+    return " ".join((words or "").split()) if number is None else number
+
+
+def _dotted(key: str) -> str:
+    """The first separator of a key decides which of the two it is; with slashes, dots belong to names of interfaces."""
+    slash, dot = key.find("/"), key.find(".")
+    if slash >= 0 and (dot < 0 or slash < dot):
+        return key.replace(".", "\0").replace("/", ".").replace("\0", "/")
+    return key
