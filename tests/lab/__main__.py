@@ -14,7 +14,6 @@ clean                remove what killed labs left, and the cache with all layers
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -25,9 +24,9 @@ from tests.lab.host import Host
 from tests.lab.lab import Lab, build_layers
 from tests.lab.network import Network
 from tests.lab.role import load_role, role_names
-from tests.lab.rootfs import RootCache, cache_directory
+from tests.lab.rootfs import RootCache
 from tests.lab.tools import require_tools
-from tests.lab.traces import clean_up_stale, kept_numbers, prefix_of, read_hosts, remove_lab
+from tests.lab.traces import clean_up_stale, kept_numbers, living_numbers, prefix_of, read_hosts, remove_lab
 
 
 def main(argv: Sequence[str]) -> int:
@@ -49,10 +48,8 @@ def main(argv: Sequence[str]) -> int:
             return _build(roles or role_names())
         case ["down"]:
             return _down()
-        case ["clean"]:
-            _down()
-            shutil.rmtree(cache_directory(), ignore_errors=True)
-            return 0
+        case ["prune"]:
+            return _prune()
         case _:
             print(__doc__, file=sys.stderr)
             return 2
@@ -83,6 +80,15 @@ def _build(roles: Sequence[str]) -> int:
         begun = time.monotonic()
         build_layers(cache, load_role(name))
         print(f"{name}: {time.monotonic() - begun:.1f} s")
+    return 0
+
+
+def _prune() -> int:
+    if living_numbers():
+        raise LabError("a lab is running, and its hosts stand on these layers: try again after it")
+    cache = RootCache()
+    for name in cache.prune([build_layers(cache, load_role(role)) for role in role_names()]):
+        print(f"removed {name}")
     return 0
 
 

@@ -35,9 +35,6 @@ if [ -e proc/sysrq-trigger ]; then
     mount --bind proc/sysrq-trigger proc/sysrq-trigger
     mount -o remount,bind,ro proc/sysrq-trigger
 fi
-for file in kmsg kcore; do
-    [ ! -e "proc/$file" ] || mount --bind /dev/null "proc/$file"
-done
 
 mount -t tmpfs -o mode=755,nosuid tmpfs dev
 for node in null zero full random urandom tty; do

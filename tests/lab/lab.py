@@ -231,5 +231,6 @@ class Lab:
 
 def build_layers(cache: RootCache, role: Role) -> Stack:
     """The layers under a host of `role`: taken from the cache, or built into it."""
-    below = cache.with_packages(cache.base(role.suite), _BASE_PACKAGES[role.init])
+    base = _BASE_PACKAGES[role.init]
+    below = build_layers(cache, load_role(role.above)) if role.above else cache.with_packages(cache.base(role.suite), base)
     return cache.with_packages(below, role.packages, debconf=role.debconf, bake=role.bake)

@@ -6,6 +6,7 @@ A role is data. Keys (all but `title` and `suite` may be left out):
     suite      bullseye, bookworm or trixie
     init       "systemd", or "bare" for a host without it (then `start` is its PID 1, a sh script)
     packages   Debian packages beyond the set that each host of its kind has
+    above      a role whose packages this one has as well: its layers are used, its files are not
     debconf    answers for them, debconf-set-selections(1)
     bake       sh text run once, when the packages' layer is built: for what is slow
     prepare    sh text run before each start, in the host's file system, without network
@@ -52,6 +53,7 @@ class Role:
     suite: str
     init: str = "systemd"
     packages: tuple[str, ...] = ()
+    above: str = ""
     debconf: str = ""
     bake: str = ""
     prepare: str = ""
@@ -80,7 +82,7 @@ def load_role(name: str) -> Role:
     files = tuple(_read_file(path.name, entry) for entry in data.pop("file", []))
     unknown = data.keys() - {field.name for field in fields(Role)} - {"name", "files"}
     if unknown:
-        raise RoleError(f"{path.name}: unknown key {sorted(unknown)[0]!r}")
+        raise RoleError(f"{path.name}: unknown key {min(unknown)!r}")
     data["packages"] = tuple(data.get("packages", ()))
     role = Role(name=name, files=files, **data)
     if role.suite not in _SUITES:

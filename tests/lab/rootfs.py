@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,6 +121,23 @@ class RootCache:
                 (place / f"{key}.json").write_text(json.dumps(facts, indent=1))
         return below.above(self._directory / key)
 
+    def prune(self, wanted: Iterable[Stack]) -> list[str]:
+        """Remove layers that are in none of `wanted`, and downloads; returns the layers' names.
+
+        No lab may be running: its hosts could stand on one of them.
+        """
+        kept = {layer.name for stack in wanted for layer in stack.layers}
+        removed = []
+        for lock in sorted(self._directory.glob("*.lock")):
+            if lock.stem in kept:
+                continue
+            shutil.rmtree(self._directory / lock.stem, ignore_errors=True)
+            (self._directory / f"{lock.stem}.json").unlink(missing_ok=True)
+            lock.unlink()
+            removed.append(lock.stem)
+        shutil.rmtree(self._directory / "archives", ignore_errors=True)
+        return removed
+
     def _bootstrap(self, suite: str, target: Path) -> None:
         mirror = self._find_mirror()
         options = [f"--aptopt={option.replace('=', ' ', 1)}" for option in mirror.options]
@@ -154,7 +171,7 @@ class RootCache:
                 '[ -z "$DEBCONF" ] || printf "%s\\n" "$DEBCONF" | debconf-set-selections',
                 '[ $# -eq 0 ] || "$@"',
                 bake,
-                "rm -f /usr/sbin/policy-rc.d",
+                "rm -f /usr/sbin/policy-rc.d /var/cache/apt/*.bin",
             ]
         )
         words = [*apt, *dpkg, *packages] if packages else []

@@ -49,13 +49,11 @@ def traces_of(number: int) -> dict[str, list[str]]:
     }
 
 
-NOTHING = {"namespaces": [], "mounts": [], "cgroups": [], "processes": []}
+NOTHING: dict[str, list[str]] = {"namespaces": [], "mounts": [], "cgroups": [], "processes": []}
 
 
 @pytest.mark.parametrize("role", SYSTEMD_ROLES)
-def test_a_host_runs_systemd_as_its_first_process_and_all_its_units_come_up(
-    lab_host: GetHost, role: str
-) -> None:
+def test_a_host_runs_systemd_as_its_first_process_and_all_its_units_come_up(lab_host: GetHost, role: str) -> None:
     host = lab_host(role)
 
     assert host.read("/proc/1/comm") == "systemd\n"
@@ -82,9 +80,7 @@ def test_ops_logs_in_over_ssh_from_the_centre(lab_host: GetHost, role: str) -> N
 
 
 def test_root_logs_in_where_the_role_allows_it(lab_host: GetHost) -> None:
-    allowed = {
-        name: lab_host(name).ssh("id -u", check=False).stdout == "0\n" for name in role_names()
-    }
+    allowed = {name: lab_host(name).ssh("id -u", check=False).stdout == "0\n" for name in role_names()}
 
     assert allowed == {name: name != "mariadb-pg-nfs" for name in role_names()}
 

@@ -33,6 +33,7 @@ __all__ = [
     "clean_up_stale",
     "disk_directory",
     "kept_numbers",
+    "living_numbers",
     "prefix_of",
     "read_hosts",
     "remove_lab",
@@ -87,6 +88,18 @@ def clean_up_stale() -> list[int]:
                 remove_lab(number)
                 cleaned.append(number)
     return cleaned
+
+
+def living_numbers() -> list[int]:
+    """The labs that run now: in some process, or kept."""
+    living = []
+    for number in sorted(_numbers_with_traces()):
+        lock = _try_lock(number)
+        if lock is not None:
+            lock.close()
+        if lock is None or _is_kept(number):
+            living.append(number)
+    return living
 
 
 def kept_numbers() -> list[int]:
