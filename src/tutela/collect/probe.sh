@@ -205,6 +205,11 @@ directory() { # how directory pattern : the names in it as one source "<director
 #   rclone   names and types of remotes, nothing else (NC3)
 #   grub     only whether a superuser and a password are set (NC1)
 #   web      directives of web servers that the checks read, nothing else
+#   syslog   configuration of rsyslog and syslog-ng: comments are dropped, keys that sound like secrets, headers and accounts of databases are masked
+#   logrotate  without the scripts
+#   settings   of an allow-list of keys the value stays, of any other key nothing (NC3)
+#   yaml     the same for YAML: the names of keys stay, values and items of the allow-list too, any other becomes ***
+#   hba      pg_hba.conf: options after the method lose their values
 # With frames=1 it reads file names and prints framed sources; else it filters its input.
 
 AWK='
@@ -484,6 +489,76 @@ function filter_line(s,   n, part, i, out) {
 	}
 	return out
 }
+function syslog_line(s) {
+	if (s ~ /^[ \t]*#/) return ""
+	s = mask_pairs(s)
+	if (match(s, /:(om)?(mysql|pgsql|libdbi|oracle|mongodb)[a-z]*:/)) s = substr(s, 1, RSTART + RLENGTH - 1) "***"
+	if (match(s, /(^|[ \t])>/) && s !~ /[<>]=?[ \t]*[0-9$\047"]/) s = substr(s, 1, RSTART + RLENGTH - 1) "***"
+	if (match(tolower(s), /authorization|httpheadervalue|headers?[ \t]*[(=]/)) s = substr(s, 1, RSTART + RLENGTH - 1) " ***"
+	gsub(/(pass(word|phrase)?|secret|token|api[_-]?key|access[_-]?key|community|username|user)[ \t]*\([ \t]*("[^"]*"|\047[^\047]*\047|[^)"\047]*)/, "&\001", s)
+	while (match(s, /\([ \t]*("[^"]*"|\047[^\047]*\047|[^)"\047]*)\001/)) s = substr(s, 1, RSTART) "***" substr(s, RSTART + RLENGTH)
+	return s
+}
+function logrotate_line(s) {
+	if (inscript) { if (s ~ /^[ \t]*endscript/) { inscript = 0; return s } return "" }
+	if (s ~ /^[ \t]*(prerotate|postrotate|firstaction|lastaction|preremove)/) { inscript = 1; return s }
+	return (s ~ /^[ \t]*#/) ? "" : s
+}
+function setting_key(k) {
+	k = tolower(k)
+	gsub(/-/, "_", k)
+	sub(/^_+/, "", k)
+	return k ~ /^(bind|bind_address|mysqlx|mysqlx_bind_address|mysqlx_port|loose_mysqlx|port|tls_port|skip_networking|skip_grant_tables|loose_skip_grant_tables|skip_name_resolve|require_secure_transport|protected_mode|unixsocket|include|include_if_exists|include_dir|aclfile|listen_addresses|hba_file|data_directory|ssl|password_encryption|bindip|bind_ip|bindipall|bind_ip_all|ipv6|authorization|auth|noauth|clusterauthmode|mode|allowconnectionswithoutcertificates|network.host|network.bind_host|network.publish_host|http.host|http.port|transport.host|transport.port|transport.bind_host|http.bind_host|server.host|server.port|xpack.security.enabled|xpack.security.http.ssl.enabled|plugins.security.disabled|plugins.security.ssl.http.enabled|plugins.security.allow_unsafe_democertificates|discovery.type|opensearch_security.enabled|listen|options|user|port_|maxconn|cachesize|etcd_listen_client_urls|etcd_listen_peer_urls|etcd_listen_metrics_urls|etcd_client_cert_auth|etcd_peer_client_cert_auth|listen_client_urls|listen_peer_urls|listen_metrics_urls|client_cert_auth|client_transport_security|peer_transport_security|anonymous_auth|anonymous|enabled|webhook|x509|readonlyport|read_only_port|address|secure_port|insecure_port|insecure_bind_address|bind_address_|authorization_mode|token_auth_file|profiling|hosts|tls|tlsverify|vers2|vers3|vers4|udp|tcp|host|kind|rpcnfsdopts|rpcmountdopts|rpcbind_options|rpcnfsdargs)$/
+}
+function setting_value(k, v) {
+	gsub(/-/, "_", k)
+	if (tolower(k) == "user" || tolower(k) == "options") return v ~ /^[="\047 \t]*[a-z_][a-z0-9_-]*["\047]?[ \t]*$/ || v ~ /^[="\047 \t]*-/ ? v : " ***"
+	return v
+}
+function settings_line(s,   k, head) {
+	# key value, key = value, -x value (memcached), [section], !include; of redis: presence of a password, kinds of ACL
+	sub(/^[ \t]+/, "", s)
+	if (s == "" || s ~ /^[#;]/) return ""
+	if (s ~ /^\[[A-Za-z0-9_. -]+\]/ || s ~ /^!include(dir)?[ \t]/) return s
+	if (s ~ /^-[lUpsuSaAY]([ \t]*[A-Za-z0-9_.:,*\/-]+)?[ \t]*$/ || s ~ /^--(listen|udp-port|port|enable-sasl|user)[=A-Za-z0-9_.:, *-]*$/) return s
+	k = s
+	sub(/[ \t=].*/, "", k)
+	if (tolower(k) ~ /^(requirepass|masterauth|sentinel)$/) { head = s; sub(/^[^ \t]+[ \t]*/, "", head); return (tolower(k) == "sentinel" && s !~ /[Pp][Aa][Ss][Ss]/) ? "sentinel" : k ((head == "" || head == "\"\"") ? " empty" : " ***") }
+	if (tolower(k) == "rename-command") { split(s, W, /[ \t]+/); return "rename-command " W[2] " ***" }
+	if (tolower(k) == "user" && s ~ /[ \t](on|off|nopass|resetpass|[><#!~&+@-])/) {
+		gsub(/[ \t][><#!][^ \t]*/, " >***", s)
+		gsub(/[ \t][~&%][^ \t]*/, " ~***", s)
+		return s
+	}
+	if (!setting_key(k)) return ""
+	return k setting_value(k, substr(s, length(k) + 1))
+}
+function yaml_line(s,   head, k, v) {
+	sub(/[ \t]+#.*$/, "", s)
+	if (s ~ /^[ \t]*(#|$)/) return ""
+	match(s, /^[ \t]*(- +)*/)
+	head = substr(s, 1, RLENGTH)
+	s = substr(s, RLENGTH + 1)
+	if (s ~ /^-?-?[A-Za-z]/ && s ~ /^--/) {
+		k = s; sub(/[ =].*/, "", k)
+		return head (setting_key(k) || tolower(k) ~ /^--(client-ca-file|tls-cert-file|cert-file|trusted-ca-file|advertise-client-urls)$/ ? s : k (s == k ? "" : "=***"))
+	}
+	if (match(s, /^["\047]?[A-Za-z_][A-Za-z0-9_.\/-]*["\047]?:([ \t]|$)/)) {
+		k = substr(s, 1, RLENGTH); v = substr(s, RLENGTH + 1)
+		sub(/:[ \t]*$/, "", k)
+		gsub(/["\047]/, "", k)
+		if (v ~ /^[ \t]*$/) return head k ":"
+		if (v ~ /^[|>][+-]?[ \t]*$/) return head k ": ***"
+		return head k ": " ((setting_key(k) || k ~ /^(type|bindIp|clientCAFile|enabled)$/) ? v : "***")
+	}
+	if (head ~ /-/ && s ~ /^["\047]?([0-9a-fA-F.:]+|_[a-z0-9]+(:[a-z0-9]+)?_|kube-[a-z-]+|etcd|localhost)["\047]?$/) return head s
+	return (s == "---" || s == "...") ? s : head (head ~ /-/ ? "***" : "#")
+}
+function hba_line(s) {
+	if (s ~ /^[ \t]*#/) return ""
+	gsub(/=("[^"]*"|[^ \t,]*)/, "=***", s)
+	return s
+}
 function redact(s,   f, n, i) {
 	gsub(/\000/, "", s)
 	if (inkey) { if (s ~ /-----END/) inkey = 0; return "***" }
@@ -533,12 +608,17 @@ function redact(s,   f, n, i) {
 		return ""
 	}
 	if (how == "web") return web_line(s)
+	if (how == "syslog") return syslog_line(s)
+	if (how == "logrotate") return logrotate_line(s)
+	if (how == "settings") return settings_line(s)
+	if (how == "yaml") return yaml_line(s)
+	if (how == "hba") return hba_line(s)
 	return s
 }
 BEGIN {
 	if (!frames) next_file = ""
 	while (frames && (getline path) > 0) {
-		body = ""; status = "ok"; inkey = 0; nth = 0
+		body = ""; status = "ok"; inkey = inscript = 0; nth = 0
 		while ((r = (getline line < path)) > 0) {
 			if (++nth == 1 && how == "script" && line !~ /^#!/) { status = ""; break }
 			body = body redact(line) "\n"
