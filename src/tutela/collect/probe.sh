@@ -939,13 +939,213 @@ containers() { # fixed fields only; never an environment or a command (NC3)
 	done
 }
 
+existing() { # path... : sets FOUND to those that exist, one a line; a name with a newline is left out
+	FOUND=
+	for f in "$@"; do
+		case $f in *"$NL"*) continue ;; esac
+		[ ! -e "$f" ] || FOUND=$FOUND$f$NL
+	done
+}
+
+log_shipping() { # what leaves the host, and whether the sender works; message texts stay here, only counts leave (NC5)
+	files syslog /etc/rsyslog.conf /etc/syslog-ng/syslog-ng.conf
+	directory syslog /etc/rsyslog.d '*.conf'
+	directory syslog /etc/syslog-ng/conf.d '*.conf'
+	configuration='/etc/rsyslog.conf /etc/syslog-ng/syslog-ng.conf /etc/systemd/journal-upload.conf /etc/fluent-bit/fluent-bit.conf /etc/td-agent-bit/td-agent-bit.conf /etc/vector/vector.yaml /etc/vector/vector.toml /etc/filebeat/filebeat.yml'
+	set +f
+	set -- /etc/rsyslog.d/*.conf /etc/syslog-ng/conf.d/*.conf /etc/systemd/journal-upload.conf.d/*.conf
+	set -f
+	others=
+	if [ -r /etc/rsyslog.conf ]; then # files that rsyslog includes from elsewhere
+		others=$(printf '%s\n' /etc/rsyslog.conf "$@" | awk '
+			{ while ((getline line < $0) > 0) {
+				if (line ~ /^[ \t]*#/) continue
+				if (tolower(line) ~ /^[ \t]*\$includeconfig[ \t]/) { sub(/^[ \t]*[^ \t]+[ \t]+/, "", line); sub(/[ \t].*/, "", line) }
+				else if (tolower(line) ~ /include[ \t]*\(.*file[ \t]*=[ \t]*"/) { sub(/.*[Ff][Ii][Ll][Ee][ \t]*=[ \t]*"/, "", line); sub(/".*/, "", line) }
+				else continue
+				if (line ~ /^\/[A-Za-z0-9_.\/@+*?-]+$/ && line !~ /^\/etc\/rsyslog\.d\/[^\/]*\.conf$/ && !(line in done) && ++n <= 20) { done[line]; print line }
+			} close($0) }')
+	fi
+	for pattern in $others; do
+		case ${pattern%/*} in
+		/etc/rsyslog.d) ;;
+		*) case $pattern in *[*?]* | */) directory syslog "${pattern%/*}" "${pattern##*/}"; continue ;; esac ;;
+		esac
+		set +f
+		# shellcheck disable=SC2086 # the pattern is to be expanded
+		for f in $pattern; do
+			case $f in *[*?]* | /etc/rsyslog.d/ | /etc/rsyslog.d/*.conf) continue ;; esac
+			set -- "$@" "$f"
+			set -f
+			files syslog "$f"
+		done
+		set -f
+	done
+	files plain /etc/systemd/journal-upload.conf
+	directory plain /etc/systemd/journal-upload.conf.d '*.conf'
+	files secrets /etc/fluent-bit/fluent-bit.conf /etc/td-agent-bit/td-agent-bit.conf /etc/vector/vector.yaml /etc/vector/vector.toml /etc/filebeat/filebeat.yml
+	# shellcheck disable=SC2086 # one word a path
+	existing $configuration "$@"
+	if [ -n "$FOUND" ]; then
+		IFS=$NL
+		# shellcheck disable=SC2086 # split at newlines on purpose
+		capture 5 stat -L -c '%Y %n' $FOUND
+		IFS=' 	
+'
+		emit_captured "stat -L -c '%Y %n' (configuration of log shippers)"
+	else
+		emit ok 0 "stat -L -c '%Y %n' (configuration of log shippers)" ''
+	fi
+	shippers='rsyslog.service syslog-ng.service systemd-journal-upload.service fluent-bit.service vector.service filebeat.service'
+	if [ -d /run/systemd/system ]; then
+		# shellcheck disable=SC2086 # one word a unit
+		run systemctl show -p Id,LoadState,ActiveState,ExecMainStartTimestampMonotonic $shippers
+	else
+		emit absent 127 "systemctl show -p Id,LoadState,ActiveState,ExecMainStartTimestampMonotonic $shippers" ''
+	fi
+	name='journalctl --since=-24h -u rsyslog.service -u syslog-ng.service (counts)'
+	if ! have journalctl || [ ! -d /run/systemd/journal ]; then
+		emit absent 127 "$name" ''
+	elif [ "$ME" != 0 ]; then
+		emit denied 0 "$name" ''
+	else
+		OUT=$({ limit 10 journalctl -q --no-pager -o short --since=-24h -u rsyslog.service -u syslog-ng.service 2>/dev/null </dev/null; echo "rc $?"; } | awk '
+			/^rc [0-9]+$/ { rc = $2; next }
+			/rsyslogd/ && / suspended / { a++ } /rsyslogd/ && / resumed / { b++ }
+			/syslog-ng/ && /connection (failed|broken)/ { c++ } /syslog-ng/ && /connection established/ { d++ }
+			END { printf "rsyslog.suspended=%d rsyslog.resumed=%d syslog-ng.suspended=%d syslog-ng.resumed=%d\nrc %d", a, b, c, d, rc }')
+		RC=${OUT##*rc }
+		OUT=${OUT%"$NL"rc *}
+		emit_captured "$name"
+	fi
+}
+
+log_files() { # names, owners, sizes and times of logs, and what decides how long they are kept; no content (NC5)
+	files plain /etc/systemd/journald.conf /usr/lib/systemd/journald.conf
+	for d in /usr/lib/systemd/journald.conf.d /usr/local/lib/systemd/journald.conf.d /run/systemd/journald.conf.d /etc/systemd/journald.conf.d; do directory plain "$d" '*.conf'; done
+	files logrotate /etc/logrotate.conf
+	directory logrotate /etc/logrotate.d '*'
+	set +f
+	set -- /var/log/* /var/log/*/* /var/log/journal/*/* /run/log/journal/*/*
+	set -f
+	existing /var/log "$@" /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub /etc/ssh/ssh_host_rsa_key.pub /var/lib/logrotate/status /var/lib/logrotate/logrotate.status /var/lib/logrotate.status
+	name="stat -c '%a %U %G %s %Y %W %F|%n' (logs)"
+	IFS=$NL
+	# shellcheck disable=SC2086 # split at newlines on purpose
+	set -- $FOUND
+	IFS=' 	
+'
+	if [ $# -gt 5000 ]; then
+		emit truncated 0 "$name" ''
+	else
+		capture 5 stat -c '%a %U %G %s %Y %W %F|%n' "$@"
+		[ "$RC" = 124 ] || RC=0 # a log that was rotated away in between is no failure
+		emit_captured "$name"
+	fi
+	if [ "$ME" != 0 ]; then # what lies in directories that only their owner may list
+		n=0
+		for f in /var/log/audit /var/log/journal /var/log/private; do [ ! -d "$f" ] || [ -r "$f" ] || n=$((n + 1)); done
+		emit ok 0 'log directories that may not be listed' "$n"
+	else
+		emit ok 0 'log directories that may not be listed' 0
+	fi
+	run stat -f -c '%S %b %f %a' /var/log
+	run_root auditctl -s
+	run_root auditctl -l
+}
+
+log_samples() { # patterns of secrets and personal numbers in the logs of the last 24 hours: only counts leave (NC5)
+	name='grep (patterns of sensitive data in logs of the last 24 h, counts)'
+	if [ -n "$QUICK" ]; then emit skipped 0 "$name" ''; return; fi
+	if [ "$ME" != 0 ]; then emit denied 0 "$name" ''; return; fi
+	if ! have find || ! have tail; then emit absent 127 "$name" ''; return; fi
+	capture 5 find /var/log -xdev -maxdepth 3 -type f -mmin -1440 '(' -name '*.log' -o -name syslog -o -name messages -o -name secure -o -name cron -o -name maillog ')' ! -path '/var/log/journal/*'
+	logs=$OUT
+	OUT=$({
+		left=50
+		while read -r f; do
+			if [ "$left" -gt 0 ] && [ -f "$f" ] && [ -r "$f" ]; then
+				left=$((left - 10))
+				limit 20 tail -c 10000000 "$f" 2>/dev/null </dev/null
+			fi
+		done <<-EOT
+			$logs
+		EOT
+		# Where nothing writes text files the journal is the log.
+		if [ ! -e /var/log/syslog ] && [ ! -e /var/log/messages ] && have journalctl; then
+			limit 20 journalctl -q --no-pager -o cat --since=-24h 2>/dev/null </dev/null | head -c 20000000
+		fi
+	} | limit 20 awk "$SENSITIVE")
+	RC=$?
+	emit_captured "$name"
+}
+
+# Each line counts once a kind. Numbers count only with a valid check digit: ID cards by ISO 7064 MOD 11-2, cards by Luhn.
+SENSITIVE='
+function id_card(d,   i, sum, month, day) {
+	month = substr(d, 11, 2) + 0; day = substr(d, 13, 2) + 0
+	if (substr(d, 7, 2) !~ /19|20/ || month < 1 || month > 12 || day < 1 || day > 31) return 0
+	for (i = 1; i <= 17; i++) sum += substr(d, i, 1) * W[i]
+	return substr("10X98765432", sum % 11 + 1, 1) == toupper(substr(d, 18, 1))
+}
+function luhn(d,   i, n, sum, v) {
+	n = length(d)
+	for (i = 0; i < n; i++) {
+		v = substr(d, n - i, 1) + 0
+		if (i % 2) { v *= 2; if (v > 9) v -= 9 }
+		sum += v
+	}
+	return sum % 10 == 0
+}
+BEGIN { split("7 9 10 5 8 4 2 1 6 3 7 9 10 5 8 4 2", W, " ") }
+{
+	bytes += length($0) + 1
+	lines++
+	low = ""
+	if ($0 ~ /[Pp][Aa][Ss][Ss][Ww]|[Tt][Oo][Kk][Ee][Nn]|[Ss][Ee][Cc][Rr][Ee][Tt]|[Pp][Rr][Ii][Vv][Aa][Tt][Ee]|[Aa][Pp][Ii][_-]?[Kk][Ee][Yy]/) {
+		low = tolower($0)
+		if (low ~ /(password|passwd|pwd)["\047]?[ ]*[=:][ ]*["\047]?[^ "\047*&,;)<\[({]/ && low !~ /(password|passwd|pwd)["\047]?[ ]*[=:][ ]*["\047]?(\*|x+|<|null|none|false|true|yes|no|redacted|masked|hidden|expired|incorrect|required|unchanged)/) password++
+		if (low ~ /(token|secret|api_?-?key)["\047]?[ ]*[=:][ ]*["\047]?[a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-]/) token++
+		if (index($0, "-----BEGIN") && low ~ /-----begin [a-z0-9 ]*private key/) key++
+	}
+	if ($0 !~ /[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]/) next
+	rest = $0; found_id = found_card = 0
+	while (match(rest, /[0-9]+[Xx]?/)) {
+		d = substr(rest, RSTART, RLENGTH)
+		before = RSTART > 1 ? substr(rest, RSTART - 1, 1) : ""
+		rest = substr(rest, RSTART + RLENGTH)
+		if (before ~ /[A-Za-z0-9_.-]/ || rest ~ /^[A-Za-z0-9_-]/) continue
+		if (!found_id && length(d) == 18 && d ~ /^[1-9]/ && id_card(d)) found_id = 1
+		else if (!found_card && d ~ /^(4|5[1-5]|62|3[47])[0-9]+$/ && (length(d) == 16 || length(d) == 19 || (length(d) == 15 && d ~ /^3/)) && luhn(d)) found_card = 1
+	}
+	id += found_id; card += found_card
+}
+END { printf "bytes=%d lines=%d password=%d token=%d key=%d id=%d card=%d", bytes, lines, password, token, key, id, card }
+'
+
+time_sync() { # asks the local daemon only; timedatectl would start a service of its own
+	files plain /etc/chrony/chrony.conf /etc/chrony.conf /etc/systemd/timesyncd.conf
+	# Over UDP: over its socket chronyc would make a file of its own beside it.
+	if [ -d /run/chrony ] || [ -e /run/chronyd.pid ] || [ -e /var/run/chronyd.pid ]; then run chronyc -n -h 127.0.0.1 -c tracking; fi
+	if have ntpq && { [ -e /run/ntpd.pid ] || [ -e /var/run/ntpd.pid ] || [ -e /run/ntp ] || [ -e /run/ntpsec ]; }; then run ntpq -n -c 'rv 0 leap,stratum,offset,sys_jitter,stime'; fi
+	if have ntpctl; then run_any ntpctl -s status; fi
+	if [ -d /run/systemd/timesync ]; then
+		capture 2 stat -c '%Y' /run/systemd/timesync/synchronized
+		[ "$RC" = 124 ] || RC=0
+		emit_captured "stat -c '%Y' /run/systemd/timesync/synchronized"
+		run timedatectl show-timesync
+	else
+		emit absent 0 "stat -c '%Y' /run/systemd/timesync/synchronized" ''
+	fi
+}
+
 lane() { # function... : collects first, then passes on what came before it
 	held=$(for part in "$@"; do "$part"; done; printf .)
 	cat
 	printf %s "${held%.}"
 }
 
-printf '' | lane updates | lane jobs | lane storage protection web containers kernel | lane packages sockets firewall | lane identity accounts
+printf '' | lane log_samples | lane log_shipping log_files time_sync | lane updates | lane jobs | lane storage protection web containers kernel | lane packages sockets firewall | lane identity accounts
 echo end
 
 }

@@ -1,0 +1,332 @@
+"""Whether this host sends its log to the declared log servers, all of it, how safely, and whether the sender works.
+
+Sources: the configuration of rsyslog, syslog-ng, systemd-journal-upload, Fluent Bit, Vector and Filebeat (see `facts/syslog/`);
+`systemctl show` for the state of the sender, modification times of its files, and counts of its complaints in the journal.
+What arrives is known to the receiver alone: a configuration is no proof (C-53).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import units
+from tutela.facts.look import Look
+from tutela.facts.syslog import agents, coverage, rsyslog, syslog_ng
+from tutela.facts.syslog.coverage import Mask
+from tutela.facts.syslog.model import Route, Routing
+from tutela.language import Text
+
+STATES = (
+    "systemctl show -p Id,LoadState,ActiveState,ExecMainStartTimestampMonotonic rsyslog.service syslog-ng.service "
+    "systemd-journal-upload.service fluent-bit.service vector.service filebeat.service"
+)
+MODIFIED = "stat -L -c '%Y %n' (configuration of log shippers)"
+COMPLAINTS = "journalctl --since=-24h -u rsyslog.service -u syslog-ng.service (counts)"
+NEEDS = (rsyslog.MAIN, syslog_ng.MAIN, agents.JOURNAL_UPLOAD, *agents.FLUENT_BIT, *agents.VECTOR, agents.FILEBEAT, STATES, MODIFIED, COMPLAINTS, "/proc/uptime")
+
+OTHER_AGENTS = (
+    "td-agent",
+    "fluentd",
+    "promtail",
+    "alloy",
+    "grafana-agent",
+    "nxlog",
+    "journalbeat",
+    "splunk",
+    "SplunkForwarder",
+    "logstash",
+    "otelcol",
+    "otelcol-contrib",
+)
+"""Agents that may send logs, and whose configuration nobody reads here."""
+SETTLE = timedelta(seconds=2)
+"""Start times are reckoned from the time since boot, modification times are whole seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Target(shipper='rsyslog', host='192.0.2.45', port=514, protocol='udp', tls=False, queue=False, remote=True, declared=True, missing=(), where='/etc/rsyslog.conf')"""
+
+    shipper: str
+    host: str
+    port: int | None
+    protocol: str
+    """udp | tcp | relp | http | kafka | other"""
+    tls: bool | Unobserved
+    queue: bool | Unobserved
+    """A queue on disk."""
+    remote: bool
+    """Not this host itself."""
+    declared: bool | Unobserved
+    """One of the site's log servers."""
+    missing: tuple[str, ...]
+    """Required kinds of message that surely do not go there: `kern`, `auth.info`."""
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shipper:
+    """Shipper(name='rsyslog', running=True, started=datetime(…), changed=datetime(…), stale=False, suspended=0, resumed=0)"""
+
+    name: str
+    running: bool | Unobserved
+    started: datetime | Unobserved | None
+    changed: datetime | Unobserved
+    """The newest modification of its configuration."""
+    stale: bool | Unobserved
+    """Started before its configuration was last changed."""
+    suspended: int | Unobserved | None
+    """How often it said in the last 24 hours that a target could not be reached; None: it stops instead of saying so."""
+    resumed: int | Unobserved | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogForwarding:
+    """Ways off the host, and how they do."""
+
+    targets: tuple[Target | Unobserved, ...]
+    """A hole stands for configuration that could not be read or understood."""
+    missing: tuple[str, ...] | Unobserved
+    """Required kinds of message that reach no declared server; with no servers declared: that leave the host by no way at all."""
+    held_back: bool
+    """Filters on content keep some required messages on the host."""
+    shippers: tuple[Shipper | Unobserved, ...]
+    """Those with a remote target."""
+    proven: bool | Unobserved
+    """The receiver has confirmed a marker from this host in the last 24 hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    loaded: bool
+    active: bool
+    since_boot_us: int
+
+
+def parse(look: Look) -> LogForwarding | Unobserved:
+    """The fact; unknown when no configuration of any shipper was looked for."""
+    states = _states(look)
+    routings: list[tuple[str, Routing]] = []
+    seen = False
+    for name, main, read in _SHIPPERS:
+        seen = seen or any(look.source(one).status is not Status.MISSING for one in main)
+        if all(look.source(one).status in (Status.ABSENT, Status.MISSING) for one in main):
+            continue
+        if not isinstance(states, Unobserved) and name in states and not states[name].loaded:
+            continue  # left over from a package that is gone
+        routing = read(look)
+        if routing is not None:
+            routings.append((name, routing))
+    if not seen:
+        gone = look.text(rsyslog.MAIN)
+        return gone if isinstance(gone, Unobserved) else Unobserved(Reason.NO_DATA, rsyslog.MAIN, Text("没有采集", "not collected"))
+    targets, holes = _targets(look, routings)
+    holes += _strangers(look)
+    remote = tuple(target for target in targets if target.remote)
+    shippers = tuple(_shipper(look, name, routing, states) for name, routing in routings if any(one.shipper == name for one in remote))
+    missing, held_back = _missing(look, routings, holes)
+    why = Text("接收端没有提供标记消息的确认", "the receiver has given no word about marker messages")
+    return LogForwarding((*targets, *holes), missing, held_back, (*shippers, *holes), Unobserved(Reason.NO_ANSWER, "receiver", why))
+
+
+_SHIPPERS: tuple[tuple[str, tuple[str, ...], Callable[[Look], Routing | None]], ...] = (
+    ("rsyslog", (rsyslog.MAIN,), rsyslog.read),
+    ("syslog-ng", (syslog_ng.MAIN,), syslog_ng.read),
+    ("systemd-journal-upload", (agents.JOURNAL_UPLOAD, agents.JOURNAL_UPLOAD + ".d/"), agents.journal_upload),
+    ("fluent-bit", agents.FLUENT_BIT, agents.fluent_bit),
+    ("vector", agents.VECTOR, agents.vector),
+    ("filebeat", (agents.FILEBEAT,), agents.filebeat),
+)
+
+
+# --- where to ---------------------------------------------------------------------------------------------------------
+
+
+def _targets(look: Look, routings: list[tuple[str, Routing]]) -> tuple[list[Target], list[Unobserved]]:
+    targets: list[Target] = []
+    holes: list[Unobserved] = []
+    for name, routing in routings:
+        holes += routing.unread
+        for key, (route, mask) in _merged(routing.routes).items():
+            missing = () if isinstance(mask, Unobserved) or routing.unread else coverage.missing(mask)
+            targets.append(
+                Target(name, key[0], key[1], route.protocol, route.tls, route.queue, not _is_self(key[0]), _declared(look, key[0]), missing, route.where)
+            )
+    return targets, holes
+
+
+def _merged(routes: tuple[Route, ...]) -> dict[tuple[str, int | None, str, bool], tuple[Route, Mask | Unobserved]]:
+    """Several actions to one place are one way there."""
+    merged: dict[tuple[str, int | None, str, bool], tuple[Route, Mask | Unobserved]] = {}
+    for route in routes:
+        key = (route.host, route.port, route.protocol, route.tls is True)
+        mask: Mask | Unobserved = route.mask
+        if key in merged:
+            known = merged[key][1]
+            mask = coverage.either(known, mask) if not isinstance(known, Unobserved) and not isinstance(mask, Unobserved) else mask
+        merged[key] = (route, mask)
+    return merged
+
+
+def _is_self(host: str) -> bool:
+    if host.lower() in ("localhost", "localhost.localdomain", "ip6-localhost", ""):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def _declared(look: Look, host: str) -> bool | Unobserved:
+    """Whether a target is a declared log server; a name and an address cannot be compared from here."""
+    if _is_self(host):
+        return False
+    servers = look.site.log_servers
+    if servers is None:
+        return Unobserved(Reason.NO_ANSWER, "site.log_servers", Text("站点没有声明日志服务器", "the site declares no log servers"))
+    wanted = host.lower().rstrip(".")
+    address = _address(wanted)
+    comparable = False
+    for server in servers:
+        named = server.lower().rstrip(".")
+        if named == wanted:
+            return True
+        try:
+            network = ip_network(named, strict=False)
+        except ValueError:
+            comparable = comparable or address is None
+            continue
+        if address is not None:
+            comparable = True
+            if address.version == network.version and address in network:
+                return True
+    if comparable or not servers:
+        return False
+    why = Text(f"配置写的是 {host}，声明的写法不同，无法对照", f"the configuration says {host}, the site declares the other kind of name: not comparable")
+    return Unobserved(Reason.NO_ANSWER, "site.log_servers", why)
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _strangers(look: Look) -> list[Unobserved]:
+    """Running agents whose configuration is not read here."""
+    running = look.fact(units.parse)
+    if isinstance(running, Unobserved):
+        return []
+    why = Text("正在运行，但程序不读取其配置", "it runs, and its configuration is not read")
+    return [Unobserved(Reason.FORMAT, unit, why) for unit in running.running(*OTHER_AGENTS)]
+
+
+def _missing(look: Look, routings: list[tuple[str, Routing]], holes: list[Unobserved]) -> tuple[tuple[str, ...] | Unobserved, bool]:
+    sent = coverage.NOTHING
+    for _, routing in routings:
+        for route in routing.routes:
+            if not _is_self(route.host) and _declared(look, route.host) is not False and not isinstance(route.mask, Unobserved):
+                sent = coverage.either(sent, coverage.both(route.mask, coverage.UNDECIDED) if routing.unread else route.mask)
+    lost, doubtful = coverage.missing(sent), coverage.doubtful(sent)
+    if holes and (lost or doubtful):
+        return holes[0], coverage.held_back(sent)
+    if doubtful and not lost:
+        why = Text(f"过滤条件无法判断：{' '.join(doubtful)}", f"a filter nobody can decide from outside: {' '.join(doubtful)}")
+        return Unobserved(Reason.FORMAT, routings[0][1].files[0] if routings[0][1].files else rsyslog.MAIN, why), coverage.held_back(sent)
+    return lost, coverage.held_back(sent)
+
+
+# --- how it does ------------------------------------------------------------------------------------------------------
+
+
+def _shipper(look: Look, name: str, routing: Routing, states: dict[str, _State] | Unobserved) -> Shipper:
+    suspended, resumed = _complaints(look, name)
+    if isinstance(states, Unobserved):
+        return Shipper(name, states, states, _changed(look, routing), states, suspended, resumed)
+    state = states.get(name)
+    if state is None:
+        gone = Unobserved(Reason.NO_DATA, STATES, Text(f"没有 {name} 的状态", f"it says nothing about {name}"))
+        return Shipper(name, gone, gone, _changed(look, routing), gone, suspended, resumed)
+    started = _started(look, state)
+    changed = _changed(look, routing)
+    stale: bool | Unobserved
+    if isinstance(started, Unobserved):
+        stale = started
+    elif isinstance(changed, Unobserved):
+        stale = changed
+    else:
+        stale = started is not None and started + SETTLE < changed
+    return Shipper(name, state.active, started, changed, stale, suspended, resumed)
+
+
+def _states(look: Look) -> dict[str, _State] | Unobserved:
+    """State of each shipper's unit by its name without `.service`."""
+    text = look.text(STATES)
+    if isinstance(text, Unobserved):
+        if look.source(STATES).status is Status.ABSENT:
+            return Unobserved(Reason.NO_ANSWER, STATES, Text("没有 systemd，无法得知服务状态", "without systemd the state of services is not known"))
+        return text
+    states: dict[str, _State] = {}
+    for block in text.split("\n\n"):
+        values = dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
+        since = values.get("ExecMainStartTimestampMonotonic", "0")
+        if "Id" in values:
+            number = int(since) if since.isascii() and since.isdecimal() and len(since) <= 18 else 0
+            states[values["Id"].removesuffix(".service")] = _State(
+                values.get("LoadState") not in ("not-found", "masked"), values.get("ActiveState") in ("active", "reloading"), number
+            )
+    return states
+
+
+def _started(look: Look, state: _State) -> datetime | Unobserved | None:
+    if state.since_boot_us == 0:
+        return None
+    uptime, meta = look.text("/proc/uptime"), look.text("meta")
+    if isinstance(uptime, Unobserved):
+        return uptime
+    if isinstance(meta, Unobserved):
+        return meta
+    now = next((line.partition("=")[2] for line in meta.split("\n") if line.startswith("started=")), "")
+    words = uptime.split()
+    try:
+        return datetime.fromtimestamp(int(now) - float(words[0]) + state.since_boot_us / 1e6, UTC).replace(microsecond=0)
+    except (ValueError, IndexError, OverflowError, OSError):
+        return Unobserved(Reason.FORMAT, "/proc/uptime", Text("时间格式不明", "times of unknown form"))
+
+
+def _changed(look: Look, routing: Routing) -> datetime | Unobserved:
+    lines = look.lines(MODIFIED)
+    if isinstance(lines, Unobserved):
+        return lines
+    wanted = set(routing.files)
+    times = [
+        int(stamp)
+        for stamp, _, name in (line.partition(" ") for line in lines)
+        if name in wanted and stamp.isascii() and stamp.isdecimal() and len(stamp) <= 11
+    ]
+    if not times:
+        return Unobserved(Reason.NO_DATA, MODIFIED, Text("没有修改时间", "no modification times"))
+    return datetime.fromtimestamp(max(times), UTC)
+
+
+def _complaints(look: Look, name: str) -> tuple[int | Unobserved | None, int | Unobserved | None]:
+    if name == "systemd-journal-upload":
+        return None, None
+    text = look.text(COMPLAINTS)
+    if isinstance(text, Unobserved):
+        return text, text
+    if name not in ("rsyslog", "syslog-ng"):
+        why = Text(f"{name} 的投递错误不在统计之内", f"complaints of {name} are not counted")
+        return Unobserved(Reason.NO_DATA, COMPLAINTS, why), Unobserved(Reason.NO_DATA, COMPLAINTS, why)
+    values = dict(word.split("=", 1) for word in text.split() if "=" in word)
+    counts = [values.get(f"{name}.{key}", "") for key in ("suspended", "resumed")]
+    if not all(one.isascii() and one.isdecimal() and len(one) <= 9 for one in counts):
+        bad = Unobserved(Reason.FORMAT, COMPLAINTS, Text("计数格式不明", "counts of unknown form"))
+        return bad, bad
+    return int(counts[0]), int(counts[1])
