@@ -38,9 +38,12 @@ def find_mirror() -> Mirror:
     """
     main = os.environ.get("TUTELA_LAB_MIRROR")
     security = os.environ.get("TUTELA_LAB_SECURITY_MIRROR")
-    listed = run(["apt-get", "indextargets", "--format", "$(SITE) $(CODENAME)"]).stdout
-    for line in listed.splitlines():
-        site, _, codename = line.partition(" ")
+    targets = _targets()
+    if not targets and (main is None or security is None):
+        # apt names only those archives whose lists it has.
+        run(["apt-get", "update", "-q"], timeout_s=300)
+        targets = _targets()
+    for site, codename in targets:
         if codename.endswith("-security"):
             security = security or site
         elif codename.endswith("-updates"):
@@ -48,6 +51,12 @@ def find_mirror() -> Mirror:
     if main is None or security is None:
         raise LabError("apt knows no Debian archive with updates and security: set TUTELA_LAB_MIRROR and TUTELA_LAB_SECURITY_MIRROR")
     return Mirror(main, security, tuple(_transport_options()))
+
+
+def _targets() -> list[tuple[str, str]]:
+    """Site and code name of everything that apt knows of."""
+    listed = run(["apt-get", "indextargets", "--format", "$(SITE) $(CODENAME)"]).stdout
+    return [(site, codename) for site, _, codename in (line.partition(" ") for line in listed.splitlines())]
 
 
 def _transport_options() -> list[str]:

@@ -196,6 +196,18 @@ def test_a_stopped_lab_leaves_nothing_behind() -> None:
     assert traces_of(number) == NOTHING
 
 
+def test_a_stopped_host_is_gone_while_its_lab_goes_on(lab: Lab, lab_host: GetHost) -> None:
+    other = lab_host("plain")
+    host = lab.start("plain", name="short-lived")
+    lab.stop(host)
+    left = [line for lines in traces_of(lab.number).values() for line in lines if host.name in line]
+
+    assert left == []
+    assert not host.directory.exists()
+    assert not host.init.is_alive
+    assert other.state() == "running"
+
+
 def test_the_next_lab_removes_what_a_killed_one_left() -> None:
     script = """
         import sys, time
