@@ -196,6 +196,8 @@ directory() { # how directory pattern : the names in it as one source "<director
 #   last     tables of logins: of each line the account and the time, no addresses; the newest line of an account only
 #   knock    sequences become their length and kind (NC7)
 #   filter   packet filter rules: ports of rules that may be a knock sequence become 0 (NC7)
+#   daemon   the command line of a server
+#   cell     sshd -T, only the keywords that Match may change
 #   keys     authorized_keys: options, type and comment stay, the key itself becomes its length
 #   job      command lines and scripts of jobs: an allow-list of words stays, every other word becomes *** (NC9)
 #   script   the same for a file that begins with #!; any other file is left out
@@ -298,6 +300,7 @@ function shadow_field(v,   lock) {
 	return (length(v) == 13) ? lock "des" : lock "other"
 }
 function knock_line(s,   v, n, p, i, proto, mono, pub) {
+	if (s ~ /^[ \t]*#/) return "" # an old sequence may stand in a comment
 	if (tolower(s) !~ /^[ \t]*sequence[ \t]*=/) return s
 	v = s; sub(/^[^=]*=[ \t]*/, "", v); gsub(/[ \t]/, "", v)
 	n = split(v, p, ",")
@@ -454,13 +457,36 @@ function unit_line(s,   at, head, rest, end) {
 	end = RSTART # masking matches too
 	return head mask_job(substr(rest, 1, end - 1)) substr(rest, end)
 }
-function keys_line(s,   n, w, i, type) {
+function keys_line(s,   n, w, head, out, name) {
+	# Options keep their names; only from= and expiry-time= keep their values, since others hold commands.
 	if (s ~ /^[ \t]*#/ || s ~ /^[ \t]*$/) return ""
-	if (match(s, /(ssh-|ecdsa-|sk-)[A-Za-z0-9@.-]+[ \t]+[A-Za-z0-9+\/=]+/)) {
-		n = split(substr(s, RSTART, RLENGTH), w, /[ \t]+/)
-		return mask_pairs(substr(s, 1, RSTART - 1)) w[1] " length=" length(w[2])
+	if (!match(s, /(ssh-|ecdsa-|sk-)[A-Za-z0-9@.-]+[ \t]+AAAA[A-Za-z0-9+\/=]+/)) return "unreadable line"
+	n = split(substr(s, RSTART, RLENGTH), w, /[ \t]+/)
+	head = substr(s, 1, RSTART - 1)
+	out = ""
+	while (match(head, /[A-Za-z][A-Za-z0-9-]*(="([^"\\]|\\.)*")?/)) {
+		name = substr(head, RSTART, RLENGTH)
+		head = substr(head, RSTART + RLENGTH)
+		if (name !~ /^([Ff][Rr][Oo][Mm]|expiry-time)=/) sub(/=.*/, "=***", name)
+		out = out (out == "" ? "" : ",") name
 	}
-	return "unreadable line"
+	return (out == "" ? "" : out " ") w[1] " length=" length(w[2])
+}
+function daemon_line(s,   n, w, i, out, before) {
+	# The command line of a server: options, paths, numbers, and the values of options that are known to hold no secret.
+	n = split(s, w, / /)
+	out = ""
+	for (i = 1; i <= n; i++) {
+		before = w[i - 1]
+		if (before == "-c" && s ~ /dropbear/) { out = out " ***"; break }
+		if (w[i] ~ /^-/ || w[i] ~ /^\// || w[i] ~ /^[][0-9.:*]+$/ || w[i] == "") ;
+		else if (before == "-o" && w[i] ~ /^[A-Za-z]+=?/ && !secret_key(w[i])) ;
+		else if (before ~ /^-[iIL]$/ && length(w[i]) < 16) ;
+		else if (w[i] ~ /^(sshd|dropbear|knockd|sshd:|\[listener\]|of|startups|[0-9]+-[0-9]+)$/) ;
+		else w[i] = "***"
+		out = out (i > 1 ? " " : "") w[i]
+	}
+	return out
 }
 function last_line(s,   who) {
 	# rows of lastlog, lastlog2, last and wtmpdb; of the last two only the first row of an account, which is its newest
@@ -585,6 +611,8 @@ function redact(s,   f, n, i) {
 	if (how == "keys") return keys_line(s)
 	if (how == "knock") return mask_urls(knock_line(s))
 	if (how == "filter") return filter_line(s)
+	if (how == "daemon") return daemon_line(s)
+	if (how == "cell") return (s ~ /^(port|usepam|permitrootlogin|passwordauthentication|kbdinteractiveauthentication|pubkeyauthentication|authenticationmethods|permitemptypasswords|allowusers|denyusers|allowgroups|denygroups|maxauthtries|x11forwarding|allowtcpforwarding|disableforwarding|authorizedkeysfile|authorizedkeyscommand|pubkeyauthoptions|gssapiauthentication|hostbasedauthentication) /) ? s : ""
 	if (how == "last") return last_line(s)
 	if (how == "pam") {
 		if (s ~ /pam_google_authenticator/) return s
@@ -665,6 +693,51 @@ accounts() {
 	accounts_last_logins
 }
 
+sessions() { # ages of sessions, no addresses (a session of root that nobody ends is a door left open)
+	if have loginctl && [ -d /run/systemd/sessions ]; then
+		capture 10 loginctl --no-legend list-sessions
+		OUT=$(printf %s "$OUT" | awk '{ print $1 }')
+		# shellcheck disable=SC2086 # one word a session
+		if [ "$RC" = 0 ] && [ -z "$OUT" ]; then emit ok 0 'loginctl show-session' ''
+		elif [ "$RC" = 0 ]; then
+			capture 10 loginctl show-session -p Id -p User -p Name -p TimestampMonotonic -p TTY -p Remote -p Service -p Class -p State $OUT
+			emit_captured 'loginctl show-session'
+		else emit_captured 'loginctl show-session'; fi
+	else
+		emit absent 127 'loginctl show-session' ''
+	fi
+	if have ps; then
+		OUT=$({ limit 10 ps -eo pid,euid,tty,etimes,comm 2>/dev/null </dev/null; echo "rc $?"; } | awk '/^rc / || $3 != "?"')
+		RC=${OUT##*rc }
+		OUT=${OUT%rc *}
+		emit_captured 'ps -eo pid,euid,tty,etimes,comm (with a terminal)'
+	else
+		emit absent 127 'ps -eo pid,euid,tty,etimes,comm (with a terminal)' ''
+	fi
+	set +f
+	OUT=$(grep -sHn TMOUT /etc/profile /etc/bash.bashrc /etc/bashrc /etc/profile.d/*.sh </dev/null)
+	set -f
+	emit ok 0 'grep -sHn TMOUT /etc/profile /etc/bash.bashrc /etc/bashrc /etc/profile.d/*.sh' "$OUT"
+}
+
+key_files() { # mode, owner, group, birth and time of change of the files that decide who is root, and of home directories
+	homes=$(awk -F: '$7 !~ /(nologin|false|sync)$/ && $6 ~ /^\/./ { print $6 }' /etc/passwd 2>/dev/null | sort -u)
+	set +f
+	IFS=$NL
+	# shellcheck disable=SC2086 # one home a line
+	OUT=$(limit 10 stat -c '%f %u %g %W %Y %n' $homes /etc /etc/passwd /etc/passwd- /etc/shadow /etc/shadow- /etc/group /etc/group- \
+		/etc/gshadow /etc/gshadow- /etc/sudoers /etc/sudoers.d /etc/sudoers.d/* /etc/doas.conf /etc/crontab /etc/cron.d /etc/cron.d/* \
+		/etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly /etc/cron.allow /etc/cron.deny /etc/at.allow /etc/at.deny \
+		/var/spool/cron /var/spool/cron/crontabs /etc/ssh /etc/ssh/sshd_config /etc/ssh/sshd_config.d /etc/ssh/sshd_config.d/*.conf \
+		/etc/ssh/ssh_host_*_key /etc/pam.d /etc/security /etc/systemd/system /usr/lib/systemd/system /etc/ld.so.conf /etc/ld.so.preload \
+		/etc/profile /etc/profile.d /etc/fstab /etc/exports /boot /boot/grub/grub.cfg /boot/grub/user.cfg /boot/grub2/grub.cfg \
+		/boot/grub2/user.cfg /boot/efi/EFI/*/grub.cfg / /root /usr /usr/bin /usr/sbin /usr/local/bin /usr/local/sbin /bin /sbin 2>/dev/null </dev/null)
+	IFS=' 	
+'
+	set -f
+	emit ok 0 "stat -c '%f %u %g %W %Y %n' (key files)" "$OUT"
+}
+
 accounts_last_logins() { # names and times only; the databases are read, never the text of a log
 	if have lastlog2; then run_masked last lastlog2; else run_masked last lastlog; fi
 	if have wtmpdb; then run_masked last wtmpdb last --time-format iso; else run_masked last last -w --time-format iso; fi
@@ -698,6 +771,290 @@ firewall() { # the packet filter as the kernel has it; nft also shows what ufw, 
 	esac
 	files plain /proc/net/ip_tables_names /proc/net/ip6_tables_names /proc/net/route /proc/net/ipv6_route \
 		/proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv6/conf/all/disable_ipv6 /proc/sys/net/ipv6/conf/default/disable_ipv6
+}
+
+firewall_saved() { # what the packet filter becomes after a restart
+	files plain /etc/nftables.conf /etc/sysconfig/nftables.conf /etc/iptables/rules.v4 /etc/iptables/rules.v6 /etc/sysconfig/iptables /etc/sysconfig/ip6tables \
+		/etc/ufw/before.rules /etc/ufw/before6.rules /etc/ufw/after.rules /etc/ufw/after6.rules /etc/ufw/user.rules /etc/ufw/user6.rules /etc/firewalld/firewalld.conf
+	directory plain /etc/nftables.d '*.nft'
+	directory plain /etc/nftables '*.nft'
+	have firewall-cmd || return 0
+	for f in '--list-all-zones' '--list-all-policies' '--direct --get-all-rules'; do
+		if [ -n "$QUICK" ]; then
+			emit skipped 0 "firewall-cmd $f" ''
+			emit skipped 0 "firewall-cmd --permanent $f" ''
+		else
+			# shellcheck disable=SC2086 # options are words
+			run_root firewall-cmd $f
+			# shellcheck disable=SC2086
+			run_root firewall-cmd --permanent $f
+		fi
+	done
+}
+
+guards() { # states of the units that guard the host, in one call
+	show=Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,ExecMainStartTimestamp,ActiveEnterTimestamp,StateChangeTimestamp,Listen,Accept
+	set -- ssh.service sshd.service ssh.socket sshd.socket dropbear.service nftables.service ufw.service firewalld.service \
+		netfilter-persistent.service iptables.service ip6tables.service fail2ban.service sshguard.service crowdsec.service \
+		crowdsec-firewall-bouncer.service denyhosts.service knockd.service
+	if have systemctl && [ -d /run/systemd/system ]; then
+		run env TZ=UTC0 systemctl show -p $show "$@"
+	else
+		emit absent 127 "env TZ=UTC0 systemctl show -p $show $*" ''
+	fi
+}
+
+servers() { # running servers by name: process, parent, start in ticks since boot, command line
+	OUT= args=
+	for f in "$@"; do
+		{ read -r name <"$f/comm"; } 2>/dev/null || continue
+		case $name in
+		sshd | dropbear | knockd | sshguard | fail2ban-server | crowdsec | denyhosts.py)
+			{ read -r line <"$f/stat"; } 2>/dev/null || continue
+			line=${line##*) }
+			inside= # a process of a container has a number of its own in there
+			while read -r key _ inner; do
+				if [ "$key" = NSpid: ]; then inside=$inner; break; fi
+			done <"$f/status"
+			[ -z "$inside" ] || continue
+			# shellcheck disable=SC2086 # fields of stat
+			set -- $line
+			case $OUT in *"${NL}pid=$2 name=$name "* | "pid=$2 name=$name "*) continue ;; esac # a session of a server that is listed
+			case $name in
+			sshd | dropbear | knockd) args=$(tr '\000\n' '  ' <"$f/cmdline" 2>/dev/null | awk -v how=daemon "$AWK") ;;
+			*) args= ;;
+			esac
+			OUT="${OUT}pid=${f##*/} name=$name parent=$2 start=${20} args=$args$NL"
+			;;
+		esac
+	done
+	emit ok 0 '/proc/[0-9]*/stat (servers that guard)' "${OUT%"$NL"}"
+}
+
+ssh() { # the SSH servers: how they run, their files, what they make of them, and whose keys open them
+	have sshd || have dropbear || [ -e /etc/ssh/sshd_config ] || { emit absent 127 'sshd -T' ''; servers; return 0; }
+	set +f
+	servers /proc/[0-9]*
+	set -f
+	configs=/etc/ssh/sshd_config
+	[ -e /etc/ssh/sshd_config ] || [ ! -e /usr/etc/ssh/sshd_config ] || configs=/usr/etc/ssh/sshd_config
+	others=$(printf %s "$OUT" | awk '{ for (i = 1; i < NF; i++) if ($i == "-f" && $(i + 1) ~ /^\//) print $(i + 1) }')
+	for f in $others; do
+		case " $configs " in *" $f "*) ;; *) configs="$configs $f" ;; esac
+	done
+	seen=$NL listed=' '
+	# shellcheck disable=SC2086 # one word a path
+	ssh_files $configs
+	OUT=
+	for f in $configs; do
+		if [ "$f" = /etc/ssh/sshd_config ] || [ "$f" = /usr/etc/ssh/sshd_config ]; then f=; fi
+		ssh_effective ${f:+-f "$f"}
+	done
+	files plain /etc/default/ssh /etc/sysconfig/sshd /etc/default/dropbear /etc/hosts.allow /etc/hosts.deny /etc/security/access.conf
+	if [ -s /etc/hosts.deny ] && have sshd && have grep; then
+		capture 5 grep -c libwrap.so "$(command -v sshd)"
+		emit ok "$RC" "grep -c libwrap.so sshd" "$OUT"
+	fi
+	ssh_keys
+}
+
+ssh_files() { # file... : each, and what it includes, four deep; the paths are kept in `seen`
+	depth=0
+	while [ $# -gt 0 ] && [ $depth -lt 4 ]; do
+		depth=$((depth + 1)) new=
+		for f in "$@"; do
+			case $seen in *"$NL$f$NL"*) continue ;; esac
+			seen=$seen$f$NL new=$new$f$NL
+		done
+		IFS=$NL
+		# shellcheck disable=SC2086 # split at newlines on purpose
+		set -- $new
+		IFS=' 	
+'
+		[ $# -gt 0 ] || return 0
+		files plain "$@"
+		found=$(for f in "$@"; do [ ! -r "$f" ] || cat "$f"; done | awk '{ sub(/^[ \t]+/, ""); gsub(/["=]/, " ") } tolower($1) == "include" { for (i = 2; i <= NF && $i !~ /^#/; i++) print $i }')
+		set --
+		for f in $found; do
+			case $f in /*) ;; *) f=/etc/ssh/$f ;; esac
+			case $f in
+			*[*?[]*)
+				case $listed in *" ${f%/*} "*) ;; *) listed="$listed${f%/*} "; directory plain "${f%/*}" '' ;; esac
+				set +f
+				for g in $f; do [ ! -f "$g" ] || set -- "$@" "$g"; done
+				set -f
+				;;
+			*) set -- "$@" "$f" ;;
+			esac
+		done
+	done
+}
+
+ssh_effective() { # [-f file] : what sshd makes of its files; with Match, for some users and addresses too
+	run_root sshd -T "$@"
+	[ "$ME" = 0 ] && have sshd || return 0
+	effective=$OUT
+	OUT=$(limit 5 sshd -t "$@" 2>&1 </dev/null; echo "rc $?")
+	RC=${OUT##*rc }
+	emit ok "$RC" "sshd -t${*:+ $*}" "$(printf '%s\n' "${OUT%rc *}" | awk -v how=plain "$AWK")"
+	port=$(printf '%s\n' "$effective" | awk '$1 == "port" { print $2; exit }')
+	IFS=$NL
+	# shellcheck disable=SC2086 # split at newlines on purpose
+	cells=$(awk 'tolower($1) == "match" { print "yes"; exit }' $seen /dev/null 2>/dev/null)
+	IFS=' 	
+'
+	OUT=$effective
+	[ "$cells" = yes ] && [ -z "$QUICK" ] || return 0
+	cells=
+	while IFS=: read -r name _ _ _ _ _ shell; do
+		case $shell in */nologin | */false | */sync | */shutdown | */halt) continue ;; esac
+		case $name in '' | *[!A-Za-z0-9._-]*) continue ;; esac
+		cells="$cells $name"
+	done </etc/passwd
+	n=0
+	for name in root tutela-stranger $cells; do
+		for f in 127.0.0.1 $(printf %s "$ADDRESSES" | tr , ' '); do
+			case $f in '' | *[!0-9A-Fa-f.:]*) continue ;; esac
+			case $n:$name in *:root) ;; *) [ "$name" != root ] || continue ;; esac
+			n=$((n + 1))
+			[ "$n" -le 60 ] || break 2
+			case ${done_cells-} in *" $name,$f "*) continue ;; esac
+			done_cells="${done_cells- } $name,$f "
+			run_masked cell sshd -T "$@" -C "user=$name,host=$f,addr=$f,laddr=127.0.0.1,lport=${port:-22}"
+		done
+	done
+	OUT=$effective
+}
+
+ssh_keys() { # whose keys open this host, and the modes of all that sshd trusts
+	patterns=$(printf '%s\n' "${effective-}" | awk '$1 == "authorizedkeysfile" { for (i = 2; i <= NF; i++) print $i }')
+	[ -n "$patterns" ] || patterns='.ssh/authorized_keys .ssh/authorized_keys2'
+	remote=' '
+	while read -r _ f name _; do
+		case $name in nfs* | cifs | smb* | autofs | afs | ceph | glusterfs | lustre | 9p | fuse.*) remote="$remote$f " ;; esac
+	done </proc/mounts
+	IFS=$NL
+	# shellcheck disable=SC2086 # split at newlines on purpose
+	set -- /etc/ssh /run/sshd $seen
+	IFS=' 	
+'
+	for f in $(printf '%s\n' "${effective-}" | awk '$1 == "hostkey" { print $2 }'); do set -- "$@" "$f"; done
+	keys= n=0
+	while IFS=: read -r name _ _ _ _ home shell; do
+		case $shell in */nologin | */false | */sync | */shutdown | */halt) continue ;; esac
+		case $home in /?*) ;; *) continue ;; esac
+		case $home$name in *[\*\?\[\ \	]*) continue ;; esac
+		n=$((n + 1))
+		[ "$n" -le 200 ] || break
+		away=
+		for f in $remote; do
+			case $home/ in "$f"/*) away=1 ;; esac
+		done
+		if [ -n "$away" ]; then
+			emit skipped 0 "$home/.ssh/authorized_keys" ''
+			continue
+		fi
+		set -- "$@" "$home" "$home/.ssh" "$home/.google_authenticator"
+		for f in $patterns; do
+			[ "$f" != none ] || continue
+			case $f in *%h*) f=$home${f##*%h} ;; esac
+			case $f in *%u*) f=${f%%%u*}$name${f#*%u} ;; esac
+			case $f in *%U*) continue ;; /*) ;; *) f=$home/$f ;; esac
+			case "$keys " in *" $f "*) ;; *) keys="$keys $f"; set -- "$@" "$f" ;; esac
+		done
+	done </etc/passwd
+	# shellcheck disable=SC2086 # one word a path
+	files keys $keys
+	args=
+	for f in "$@"; do [ ! -e "$f" ] || args=$args$f$NL; done
+	IFS=$NL
+	# shellcheck disable=SC2086 # split at newlines on purpose
+	[ -z "$args" ] || capture 5 stat -L -c '%a %u %g %Y %n' $args
+	IFS=' 	
+'
+	[ -z "$args" ] || emit_captured "stat -L -c '%a %u %g %Y %n' (ssh files)"
+}
+
+bans() { # what answers repeated failures with a ban, and whether it saw any
+	if have fail2ban-client; then
+		bans_fail2ban
+	else
+		emit absent 127 'fail2ban-client status' ''
+	fi
+	files plain /etc/sshguard/sshguard.conf /etc/sshguard/whitelist /etc/sshguard.conf
+	if [ -n "$QUICK" ]; then
+		if have cscli; then emit skipped 0 'cscli bouncers list -o json' ''; fi
+		emit skipped 0 'journalctl -q -o short-unix --since -24h _COMM=sshd + _COMM=sshd-session (failures an hour)' ''
+		return 0
+	fi
+	if have cscli; then
+		if [ "$ME" = 0 ]; then
+			run_masked secrets cscli bouncers list -o json
+			run_masked secrets cscli machines list -o json
+			run_masked secrets cscli collections list -o json
+		else
+			run_root cscli bouncers list -o json
+		fi
+	fi
+	bans_failures
+}
+
+bans_fail2ban() {
+	if [ "$ME" != 0 ]; then
+		emit denied 0 'fail2ban-client status' ''
+	elif [ -n "$QUICK" ]; then
+		emit skipped 0 'fail2ban-client status' ''
+	else
+		run fail2ban-client status
+		jails=$(printf '%s\n' "$OUT" | awk -F: '/Jail list/ { gsub(/[ \t]/, "", $2); n = split($2, j, ","); for (i = 1; i <= n && i <= 20; i++) if (j[i] ~ /^[A-Za-z0-9_.-]+$/) print j[i] }')
+		[ -n "$jails" ] || return 0
+		asks=$(for name in $jails; do
+			printf 'status %s\n' "$name"
+			for key in maxretry findtime bantime ignoreip ignoreself logpath journalmatch actions; do printf 'get %s %s\n' "$name" $key; done
+			for f in nftables nftables-multiport nftables-allports iptables iptables-multiport iptables-allports iptables-ipset-proto4 iptables-ipset-proto6 iptables-ipset-proto6-allports firewallcmd-ipset firewallcmd-rich-rules firewallcmd-multiport firewallcmd-allports ufw; do
+				printf 'get %s action %s port\n' "$name" "$f"
+			done
+		done)
+		OUT=$(printf '%s\n' "$asks" | limit 20 fail2ban-client -i 2>/dev/null | awk -v asks="$asks" '
+			BEGIN { n = split(asks, ask, "\n") }
+			{ while (sub(/^fail2ban> /, "")) { i++; if (i <= n) print "> " ask[i] } if ($0 != "" && i > 0 && $0 !~ /Banned IP list|ERROR/) print }
+		')
+		RC=0
+		emit_captured 'fail2ban-client -i (status and settings of every jail)'
+	fi
+}
+
+bans_failures() { # failed logins an hour: counts only, never a message (NC5)
+	counting='{ hour = int($1 / 3600) * 3600 } /Failed (password|keyboard-interactive|publickey)|Invalid user|authentication failure|Connection closed by (invalid|authenticating) user/ { n[hour]++ } END { for (h in n) print h, n[h] }'
+	if [ "$ME" != 0 ]; then
+		emit denied 0 'journalctl -q -o short-unix --since -24h _COMM=sshd + _COMM=sshd-session (failures an hour)' ''
+	elif have journalctl; then
+		OUT=$({ limit 20 journalctl -q --no-pager -o short-unix --since -24h _COMM=sshd + _COMM=sshd-session 2>/dev/null </dev/null; echo "rc $?"; } | awk "/^rc [0-9]+\$/ { rc = \$2; next } $counting END { print \"rc\", rc }")
+		RC=${OUT##*rc }
+		OUT=${OUT%rc *}
+		OUT=${OUT%"$NL"}
+		emit_captured 'journalctl -q -o short-unix --since -24h _COMM=sshd + _COMM=sshd-session (failures an hour)'
+	else
+		emit absent 127 'journalctl -q -o short-unix --since -24h _COMM=sshd + _COMM=sshd-session (failures an hour)' ''
+	fi
+}
+
+knock() { # the port knocking daemon; sequences leave the host only as a length and a kind (NC7)
+	knocking=/etc/knockd.conf
+	have knockd || [ -e "$knocking" ] || { emit absent 0 "$knocking" ''; return 0; }
+	files knock "$knocking"
+	files plain /etc/default/knockd /etc/sysconfig/knockd
+	set -- "$knocking"
+	if [ -r "$knocking" ]; then
+		for f in $(awk '/^[ \t]*#/ { next } { sub(/^[^=]*=/, "") } { for (i = 1; i <= NF; i++) if ($i ~ /^\/[A-Za-z0-9_.\/+-]+$/) print $i }' "$knocking"); do
+			case " $* " in *" $f "*) ;; *) set -- "$@" "$f" ;; esac
+		done
+	fi
+	args=
+	for f in "$@"; do [ ! -e "$f" ] || args="$args $f"; done
+	# shellcheck disable=SC2086 # one word a path
+	[ -z "$args" ] || capture 5 stat -L -c '%a %u %g %Y %n' $args
+	[ -z "$args" ] || emit_captured "stat -L -c '%a %u %g %Y %n' (knockd files)"
 }
 
 packages() {
@@ -1059,7 +1416,7 @@ log_samples() { # patterns of secrets and personal numbers in the logs of the la
 	if [ -n "$QUICK" ]; then emit skipped 0 "$name" ''; return; fi
 	if [ "$ME" != 0 ]; then emit denied 0 "$name" ''; return; fi
 	if ! have find || ! have tail; then emit absent 127 "$name" ''; return; fi
-	capture 5 find /var/log -xdev -maxdepth 3 -type f -mmin -1440 '(' -name '*.log' -o -name syslog -o -name messages -o -name secure -o -name cron -o -name maillog ')' ! -path '/var/log/journal/*'
+	capture 5 find /var/log -xdev -maxdepth 3 -type f -mmin -1440 '(' -name '*.log' -o -name syslog -o -name messages -o -name secure -o -name cron -o -name maillog ')' ! -path '/var/log/journal/*' ! -path '/var/log/apt/*' ! -name dpkg.log ! -name alternatives.log
 	logs=$OUT
 	OUT=$({
 		left=50
@@ -1104,7 +1461,7 @@ BEGIN { split("7 9 10 5 8 4 2 1 6 3 7 9 10 5 8 4 2", W, " ") }
 	low = ""
 	if ($0 ~ /[Pp][Aa][Ss][Ss][Ww]|[Tt][Oo][Kk][Ee][Nn]|[Ss][Ee][Cc][Rr][Ee][Tt]|[Pp][Rr][Ii][Vv][Aa][Tt][Ee]|[Aa][Pp][Ii][_-]?[Kk][Ee][Yy]/) {
 		low = tolower($0)
-		if (low ~ /(password|passwd|pwd)["\047]?[ ]*[=:][ ]*["\047]?[^ "\047*&,;)<\[({]/ && low !~ /(password|passwd|pwd)["\047]?[ ]*[=:][ ]*["\047]?(\*|x+|<|null|none|false|true|yes|no|redacted|masked|hidden|expired|incorrect|required|unchanged)/) password++
+		if (low ~ /(password|passwd|pwd)["\047]?[ ]*[=:][ ]*["\047]?[^ "\047*&,;)<\[({\/]/ && low !~ /(password|passwd|pwd)["\047]?[ ]*[=:][ ]*["\047]?(\*|x+|<|null|none|false|true|yes|no|redacted|masked|hidden|expired|incorrect|required|unchanged)/ || index(low, "temporary password is generated")) password++
 		if (low ~ /(token|secret|api_?-?key)["\047]?[ ]*[=:][ ]*["\047]?[a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-]/) token++
 		if (index($0, "-----BEGIN") && low ~ /-----begin [a-z0-9 ]*private key/) key++
 	}
@@ -1145,7 +1502,7 @@ lane() { # function... : collects first, then passes on what came before it
 	printf %s "${held%.}"
 }
 
-printf '' | lane log_samples | lane log_shipping log_files time_sync | lane updates | lane jobs | lane storage protection web containers kernel | lane packages sockets firewall | lane identity accounts
+printf '' | lane log_samples | lane log_shipping log_files time_sync | lane updates | lane jobs | lane storage protection web containers kernel | lane ssh | lane bans knock | lane packages sockets firewall firewall_saved guards | lane identity accounts sessions key_files
 echo end
 
 }
