@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from functools import lru_cache
+from itertools import pairwise
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -152,7 +153,7 @@ def _longest(runs_on: Callable[[date], bool], minutes: list[int]) -> timedelta |
     """The longest gap, from the days that have runs and the minutes of a day; None when it never runs."""
     if not minutes:
         return None
-    within = max((later - earlier for earlier, later in zip(minutes, minutes[1:], strict=False)), default=0)
+    within = max((later - earlier for earlier, later in pairwise(minutes)), default=0)
     over_night = 1440 - minutes[-1] + minutes[0]
     longest, last, runs = 0, None, 0
     for number in range(DAYS_TRIED):

@@ -1,0 +1,123 @@
+"""Health of disks and arrays.
+
+Sources: /proc/mdstat (md(4)), `smartctl -H` (smartctl(8)), `zpool status -x`; a hardware RAID controller hides its disks and needs the tool of its vendor.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts.encryption import LSBLK, devices
+from tutela.facts.look import Look
+from tutela.language import Text
+
+MDSTAT = "/proc/mdstat"
+SMART = "smartctl -n standby -H -j /dev/"
+ZPOOL = "zpool status -x"
+HOSTS = "/sys/class/scsi_host/"
+NEEDS = (MDSTAT, LSBLK, ZPOOL)
+CONTROLLERS = frozenset({"megaraid_sas", "megaraid_mbox", "aacraid", "smartpqi", "hpsa", "cciss", "arcmsr", "3w-sas", "3w-9xxx", "mpi3mr"})
+"""Kernel drivers of RAID controllers."""
+NO_DISKS = re.compile(r"zram|loop|ram|sr|fd|vd|xvd|nbd|rbd|md")
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Disk(name='sda', healthy=True)"""
+
+    name: str
+    healthy: bool | Unobserved
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """Array(name='md0', level='raid1', state='[2/1] [U_]', healthy=False)"""
+
+    name: str
+    level: str
+    state: str
+    healthy: bool | Unobserved
+
+
+@dataclass(frozen=True, slots=True)
+class Disks:
+    """Disks(disks=(Disk(…),), arrays=(Array(…),), controllers=())"""
+
+    disks: tuple[Disk, ...] | Unobserved
+    arrays: tuple[Array, ...] | Unobserved
+    controllers: tuple[str, ...]
+    """Hardware RAID controllers by their drivers."""
+
+
+def parse(look: Look) -> Disks | Unobserved:
+    """The fact."""
+    if look.source(LSBLK).status is Status.MISSING and look.source(MDSTAT).status is Status.MISSING:
+        missing = look.text(LSBLK)
+        assert isinstance(missing, Unobserved)
+        return missing
+    disks, arrays = _disks(look), _arrays(look)
+    if disks == () and arrays == ():
+        disks = Unobserved(Reason.NO_VANTAGE, LSBLK, Text("没有可以询问的磁盘", "no disk that could be asked"))
+    return Disks(disks, arrays, _controllers(look))
+
+
+def _disks(look: Look) -> tuple[Disk, ...] | Unobserved:
+    listed = devices(look)
+    if isinstance(listed, Unobserved):
+        return listed
+    names = dict.fromkeys(one.name for one in listed if one.type == "disk" and not NO_DISKS.match(one.name) and one.transport != "usb")
+    return tuple(Disk(name, _smart(look, name)) for name in names)
+
+
+def _smart(look: Look, name: str) -> bool | Unobserved:
+    source = look.source(SMART + name)
+    text = look.text(SMART + name)
+    if isinstance(text, Unobserved):
+        return text
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        said = None
+    status = said.get("smart_status") if isinstance(said, dict) else None
+    passed = status.get("passed") if isinstance(status, dict) else None
+    if isinstance(passed, bool):
+        return passed
+    return Unobserved(Reason.NO_ANSWER, source.name, Text("硬盘没有给出健康状态", "the disk says nothing about its health"))
+
+
+_ARRAY = re.compile(r"(md\S{1,40}) : (active|inactive)(?: \((?:auto-)?read-only\))?(?: (linear|raid\d{1,2}|multipath))?(.{0,4000})")
+
+
+def _arrays(look: Look) -> tuple[Array, ...] | Unobserved:
+    text = look.text_or_none(MDSTAT)
+    if isinstance(text, Unobserved):
+        return text
+    arrays: list[Array] = []
+    lines = (text or "").split("\n")[:5000]
+    for number, line in enumerate(lines):
+        found = _ARRAY.match(line)
+        if found is None:
+            continue
+        name, state, level, members = found.groups()
+        counted = re.search(r"\[\d{1,4}/\d{1,4}\] \[[U_]{1,4096}\]", lines[number + 1] if number + 1 < len(lines) else "")
+        word = counted[0] if counted else state
+        healthy = state == "active" and "(F)" not in members and (counted is None or "_" not in counted[0])
+        arrays.append(Array(name, level or "?", word, healthy))
+    pools = look.text_or_none(ZPOOL)
+    if isinstance(pools, str):
+        good = pools.strip() in ("all pools are healthy", "no pools available")
+        if not good or "healthy" in pools:
+            arrays.append(Array("zpool", "zfs", pools.strip().split("\n")[0][:60], good))
+    return tuple(arrays)
+
+
+def _controllers(look: Look) -> tuple[str, ...]:
+    found = []
+    for name in look.names(HOSTS):
+        text = look.text(name)
+        if isinstance(text, str) and text.strip() in CONTROLLERS:
+            found.append(text.strip())
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,103 @@
+"""Services that a server rarely needs, and whether somebody beyond this host can reach for them.
+
+Sources: the listening sockets, the units that run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tutela.evidence import Unobserved
+from tutela.facts import mounts, sockets, units
+from tutela.facts.look import Look
+
+NEEDS = (*sockets.NEEDS, *units.NEEDS, *mounts.NEEDS)
+BY_PROCESS = {
+    "avahi-daemon": "avahi",
+    "cupsd": "cups",
+    "cups-browsed": "cups",
+    "rpcbind": "rpcbind",
+    "xinetd": "xinetd",
+    "inetd": "xinetd",
+    "inetutils-inetd": "xinetd",
+    "exim4": "mail",
+    "exim": "mail",
+    "sendmail": "mail",
+    "sendmail-mta": "mail",
+    "master": "mail",
+}
+"""Program -> service; `master` is Postfix."""
+BY_PORT = {111: "rpcbind", 631: "cups", 5353: "avahi"}
+"""Sockets that systemd holds for a service that does not run yet."""
+DOUBTFUL = (25, 111, 631, 5353)
+"""Ports that cannot be judged without the name of the program."""
+SILENT = {
+    "bluetooth": ("bluetooth",),
+    "display manager": ("gdm", "gdm3", "lightdm", "sddm", "xdm", "lxdm", "display-manager"),
+}
+"""Services that listen on no port, by their units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Listener(service='rpcbind', port=111, protocol='tcp', address='0.0.0.0', excused=None)"""
+
+    service: str
+    port: int
+    protocol: str
+    address: str
+    excused: str | None
+    """site: declared; nfs: rpcbind serves NFS here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unneeded:
+    """Unneeded(listening=(Listener(…), …), running=('bluetooth',))"""
+
+    listening: tuple[Listener | Unobserved, ...]
+    """Beyond loopback."""
+    running: tuple[str, ...] | Unobserved
+    """Of the silent ones those that run."""
+
+
+def parse(look: Look) -> Unneeded | Unobserved:
+    """The fact."""
+    seen = look.fact(sockets.parse)
+    if isinstance(seen, Unobserved):
+        return seen
+    listening: list[Listener | Unobserved] = []
+    for one in seen.listening:
+        if one.local:
+            continue
+        if isinstance(one.process, Unobserved):
+            if one.port in DOUBTFUL:
+                listening.append(one.process)
+            continue
+        service = BY_PORT.get(one.port) if one.process == "systemd" else BY_PROCESS.get(one.process or "")
+        if service == "mail" and one.port not in (25, 465, 587):
+            service = None
+        if service is not None:
+            listening.append(Listener(service, one.port, one.protocol, one.address, _excuse(look, service, one.port, one.protocol)))
+    up = look.fact(units.parse)
+    if isinstance(up, Unobserved):
+        return Unneeded(tuple(dict.fromkeys(listening)), up)
+    silent = tuple(name for name, stems in SILENT.items() if name not in look.site.allowed_services and up.running(*stems))
+    return Unneeded(tuple(dict.fromkeys(listening)), silent)
+
+
+def _excuse(look: Look, service: str, port: int, protocol: str) -> str | None:
+    if service in look.site.allowed_services:
+        return "site"
+    if any(one.port == port and one.protocol == protocol for one in look.site.approved_ports or ()):
+        return "site"
+    if service == "rpcbind" and _uses_nfs(look):
+        return "nfs"
+    return None
+
+
+def _uses_nfs(look: Look) -> bool:
+    up = look.fact(units.parse)
+    if not isinstance(up, Unobserved) and up.running("nfs-server", "nfs-kernel-server", "nfs-mountd"):
+        return True
+    mounted = look.fact(mounts.parse)
+    return not isinstance(mounted, Unobserved) and any(mount.type in ("nfs", "nfs4", "nfsd") for mount in mounted.all)
