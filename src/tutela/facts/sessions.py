@@ -1,0 +1,130 @@
+"""How long root has been at it, and whether an idle shell ends by itself.
+
+Sources: loginctl(1) show-session, ps(1) for shells with a terminal, TMOUT in the shells' start-up files (bash(1)), sshd_config(5)
+ClientAliveInterval. Ages and names of programs only, no addresses and no arguments.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts.accounts import SHELLS
+from tutela.facts.look import Look
+from tutela.language import Text
+
+LOGIND = "loginctl show-session"
+PROCESSES = "ps -eo pid,euid,tty,etimes,comm (with a terminal)"
+TMOUT = "grep -sHn TMOUT /etc/profile /etc/bash.bashrc /etc/bashrc /etc/profile.d/*.sh"
+NEEDS = (LOGIND, PROCESSES, TMOUT, "/proc/uptime", "sshd -T")
+_NUMBER = re.compile(r"\d{1,12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Session(user='root', what='sshd', terminal='pts/0', hours=9.5, console=False)"""
+
+    user: str
+    what: str
+    """Service that opened it, or the program's name."""
+    terminal: str
+    hours: float
+    console: bool
+    """On a serial line, as a management controller (BMC) offers it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """Sessions(privileged=(Session(...),), idle_minutes=15, idle_by='TMOUT')"""
+
+    privileged: tuple[Session | Unobserved, ...]
+    """Interactive sessions and shells of root."""
+    idle_minutes: float | Unobserved | None
+    """After which an idle login ends; None: never."""
+    idle_by: str | None
+    """TMOUT | ClientAliveInterval"""
+
+
+def parse(look: Look) -> Sessions | Unobserved:
+    """The fact; unknown when neither logind nor ps could be asked."""
+    logins = _logind(look)
+    shells = _processes(look)
+    if isinstance(logins, Unobserved) and isinstance(shells, Unobserved):
+        return logins
+    found = [*(() if isinstance(logins, Unobserved) else logins), *(() if isinstance(shells, Unobserved) else shells)]
+    minutes, by = _idle(look)
+    return Sessions(tuple(found), minutes, by)
+
+
+def _logind(look: Look) -> list[Session] | Unobserved:
+    names = list(look.names(LOGIND)) or [LOGIND]
+    text = look.text(names[0])
+    uptime = look.text("/proc/uptime")
+    if isinstance(text, Unobserved):
+        return text
+    if isinstance(uptime, Unobserved):
+        return uptime
+    up = re.match(r"\d{1,10}", uptime)
+    if up is None:
+        return Unobserved(Reason.FORMAT, "/proc/uptime", Text("格式不明", "not understood"))
+    made: list[Session] = []
+    for block in text.split("\n\n"):
+        fields = dict(line.partition("=")[::2] for line in block.split("\n"))
+        began = fields.get("TimestampMonotonic", "")
+        if fields.get("User") != "0" or fields.get("Class", "user") not in ("user", "user-early") or fields.get("State") == "closing":
+            continue
+        # A session without terminal and without a far end is no person at work (cron).
+        if not (fields.get("TTY") or fields.get("Remote") == "yes") or not _NUMBER.fullmatch(began):
+            continue
+        hours = max(int(up[0]) - int(began) / 1e6, 0) / 3600
+        terminal = fields.get("TTY", "")
+        made.append(Session(fields.get("Name", "root"), fields.get("Service", ""), terminal, round(hours, 1), _serial(terminal)))
+    return made
+
+
+def _processes(look: Look) -> list[Session] | Unobserved:
+    lines = look.lines(PROCESSES)
+    if isinstance(lines, Unobserved):
+        return lines
+    made: list[Session] = []
+    for line in lines:
+        words = line.split(None, 4)
+        if len(words) == 5 and words[1] == "0" and _NUMBER.fullmatch(words[3]) and words[4].strip().lstrip("-") in SHELLS | {"su"}:
+            made.append(Session("root", words[4].strip(), words[2], round(int(words[3]) / 3600, 1), _serial(words[2])))
+    return made
+
+
+def _serial(terminal: str) -> bool:
+    return terminal.removeprefix("/dev/").startswith(("ttyS", "ttyAMA", "hvc"))
+
+
+def _idle(look: Look) -> tuple[float | Unobserved | None, str | None]:
+    """The shortest bound there is."""
+    bounds: list[tuple[float, str]] = []
+    doubt: Unobserved | None = None
+    text = look.text_or_none(TMOUT)
+    if isinstance(text, Unobserved):
+        doubt = text
+    values = (
+        [int(found[1]) for line in (text or "").split("\n") if (found := _TMOUT.match(line.partition(":")[2].partition(":")[2]))]
+        if isinstance(text, str)
+        else []
+    )
+    if values and 0 not in values:
+        bounds.append((max(values) / 60, "TMOUT"))
+    sshd = [name for name in look.names("sshd -T") if look.source(name).status is Status.OK]
+    if not sshd and look.source("sshd -T").status is not Status.ABSENT:
+        missing = look.text("sshd -T")
+        doubt = doubt or (missing if isinstance(missing, Unobserved) else None)
+    for name in sshd[:1]:
+        options = dict(line.lower().partition(" ")[::2] for line in look.lines(name) or ())  # type: ignore[union-attr]
+        interval, count = options.get("clientaliveinterval", "0"), options.get("clientalivecountmax", "3")
+        if _NUMBER.fullmatch(interval) and _NUMBER.fullmatch(count) and int(interval) * int(count) > 0:
+            bounds.append((int(interval) * int(count) / 60, "ClientAliveInterval"))
+    if bounds:
+        return min(bounds)
+    return doubt, None
+
+
+_TMOUT = re.compile(r"\s*(?:(?:readonly|export|declare\s+-\w+|typeset\s+-\w+)\s+)?TMOUT=[\"']?(\d{1,7})")

@@ -1,0 +1,447 @@
+"""Who may become root without a password: sudoers with its includes, and doas.conf.
+
+Sources: sudoers(5), doas.conf(5). In sudoers the last entry that matches decides, and a tag holds for the commands behind it.
+Only local accounts are resolved; rules from a directory service, and files that were not collected, are holes and not silence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import accounts
+from tutela.facts.accounts import Account, Accounts
+from tutela.facts.look import Look
+from tutela.language import Text
+
+MAIN, DOAS = "/etc/sudoers", "/etc/doas.conf"
+NEEDS = (MAIN, "/etc/sudoers.d/", DOAS, "/etc/nsswitch.conf", "hostname", *accounts.NEEDS)
+MAX_ENTRIES = 2000
+MAX_LINE = 20_000
+MAX_FILES = 500
+MAX_WORK = 2_000_000
+"""Accounts times entries."""
+MAX_DEPTH = 16
+
+TAGS = frozenset(
+    {"PASSWD", "NOPASSWD", "EXEC", "NOEXEC", "SETENV", "NOSETENV", "LOG_INPUT", "NOLOG_INPUT", "LOG_OUTPUT", "NOLOG_OUTPUT", "MAIL", "NOMAIL"}
+    | {"FOLLOW", "NOFOLLOW", "INTERCEPT", "NOINTERCEPT"}
+)
+# Programs that hand out a shell or any file whatever their arguments: shells, editors, pagers, interpreters, and those that run another program.
+_OPEN_DOORS = (
+    "sh bash dash ash zsh ksh mksh csh tcsh fish rbash busybox su sudo doas env nice nohup timeout setarch chroot unshare nsenter xargs script expect"
+    " screen tmux watch strace gdb ltrace perf time stdbuf taskset ionice flock run-parts start-stop-daemon systemd-run pkexec runuser setpriv"
+    " vi vim nvim view rvim vimdiff ed ex emacs nano pico joe micro mcedit less more most man pg info awk gawk mawk nawk sed perl python python2"
+    " python3 ruby lua php node irb tclsh wish jjs julia R make gcc cc ssh scp sftp ftp telnet socat nc ncat netcat nmap mysql psql sqlite3 irssi"
+    " mutt mail crontab at batch visudo vipw vigr sudoedit dialog docker podman nerdctl lxc lxd kubectl ansible ansible-playbook git svn hg cpan pip"
+    " pip3 npm gem cargo rpm dpkg snap flatpak debugfs"
+)
+OPEN_DOORS = frozenset(_OPEN_DOORS.split())
+# Programs that do it when their arguments can be chosen freely.
+_LOOSE_DOORS = (
+    "systemctl journalctl service apt apt-get aptitude dnf yum zypper tar zip unzip 7z cp mv ln dd tee cat head tail find rsync chmod chown chgrp"
+    " install mount umount useradd usermod userdel passwd chpasswd adduser gpasswd chsh wget curl openssl tcpdump ip iptables nft sysctl insmod"
+    " modprobe ldconfig update-alternatives logrotate restic borg base64 xxd od sort uniq cut grep diff dmesg virsh qemu-system-x86_64"
+)
+LOOSE_DOORS = frozenset(_LOOSE_DOORS.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command that an entry of sudoers grants or takes away."""
+
+    users: tuple[str, ...]
+    hosts: tuple[str, ...]
+    runas: tuple[str, ...]
+    """As whom; empty: root."""
+    command: str
+    negated: bool
+    nopasswd: bool | None
+    """None: as the Defaults say."""
+    where: str
+    """`/etc/sudoers.d/90-cloud-init-users:3`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Grant(user='ops', command='ALL', reason='any command', where='/etc/sudoers:27', key_only=True)"""
+
+    user: str
+    command: str
+    reason: str | None
+    """Why this is as good as a root shell; None for one fixed command."""
+    where: str
+    key_only: bool | Unobserved
+    """The account has no usable password."""
+
+    @property
+    def equals_root(self) -> bool:
+        """Whether the command gives a root shell."""
+        return self.reason is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Sudo:
+    """Sudo(installed=True, passwordless=(Grant(...),), full=('ops',))"""
+
+    installed: bool
+    """There is a sudoers or doas file."""
+    passwordless: tuple[Grant | Unobserved, ...]
+    """Commands that need no password, each under its account; holes where rules could not be seen."""
+    full: tuple[str, ...]
+    """Accounts that may run any command as root, with a password or without."""
+
+
+def parse(look: Look) -> Sudo | Unobserved:
+    """The fact."""
+    main, doas = look.text_or_none(MAIN), look.text_or_none(DOAS)
+    if isinstance(main, Unobserved):
+        return main
+    if isinstance(doas, Unobserved):
+        return doas
+    if main is None and doas is None:
+        return Sudo(installed=False, passwordless=(), full=())
+    people = look.fact(accounts.parse)
+    if isinstance(people, Unobserved):
+        return people
+    reader = _Sudoers(look)
+    if main is not None:
+        reader.read(MAIN, 0)
+        reader.resolve_commands()
+    if len(people.accounts) * len(reader.entries) > MAX_WORK:
+        return Unobserved(Reason.FORMAT, MAIN, Text("规则与帐号过多，无法逐一判断", "too many rules and accounts to decide each"))
+    holes = [*reader.holes, *_remote(look)]
+    grants: list[Grant | Unobserved] = []
+    full: list[str] = []
+    members = _members(people)
+    if isinstance(members, Unobserved):
+        return members
+    for account in people.accounts:
+        if account.uid == 0:
+            continue
+        mine = [entry for entry in reader.entries if reader.matches_user(entry.users, account, members) and reader.matches_host(entry.hosts)]
+        mine = [entry for entry in mine if reader.as_root(entry.runas)]
+        free = reader.unauthenticated(account, members)
+        mine = [replace(entry, nopasswd=free) if entry.nopasswd is None else entry for entry in mine]
+        mine += _doas(doas or "", account, members)
+        key_only = account.password if isinstance(account.password, Unobserved) else account.password == "locked"
+        for at, entry in enumerate(mine):
+            later = [one for one in mine[at + 1 :] if one.command in ("ALL", entry.command)]
+            if entry.negated or (later and (later[-1].negated or not later[-1].nopasswd)):
+                continue
+            if entry.nopasswd:
+                grants.append(Grant(account.name, entry.command[:200], _reason(entry.command), entry.where, key_only))
+        everything = [entry for entry in mine if entry.command == "ALL"]
+        if everything and not everything[-1].negated:
+            full.append(account.name)
+    return Sudo(installed=True, passwordless=(*dict.fromkeys(grants), *holes), full=tuple(full))
+
+
+def _members(people: Accounts) -> dict[str, frozenset[str]] | Unobserved:
+    """Name of an account -> names and `#gid` of its groups."""
+    if isinstance(people.groups, Unobserved):
+        return people.groups
+    found: dict[str, set[str]] = {account.name: {f"#{account.gid}"} for account in people.accounts}
+    for account in people.accounts:
+        found[account.name] |= {group.name for group in people.groups if group.gid == account.gid}
+    for group in people.groups:
+        for name in group.members:
+            if name in found:
+                found[name] |= {group.name, f"#{group.gid}"}
+    return {name: frozenset(groups) for name, groups in found.items()}
+
+
+def _remote(look: Look) -> Iterator[Unobserved]:
+    text = look.text("/etc/nsswitch.conf")
+    for line in text.split("\n") if isinstance(text, str) else ():
+        key, _, value = line.partition("#")[0].partition(":")
+        if key.strip() == "sudoers" and {"sss", "ldap"} & set(value.split()):
+            why = Text("还有来自目录服务的 sudo 规则，看不到", "sudo rules from a directory service cannot be seen here")
+            yield Unobserved(Reason.NO_VANTAGE, "/etc/nsswitch.conf sudoers", why)
+
+
+def _reason(command: str) -> str | None:
+    """Why a command without a password is as good as a root shell."""
+    if command == "ALL":
+        return "any command"
+    words = command.split()
+    while words and re.fullmatch(r"sha(224|256|384|512):\S+", words[0]):
+        words.pop(0)
+    if not words:
+        return "not understood"
+    path, arguments = words[0], words[1:]
+    program = path.rpartition("/")[2]
+    if path == "sudoedit":
+        return "wildcard" if not arguments or re.search(r"[*?\[]", command) else None
+    if path == "list":
+        return None
+    if not path.startswith("/"):
+        return "no absolute path"
+    if path.endswith("/"):
+        return "a whole directory"
+    if path.startswith("/^") or re.search(r"[*?\[^]", command):
+        return "wildcard"
+    if re.sub(r"[0-9.]+$", "", program) in OPEN_DOORS or program in OPEN_DOORS:
+        return "shell, editor or the like"
+    if program in LOOSE_DOORS and not arguments:
+        return "any arguments"
+    return None
+
+
+class _Sudoers:
+    """Entries, aliases and defaults of one sudoers with its includes, in the order in which sudo reads them."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        self._aliases: dict[str, dict[str, tuple[str, ...]]] = {"User": {}, "Runas": {}, "Host": {}, "Cmnd": {}}
+        self._known: dict[tuple[str, str], tuple[tuple[bool, str], ...]] = {}
+        self._files = 0
+        self._defaults: list[tuple[str, str]] = []
+        self.entries: list[Entry] = []
+        self.holes: list[Unobserved] = []
+        host = look.text("hostname")
+        self._host = host.strip() if isinstance(host, str) else None
+
+    def read(self, name: str, depth: int) -> None:
+        """Read one file; whatever cannot be read or understood becomes a hole."""
+        lines = self._look.lines(name)
+        if isinstance(lines, Unobserved):
+            self.holes.append(lines)
+            return
+        self._files += 1
+        if depth > MAX_DEPTH or self._files > MAX_FILES:
+            self.holes.append(Unobserved(Reason.FORMAT, name, Text("互相包含过深", "includes are nested too deeply")))
+            return
+        for number, line in _logical(lines):
+            include = re.match(r"[@#]include(dir)?\s+(.+)", line)
+            if include is not None:
+                self._include(include[2].strip().strip('"'), bool(include[1]), name, depth)
+            elif len(line) > MAX_LINE or len(self.entries) > MAX_ENTRIES or not self._line(line, f"{name}:{number}"):
+                self.holes.append(Unobserved(Reason.FORMAT, f"{name}:{number}", Text("无法理解此行", "this line is not understood")))
+
+    def _include(self, target: str, directory: bool, name: str, depth: int) -> None:
+        target = target.replace("%h", (self._host or "").partition(".")[0])
+        if not target.startswith("/"):
+            target = f"{name.rpartition('/')[0]}/{target}"
+        if not directory:
+            self.read(target, depth + 1)
+            return
+        target = target.rstrip("/") + "/"
+        listed = self._look.lines(target)
+        if isinstance(listed, Unobserved):
+            if self._look.source(target).status is not Status.ABSENT:
+                self.holes.append(listed)
+            return
+        for file in sorted(listed):
+            # sudo leaves out names with a dot and names that end in a tilde: a disabled file grants nothing.
+            if file and "." not in file and not file.endswith("~"):
+                self.read(target + file, depth + 1)
+
+    def _line(self, line: str, where: str) -> bool:
+        word = re.match(r"(User|Runas|Host|Cmnd|Cmd)_Alias\s+", line)
+        if word is not None:
+            kind = "Cmnd" if word[1] == "Cmd" else word[1]
+            for part in _split(line[word.end() :], ":"):
+                key, equals, value = part.partition("=")
+                if not equals or not re.fullmatch(r"[A-Z][A-Z0-9_]*", key.strip()):
+                    return False
+                self._aliases[kind][key.strip()] = tuple(_split(value, ","))
+            return True
+        if re.match(r"Defaults([\s@:!>]|$)", line):
+            found = re.match(r"Defaults(?:([@:!>])\s*(\S+))?\s+(.+)", line)
+            if found is None:
+                return False
+            kind, scope, settings = found[1] or "", found[2] or "", found[3]
+            self._defaults += [(scope if kind == ":" else "ALL", setting) for setting in _split(settings, ",") if kind in ("", ":")]
+            return True
+        return self._user_spec(line, where)
+
+    def _user_spec(self, line: str, where: str) -> bool:
+        at = _find(line, "=")
+        if at < 0:
+            return False
+        left = re.sub(r"\s*,\s*", ",", line[:at]).replace("\\ ", "\0")
+        left = re.sub(r'"([^"]*)"', lambda quoted: quoted[1].replace(" ", "\0"), re.sub(r"!\s+", "!", left))
+        sides = left.split()
+        if len(sides) != 2:
+            return False
+        users, hosts = (tuple(word.replace("\0", " ").replace("\\", "") for word in side.split(",")) for side in sides)
+        return self._commands(users, hosts, line[at + 1 :], where)
+
+    def _commands(self, users: tuple[str, ...], hosts: tuple[str, ...], text: str, where: str) -> bool:
+        runas: tuple[str, ...] = ()
+        nopasswd: bool | None = None
+        pieces = _split(text, ",")
+        if not pieces:
+            return False
+        for number, piece in enumerate(pieces):
+            found = re.match(r"\(([^)]*)\)\s*", piece)
+            if found is not None:
+                runas = tuple(word.strip() for word in found[1].partition(":")[0].split(",") if word.strip())
+                piece = piece[found.end() :]
+            while (found := re.match(r"(?:([A-Z_]+)\s*:|[A-Z]+=\S+)\s*", piece)) is not None and (found[1] is None or found[1] in TAGS):
+                nopasswd = {"NOPASSWD": True, "PASSWD": False}.get(found[1] or "", nopasswd)
+                piece = piece[found.end() :]
+            at = _find(re.sub(r"sha\d{3}:\S+", lambda digest: " " * len(digest[0]), piece), ":")
+            if at >= 0:
+                # Behind a colon another list of hosts begins, with commands of its own.
+                rest = ",".join([piece[at + 1 :], *pieces[number + 1 :]])
+                equals = _find(rest, "=")
+                if equals < 0:
+                    return False
+                self._entry(users, hosts, runas, nopasswd, piece[:at], where)
+                return self._commands(users, tuple(_split(rest[:equals], ",")), rest[equals + 1 :], where)
+            self._entry(users, hosts, runas, nopasswd, piece, where)
+        return True
+
+    def _entry(self, users: tuple[str, ...], hosts: tuple[str, ...], runas: tuple[str, ...], nopasswd: bool | None, piece: str, where: str) -> None:
+        if piece.strip():
+            self.entries.append(Entry(users, hosts, runas, " ".join(piece.split()), False, nopasswd, where))
+
+    def resolve_commands(self) -> None:
+        """Put commands in the place of their aliases; an alias may be defined behind its use."""
+        resolved: list[Entry] = []
+        for entry in self.entries:
+            resolved += (replace(entry, command=name, negated=negated) for negated, name in self._expanded("Cmnd", entry.command, 0) if name)
+            if len(resolved) > MAX_ENTRIES:
+                self.holes.append(Unobserved(Reason.FORMAT, MAIN, Text("规则过多，未看完", "more rules than were looked at")))
+                break
+        self.entries = resolved
+
+    def _expanded(self, kind: str, item: str, depth: int) -> tuple[tuple[bool, str], ...]:
+        """(negated, name) of an item, aliases resolved once each and never to more than MAX_ENTRIES names."""
+        bare = item.lstrip("! ")
+        negated = item[: len(item) - len(bare)].count("!") % 2 == 1
+        members = self._aliases[kind].get(bare)
+        if members is None or depth > MAX_DEPTH:
+            return ((negated, bare),)
+        if (kind, bare) not in self._known:
+            made: list[tuple[bool, str]] = []
+            # While it is being resolved an alias stands for nothing, so a circle ends.
+            self._known[kind, bare] = ()
+            for member in members:
+                if len(made) <= MAX_ENTRIES:
+                    made += self._expanded(kind, member.strip(), depth + 1)
+            if len(made) > MAX_ENTRIES:
+                self.holes.append(Unobserved(Reason.FORMAT, f"{MAIN} {bare}", Text("别名成员过多，未看完", "an alias with more members than were looked at")))
+            self._known[kind, bare] = tuple(made[:MAX_ENTRIES])
+        return tuple((inner != negated, name) for inner, name in self._known[kind, bare])
+
+    def _decide(self, kind: str, items: tuple[str, ...], matches: Callable[[str], bool]) -> bool:
+        """Whether a list matches: its last matching member decides."""
+        found = False
+        for item in items:
+            for negated, name in self._expanded(kind, item.strip(), 0):
+                if name and matches(name):
+                    found = not negated
+        return found
+
+    def matches_user(self, users: tuple[str, ...], account: Account, members: dict[str, frozenset[str]]) -> bool:
+        """Whether a list of users names the account, itself or by a group."""
+        groups = members.get(account.name, frozenset())
+
+        def matches(name: str) -> bool:
+            if name.startswith("%"):
+                return name[1:] in groups
+            return name in ("ALL", account.name, f"#{account.uid}")
+
+        return self._decide("User", users, matches)
+
+    def matches_host(self, hosts: tuple[str, ...]) -> bool:
+        """Whether a list of hosts names this one; addresses and netgroups may, so they do."""
+
+        def matches(name: str) -> bool:
+            if name == "ALL" or self._host is None or name[:1] == "+" or re.fullmatch(r"\d+\.[0-9./]+|[0-9a-fA-F]*:[0-9a-fA-F:./]+", name):
+                return True
+            return any(fnmatchcase(host.lower(), name.lower()) for host in (self._host, self._host.partition(".")[0]))
+
+        return self._decide("Host", hosts, matches)
+
+    def as_root(self, runas: tuple[str, ...]) -> bool:
+        """Whether root is among those one may become."""
+        return not runas or self._decide("Runas", runas, lambda name: name in ("ALL", "root", "#0"))
+
+    def unauthenticated(self, account: Account, members: dict[str, frozenset[str]]) -> bool:
+        """Whether the Defaults ask this account for no password."""
+        free = False
+        for scope, setting in self._defaults:
+            if not self.matches_user(tuple(_split(scope, ",")), account, members):
+                continue
+            key, _, value = setting.partition("=")
+            if key.strip() == "exempt_group":
+                free = free or value.strip().strip('"') in members.get(account.name, frozenset())
+            elif setting.replace(" ", "") in ("authenticate", "!authenticate"):
+                free = setting.startswith("!")
+        return free
+
+
+def _doas(text: str, account: Account, members: dict[str, frozenset[str]]) -> Iterator[Entry]:
+    """Rules of doas.conf for one account; the last that matches decides there too."""
+    for number, raw in enumerate(text.split("\n")[:MAX_ENTRIES], 1):
+        words = re.sub(r"\{[^}]*\}", "", raw.partition("#")[0]).split()
+        if not words or words[0] not in ("permit", "deny"):
+            continue
+        options = 1
+        while options < len(words) and words[options] in ("nopass", "persist", "keepenv", "nolog", "setenv"):
+            options += 1
+        if options >= len(words):
+            continue
+        who = words[options]
+        if who != account.name and not (who.startswith(":") and who[1:] in members.get(account.name, frozenset())):
+            continue
+        rest = words[options + 1 :]
+        if rest[:1] == ["as"]:
+            if rest[1:2] != ["root"]:
+                continue
+            rest = rest[2:]
+        command = " ".join(word for word in rest[1:] if word != "args") if rest[:1] == ["cmd"] else "ALL"
+        yield Entry((who,), ("ALL",), (), command, words[0] == "deny", "nopass" in words[1:options], f"{DOAS}:{number}")
+
+
+def _logical(lines: list[str]) -> Iterator[tuple[int, str]]:
+    """Lines joined at backslashes, without comments; `#` before a digit is a uid and before `include` a directive."""
+    held, first = "", 0
+    for number, raw in enumerate(lines, 1):
+        first = first if held else number
+        if raw.endswith("\\") and not raw.lstrip().startswith("#"):
+            held += raw[:-1] + " "
+            continue
+        whole, held = (held + raw).strip(), ""
+        if whole.startswith("#") and not re.match(r"#(include|includedir)\s|#\d", whole):
+            continue
+        whole = re.split(r"(?<=\s)#(?!\d)", whole)[0].strip()
+        if whole:
+            yield first, whole
+    if held.strip():
+        yield first, held.strip()
+
+
+def _find(text: str, char: str) -> int:
+    """Index of a character outside quotes and brackets that no backslash escapes; -1 without one."""
+    quoted = depth = False
+    at = 0
+    while at < len(text):
+        if text[at] == "\\":
+            at += 2
+            continue
+        if text[at] == '"':
+            quoted = not quoted
+        elif not quoted and text[at] in "()":
+            depth = text[at] == "("
+        elif text[at] == char and not quoted and not depth:
+            return at
+        at += 1
+    return -1
+
+
+def _split(text: str, char: str) -> list[str]:
+    """Parts between such characters, stripped; empty ones left out."""
+    parts: list[str] = []
+    while (at := _find(text, char)) >= 0:
+        parts.append(text[:at].strip())
+        text = text[at + 1 :]
+    parts.append(text.strip())
+    return [part for part in parts if part]
