@@ -240,11 +240,12 @@ def exit_status(assessment: Assessment, fail_on: str) -> int:
     from tutela.assess import Standing
     from tutela.checks import Severity
 
-    broken = [one.severity for one in assessment.clauses if one.standing is Standing.BROKEN and not one.clause.recommended]
+    duties = [one for one in assessment.clauses if not one.clause.recommended]
+    broken = [one.severity for one in duties if one.standing is Standing.BROKEN]
     worst = max((severity.rank for severity in broken), default=-1)
     if fail_on != "never" and worst >= Severity(fail_on).rank:
         return EXIT_BROKEN
-    unproven = any(one.standing is Standing.UNPROVEN for one in assessment.clauses)
+    unproven = any(one.standing is Standing.UNPROVEN for one in duties)
     return EXIT_UNPROVEN if unproven or broken else EXIT_KEPT
 
 

@@ -1,0 +1,48 @@
+"""Look at a lab host over SSH, as a user would from the centre, and judge what came back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from tests import scenes
+from tests.lab.host import Host
+from tutela.agreement.rulebook import Rulebook, resolve
+from tutela.assess import Assessment, assess
+from tutela.collect.archive import read_bundle
+from tutela.evidence import Bundle
+from tutela.site import Site, read_site
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+@cache
+def rulebook(profile: str = "campus-L1") -> Rulebook:
+    content = scenes.content()
+    return resolve(content, (content.profiles[profile],), {})
+
+
+def site(name: str = "site.yaml") -> Site:
+    path = HERE / name
+    return read_site(path.read_bytes(), str(path))
+
+
+def collect(host: Host, user: str = "root", *more: str) -> Bundle:
+    """A bundle of the host, over SSH from the centre."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "host.bundle"
+        words = ["collect", f"ssh://{user}@{host.name}", "-o", path, "--site", HERE / "site.yaml", "--ssh-config", host.ssh_config_file, *more]
+        argv = host.centre.exec_argv([sys.executable, "-m", "tutela", *map(str, words)])
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "LC_ALL": "C.UTF-8"}
+        run = subprocess.run(argv, capture_output=True, text=True, env=environment, check=False, timeout=300)
+        assert run.returncode == 0, run.stderr
+        return read_bundle(path)
+
+
+def judge(bundle: Bundle, declared: Site | None = None, profile: str = "campus-L1") -> Assessment:
+    return assess(bundle, rulebook(profile), declared or site())
