@@ -37,11 +37,16 @@ def judged(scene: dict[str, Any]) -> Assessment:
 
 @cache
 def standard(name: str) -> tuple[Assessment, ...]:
-    """`keeps`, `breaks`, `lost`, `hostile`; `site` is the first three together, `empty` nobody."""
+    """`keeps`, `breaks`, `lost`, `hostile`; `site` is the first three together, `empty` nobody.
+
+    `form` and `form-breaks` stand under the checklist's clauses, `form-hostile` and `form-lost` are their hostile and unreachable siblings.
+    """
     if name == "site":
         return tuple(one for part in ("keeps", "breaks", "lost") for one in standard(part))
     if name == "empty":
         return ()
+    if name in ("form-hostile", "form-lost"):
+        return (judged(scenes.load(HERE / "scenes" / f"{name.removeprefix('form-')}.yaml") | {"profiles": ["paper"]}),)
     return (judged(scenes.load(HERE / "scenes" / f"{name}.yaml")),)
 
 

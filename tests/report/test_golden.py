@@ -11,12 +11,12 @@ from tests.report.standard import GOLDEN, options, standard
 from tutela.language import Lang
 from tutela.report import FORMATS, Format
 
+FORMS = ("form", "form-breaks", "form-lost", "form-hostile", "keeps")
 CASES = [
     (name, lang, form)
     for form in FORMATS.values()
     if not form.binary
-    for name in ("keeps", "breaks", "lost", "site", "hostile")
-    if form.many or name != "site"
+    for name in (FORMS if form.name.startswith("checklist") else ("keeps", "breaks", "lost", "site", "hostile"))
     for lang in (tuple(Lang) if form.spoken else (Lang.EN,))
 ]
 

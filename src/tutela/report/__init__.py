@@ -73,5 +73,15 @@ FORMATS: dict[str, Format] = {
         Format("oscal", "oscal", "json", "application/json"),
         Format("prometheus", "prometheus", "prom", "text/plain; version=0.0.4; charset=utf-8", spoken=False),
         Format("nagios", "nagios", "txt", "text/plain; charset=utf-8"),
+        Format("checklist.txt", "checklist_txt", "txt", "text/plain; charset=utf-8"),
+        Format(
+            "checklist.docx",
+            "checklist_docx",
+            "docx",
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            binary=True,
+            needs="docx",
+        ),
+        Format("checklist.pdf", "checklist_pdf", "pdf", "application/pdf", binary=True, needs="typst"),
     )
 }
