@@ -212,6 +212,7 @@ directory() { # how directory pattern : the names in it as one source "<director
 #   settings   of an allow-list of keys the value stays, of any other key nothing (NC3)
 #   yaml     the same for YAML: the names of keys stay, values and items of the allow-list too, any other becomes ***
 #   hba      pg_hba.conf: options after the method lose their values
+#   server   command lines of data services: values of an allow-list of options (NC9)
 # With frames=1 it reads file names and prints framed sources; else it filters its input.
 
 AWK='
@@ -534,7 +535,7 @@ function setting_key(k) {
 	k = tolower(k)
 	gsub(/-/, "_", k)
 	sub(/^_+/, "", k)
-	return k ~ /^(bind|bind_address|mysqlx|mysqlx_bind_address|mysqlx_port|loose_mysqlx|port|tls_port|skip_networking|skip_grant_tables|loose_skip_grant_tables|skip_name_resolve|require_secure_transport|protected_mode|unixsocket|include|include_if_exists|include_dir|aclfile|listen_addresses|hba_file|data_directory|ssl|password_encryption|bindip|bind_ip|bindipall|bind_ip_all|ipv6|authorization|auth|noauth|clusterauthmode|mode|allowconnectionswithoutcertificates|network.host|network.bind_host|network.publish_host|http.host|http.port|transport.host|transport.port|transport.bind_host|http.bind_host|server.host|server.port|xpack.security.enabled|xpack.security.http.ssl.enabled|plugins.security.disabled|plugins.security.ssl.http.enabled|plugins.security.allow_unsafe_democertificates|discovery.type|opensearch_security.enabled|listen|options|user|port_|maxconn|cachesize|etcd_listen_client_urls|etcd_listen_peer_urls|etcd_listen_metrics_urls|etcd_client_cert_auth|etcd_peer_client_cert_auth|listen_client_urls|listen_peer_urls|listen_metrics_urls|client_cert_auth|client_transport_security|peer_transport_security|anonymous_auth|anonymous|enabled|webhook|x509|readonlyport|read_only_port|address|secure_port|insecure_port|insecure_bind_address|bind_address_|authorization_mode|token_auth_file|profiling|hosts|tls|tlsverify|vers2|vers3|vers4|udp|tcp|host|kind|rpcnfsdopts|rpcmountdopts|rpcbind_options|rpcnfsdargs)$/
+	return k ~ /^(bind|bind_address|mysqlx|mysqlx_bind_address|mysqlx_port|loose_mysqlx|port|tls_port|skip_networking|skip_grant_tables|loose_skip_grant_tables|skip_name_resolve|require_secure_transport|protected_mode|unixsocket|include|include_if_exists|include_dir|aclfile|listen_addresses|hba_file|data_directory|ssl|password_encryption|bindip|bind_ip|bindipall|bind_ip_all|ipv6|authorization|auth|noauth|clusterauthmode|mode|allowconnectionswithoutcertificates|network.host|network.bind_host|network.publish_host|http.host|http.port|transport.host|transport.port|transport.bind_host|http.bind_host|server.host|server.port|xpack.security.enabled|xpack.security.http.ssl.enabled|plugins.security.disabled|plugins.security.ssl.http.enabled|plugins.security.allow_unsafe_democertificates|discovery.type|opensearch_security.enabled|listen|options|user|port_|maxconn|cachesize|etcd_listen_client_urls|etcd_listen_peer_urls|etcd_listen_metrics_urls|etcd_client_cert_auth|etcd_peer_client_cert_auth|listen_client_urls|listen_peer_urls|listen_metrics_urls|client_cert_auth|client_transport_security|peer_transport_security|anonymous_auth|anonymous|enabled|webhook|x509|readonlyport|read_only_port|address|secure_port|insecure_port|insecure_bind_address|bind_address_|authorization_mode|token_auth_file|profiling|hosts|tls|tlsverify|loopback_users|loopback_users.guest|listeners|authenticator|auth_enabled|guest|map|vers2|vers3|vers4|udp|tcp|host|kind|rpcnfsdopts|rpcmountdopts|rpcbind_options|rpcnfsdargs)$/
 }
 function setting_value(k, v) {
 	gsub(/-/, "_", k)
@@ -579,6 +580,44 @@ function yaml_line(s,   head, k, v) {
 	}
 	if (head ~ /-/ && s ~ /^["\047]?([0-9a-fA-F.:]+|_[a-z0-9]+(:[a-z0-9]+)?_|kube-[a-z-]+|etcd|localhost)["\047]?$/) return head s
 	return (s == "---" || s == "...") ? s : head (head ~ /-/ ? "***" : "#")
+}
+function server_line(s,   n, w, i, k, v, out, before, head) {
+	# The command line of a data service, its words separated by \037: names of options stay, values only of an allow-list.
+	n = split(s, w, "\037")
+	head = w[1]
+	while (n > 1 && w[n] == "") n--
+	if (n == 2 && w[2] ~ / /) { n = split(w[2], w, " ") + 1; for (i = n; i > 1; i--) w[i] = w[i - 1] } # a title that the program wrote itself
+	if (w[2] ~ /^postgres:/ || w[2] ~ /^(ray|redis-(rdb|aof))/) return ""
+	if (head ~ / name=(java|node|python[0-9.]*) / && s !~ /org\.(elasticsearch|opensearch|apache\.(kafka|zookeeper|cassandra|hadoop))|kafka\.Kafka|kibana|opensearch.dashboards|jupyter|notebook|\/ray\//) return ""
+	out = head
+	for (i = 2; i <= n; i++) {
+		before = i > 2 ? w[i - 1] : ""
+		v = w[i]
+		if (i == 2) { if (v !~ /^[A-Za-z0-9_.\/:-]+$/) v = "***" }
+		else if (head ~ / name=memcached / && v ~ /^-[lUpsuSYAZ][A-Za-z0-9.:,*_]*$/) ;
+		else if (match(v, /^-?-?[A-Za-z][A-Za-z0-9_.-]*=/)) {
+			k = substr(v, 1, RLENGTH - 1)
+			v = substr(v, RLENGTH + 1)
+			v = k "=" (v == "" ? "empty" : server_value(k, v))
+		}
+		else if (v ~ /^--[A-Za-z][A-Za-z0-9_.-]*$/ || v ~ /^-[A-Za-z]$/) ;
+		else if (before ~ /^--?[A-Za-z]/ && before !~ /=/) { v = server_value(before, v) }
+		else if (v ~ /^(org\.(elasticsearch|opensearch|apache)\.[A-Za-z0-9_.]+|kafka\.Kafka|server|proxy|agent|\[(cluster|sentinel)\])$/) ;
+		else if (v ~ /^[][0-9.:*a-f]+:[0-9]+$/) ;
+		else if (v ~ /^\/[A-Za-z0-9_.\/-]*(jupyter|kibana|dashboards)[A-Za-z0-9_.\/-]*$/) ;
+		else v = "***"
+		out = out " " v
+	}
+	return out
+}
+function server_value(k, v) {
+	sub(/^-+/, "", k)
+	if (length(k) > 1) sub(/^D/, "", k) # java -Dkey=value
+	v = mask_urls(v)
+	if (v !~ /^[][A-Za-z0-9_.:,*\/@-]+$/ || secret_key(k)) return "***"
+	if (setting_key(k) || k ~ /^(H|l|U|p|s|ip|D|c|f|config|config-file|config_file|defaults-file|defaults-extra-file|NotebookApp.ip|ServerApp.ip|dashboard-host)$/) return (k == "c" && v !~ /^\// && v !~ /^(config_file|hba_file|data_directory|listen_addresses|port)=/) ? "***" : v
+	if (v ~ /^(true|false|yes|no|on|off)$/) return v
+	return "***"
 }
 function hba_line(s) {
 	if (s ~ /^[ \t]*#/) return ""
@@ -641,6 +680,7 @@ function redact(s,   f, n, i) {
 	if (how == "settings") return settings_line(s)
 	if (how == "yaml") return yaml_line(s)
 	if (how == "hba") return hba_line(s)
+	if (how == "server") return server_line(s)
 	return s
 }
 BEGIN {
@@ -663,7 +703,7 @@ BEGIN {
 	if (frames) exit
 }
 tail && /^rc [0-9]+$/ { print; next }
-{ line = redact($0); if (how != "last" || line != "") print line }
+{ line = redact($0); if ((how != "last" && how != "server") || line != "") print line }
 '
 
 # --- what is looked at -----------------------------------------------------------------------------------------------
@@ -736,6 +776,130 @@ key_files() { # mode, owner, group, birth and time of change of the files that d
 '
 	set -f
 	emit ok 0 "stat -c '%f %u %g %W %Y %n' (key files)" "$OUT"
+}
+
+# Which kind of secret a file holds, told by its content; the content itself goes nowhere. Reads rows of walk() that begin with K.
+SECRET_KIND='
+BEGIN { FS = "\t" }
+{
+	path = $6
+	base = path
+	sub(/.*\//, "", base)
+	kind = ""
+	for (lines = 0; kind == "" && lines < 200 && (getline line < path) > 0; lines++) {
+		if (line ~ /-----BEGIN [A-Z0-9 ]*PRIVATE KEY/ || line ~ /^PuTTY-User-Key-File/) kind = "private-key"
+		else if (line ~ /"private_key"[ \t]*:|client-key-data:[ \t]*[A-Za-z0-9]/) kind = "private-key"
+		else if (line ~ /^[ \t]*[#;]/) continue
+		else if (line ~ /aws_secret_access_key[ \t]*=[ \t]*[^ \t]/) kind = "cloud-credentials"
+		else if (base == ".pgpass" && split(line, f, ":") >= 5 && f[5] != "") kind = "password"
+		else if (base == ".netrc" && line ~ /(^|[ \t])password[ \t]+[^ \t]/) kind = "password"
+		else if (line ~ /^https?:\/\/[^\/:@ ]+:[^\/@ ]+@/) kind = "password"
+		else if (line ~ /_authToken[ \t]*=[ \t]*[^ \t]|"auth"[ \t]*:[ \t]*"[A-Za-z0-9+\/=]+"/) kind = "token"
+		else if (path ~ /kube/ && line ~ /^[ \t]*token:[ \t]*[A-Za-z0-9]/) kind = "token"
+		else if (base ~ /\.?my\.cnf$|\.cnf$|^\.pypirc$|^\.s3cfg$|^\.smbcredentials$/ && line ~ /^[ \t]*(password|secret_key)[ \t]*=[ \t]*[^ \t]/) kind = "password"
+		else if (base ~ /env/ && toupper(line) ~ /^(EXPORT[ \t]+)?[A-Z0-9_]*(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY)[A-Z0-9_]*[ \t]*=[ \t]*[^ \t]/ && line !~ /=[ \t]*["\047]?["\047]?[ \t]*$/) kind = "password"
+	}
+	close(path)
+	if (kind != "") print kind "\t" $2 "\t" $3 "\t" $4 "\t" path
+}'
+
+walk() { # one pass over the local file systems: setuid and setgid programs, what all may write, what nobody owns, and secrets by content
+	if [ -n "$QUICK" ] || [ "$ME" != 0 ]; then
+		why=skipped
+		[ -n "$QUICK" ] || why=denied
+		for f in 'tutela walk' 'tutela secret-files' 'tutela setuid-packages' 'getcap -r /usr /opt /srv /home'; do emit "$why" 0 "$f" ''; done
+		return
+	fi
+	if ! find / -maxdepth 0 -printf '' 2>/dev/null; then
+		for f in 'tutela walk' 'tutela secret-files' 'tutela setuid-packages'; do emit failed 1 "$f" 'find without -printf'; done
+	else
+		walk_files
+	fi
+	if have getcap; then
+		capture "$WALK_SECONDS" getcap -r /usr /opt /srv /home
+		[ "$RC" -gt 123 ] || RC=0 # a directory that is not there is no failure
+		emit_captured 'getcap -r /usr /opt /srv /home'
+	else
+		emit absent 127 'getcap -r /usr /opt /srv /home' ''
+	fi
+}
+
+walk_files() {
+	# Mount points of local file systems, each device once.
+	mounts=$(awk '
+		{ for (i = 7; i <= NF && $i != "-"; i++); type = $(i + 1) }
+		$5 ~ /\\/ || $5 ~ /^\/(proc|sys|dev|run|snap|var\/lib\/(docker|containers|containerd|kubelet|lxc|lxd|incus|machines|snapd))(\/|$)/ { next }
+		type ~ /^(nfs|nfs4|cifs|smb3|ceph|fuse\.sshfs|fuse\.glusterfs|9p|afs|lustre|glusterfs|virtiofs)$/ { print "skipped\t" $5; next }
+		type !~ /^(ext[234]|xfs|btrfs|zfs|f2fs|jfs|reiserfs|bcachefs|overlay|fuseblk)$/ { next }
+		!($3 in rank) || length($4) < rank[$3] { rank[$3] = length($4); at[$3] = $5 }
+		END { for (d in at) print "start\t" at[d] }' /proc/self/mountinfo)
+	# Owners are compared with the local files, never asked from a directory service.
+	uids=$(awk -F: '$3 ~ /^[0-9]+$/ && !seen[$3]++ { printf "%s -uid %s", (n++ ? " -o" : ""), $3 }' /etc/passwd)
+	gids=$(awk -F: '$3 ~ /^[0-9]+$/ && !seen[$3]++ { printf "%s -gid %s", (n++ ? " -o" : ""), $3 }' /etc/group)
+	prune=
+	for f in /proc /sys /dev /run /snap /var/lib/docker /var/lib/containers /var/lib/containerd /var/lib/kubelet /var/lib/lxc /var/lib/lxd /var/lib/incus /var/lib/machines /var/lib/snapd; do prune="$prune -path $f -o"; done
+	starts=$(printf %s "$mounts" | awk -F'\t' '$1 == "start" { print $2 }')
+	IFS=$NL
+	# shellcheck disable=SC2086 # one mount point a line
+	set -- $starts
+	IFS=' 	
+'
+	# shellcheck disable=SC2086 # words of an expression on purpose
+	OUT=$({
+		limit "$WALK_SECONDS" nice find "$@" -xdev \( $prune -name "*$NL*" \) -prune -o \( \
+			-type f -perm /6000 -printf 'S\t%m\t%U\t%G\tf\t%p\n' , \
+			-type f -perm -0002 -printf 'W\t%m\t%U\t%G\tf\t%p\n' , \
+			-type d -perm -0002 ! -perm -1000 -printf 'W\t%m\t%U\t%G\td\t%p\n' , \
+			\( ! \( $uids \) -o ! \( $gids \) \) -printf 'U\t%m\t%U\t%G\t%y\t%p\n' , \
+			-type f -perm /0044 -size -129k \( -path '/root/*' -o -path '/home/*' -o -path '/etc/*' -o -path '/opt/*' -o -path '/srv/*' -o -path '/var/www/*' \) \
+			\( -name '*.pem' -o -name '*.key' -o -name '*.ppk' -o -name 'id_*' -o -name '*_rsa' -o -name '*_ed25519' -o -name '*_ecdsa' -o -name '*_key' \
+			-o -name '*.env' -o -name '.env*' -o -name .pgpass -o -name '*my.cnf' -o -name .netrc -o -name .git-credentials -o -name .npmrc -o -name .pypirc \
+			-o -name .dockercfg -o -path '*/.docker/config.json' -o -path '*/.aws/*' -o -path '*/.kube/*' -o -path '/etc/kubernetes/*.conf' -o -name '*kubeconfig*' \
+			-o -name '*credentials*' -o -name '*.ovpn' -o -name .s3cfg -o -name .smbcredentials \) ! -name '*.pub' ! -path '*/site-packages/*' ! -path '*/dist-packages/*' ! -path '*/node_modules/*' \
+			! -path '*/lib/python*/test/*' -printf 'K\t%m\t%U\t%G\tf\t%p\n' \
+			\) 2>/dev/null </dev/null
+		echo "rc $?"
+	} | awk -F'\t' -v most="$WALK_ROWS" '
+		/^rc / { print; next }
+		# Of a tree that nobody owns only its top.
+		$1 == "U" { if (top != "" && index($6, top "/") == 1) next; if ($5 == "d") top = $6 }
+		n < most { print; n++; next }
+		n == most { print "more"; n++ }')
+	RC=${OUT##*rc }
+	OUT=${OUT%rc *}
+	status=ok
+	case $RC in 124 | 137 | 142) status=truncated ;; esac
+	case $OUT in *"${NL}more$NL"*) status=truncated ;; esac
+	emit "$status" "$RC" 'tutela walk' "$mounts$NL$(printf %s "$OUT" | awk -F'\t' '$1 != "K" && $1 != "more"')"
+	emit "$status" "$RC" 'tutela secret-files' "$(printf %s "$OUT" | awk -F'\t' '$1 == "K" && n++ < 3000' | limit 10 awk "$SECRET_KIND")"
+	owners 'tutela setuid-packages' "$(printf %s "$OUT" | awk -F'\t' '$1 == "S" && n++ < 500 { print $6 }')"
+}
+
+owners() { # name paths : which of the paths, one a line, belong to a package
+	if [ -z "$2" ]; then emit ok 0 "$1" ''; return; fi
+	IFS=$NL
+	# With a merged /usr the package may still say /bin for what is in /usr/bin.
+	# shellcheck disable=SC2046 # one path a line
+	set -- "$1" $(printf '%s\n' "$2" | awk '{ print } /^\/usr\/(s?bin|lib)/ { print substr($0, 5) }')
+	IFS=' 	
+'
+	named=$1
+	shift
+	if have dpkg-query; then
+		OUT=$({ limit 20 dpkg-query -S -- "$@" 2>/dev/null </dev/null; echo "rc $?"; } |
+			awk '/^rc [0-9]+$/ { print; next } { at = index($0, ": /"); if (at) print substr($0, at + 2) }')
+	elif have rpm; then
+		OUT=$({ limit 20 rpm -qf --qf '[%{FILENAMES}\n]' -- "$@" 2>/dev/null </dev/null; echo "rc $?"; } |
+			awk 'BEGIN { for (i = 1; i < ARGC; i++) want[ARGV[i]]; ARGC = 1 } /^rc [0-9]+$/ || (($0 in want) && !seen[$0]++)' "$@")
+	else
+		emit absent 127 "$named" ''
+		return
+	fi
+	RC=${OUT##*rc }
+	OUT=${OUT%rc *}
+	OUT=${OUT%"$NL"}
+	[ "$RC" -gt 123 ] || RC=0 # a path of no package is an answer
+	emit_captured "$named"
 }
 
 accounts_last_logins() { # names and times only; the databases are read, never the text of a log
@@ -1496,13 +1660,199 @@ time_sync() { # asks the local daemon only; timedatectl would start a service of
 	fi
 }
 
+data_processes() { # data services that run: process, user, whether in a container, masked command line
+	name='/proc/[0-9]*/cmdline (data services)'
+	if ! { read -r comm </proc/1/comm; } 2>/dev/null; then emit denied 0 "$name" ''; return; fi
+	OUT=
+	set +f
+	for f in /proc/[0-9]*; do
+		{ read -r comm <"$f/comm"; } 2>/dev/null || continue
+		case $comm in
+		mysqld* | mariadbd* | redis-* | valkey-* | keydb-* | postgres | postmaster | mongod | mongos | memcached | etcd | kube* | k3s* | k0s | rke2 | dockerd | containerd | beam.smp | clickhouse* | influxd | couchdb | minio | consul | sqlservr | tnslsnr | oracle | dmserver | rsync | smbd | ksmbd* | tgtd | jupyter* | raylet | gcs_server | ganesha.nfsd | opensearch* | kibana) ;;
+		java | node | python* ) ;;
+		*) continue ;;
+		esac
+		uid='' where=0
+		{ while read -r key _ value _; do if [ "$key" = Uid: ]; then uid=$value; break; fi; done <"$f/status"; } 2>/dev/null
+		# shellcheck disable=SC3013 # every shell that the probe meets knows -ef
+		if [ "$ME" = 0 ] && ! [ "$f/ns/net" -ef /proc/self/ns/net ]; then where=1; fi
+		{ while read -r value; do case $value in *docker* | *libpod* | *kubepods* | *containerd-* | *lxc*) where=1 ;; esac; done <"$f/cgroup"; } 2>/dev/null
+		OUT="${OUT}pid=${f##*/} name=$comm uid=$uid container=$where args$(printf '\037')$(tr '\000\n' '\037 ' <"$f/cmdline" 2>/dev/null)$NL"
+	done
+	set -f
+	[ -z "$OUT" ] || OUT=$(printf %s "$OUT" | awk -v how=server "$AWK")
+	emit ok 0 "$name" "$OUT"
+}
+
+included() { # how pattern file... : the files, and what they include, four deep; only from directories of data services
+	how_tree=$1 pattern=$2 depth=0
+	shift 2
+	while [ $# -gt 0 ] && [ $depth -lt 4 ]; do
+		depth=$((depth + 1)) new=
+		for f in "$@"; do
+			case $tree_seen in *"$NL$f$NL"*) continue ;; esac
+			tree_seen=$tree_seen$f$NL new=$new$f$NL
+		done
+		IFS=$NL
+		# shellcheck disable=SC2086 # split at newlines on purpose
+		set -- $new
+		IFS=' 	
+'
+		[ $# -gt 0 ] || return 0
+		files "$how_tree" "$@"
+		readable=
+		for f in "$@"; do if [ -f "$f" ] && [ -r "$f" ]; then readable="$readable$f$NL"; fi; done
+		[ -n "$readable" ] || return 0
+		found=$(printf %s "$readable" | awk '
+			function out(kind, p) {
+				gsub(/["\047;]/, "", p)
+				if (p !~ /^\//) { base = path; sub(/[^\/]*$/, "", base); p = base p }
+				sub(/\/+$/, "", p)
+				if (p ~ /^\/(etc\/(mysql|my\.cnf|redis|valkey|postgresql)|var\/lib\/(pgsql|postgresql)|usr\/local\/(etc|pgsql))[A-Za-z0-9_.\/*?+-]*$/ && p !~ /\.\./ && !(p in done) && ++n <= 40) { done[p]; print kind, p }
+			}
+			{ path = $0
+			while ((getline line < path) > 0) {
+				sub(/^[ \t]+/, "", line)
+				if (line !~ /^(!?include|aclfile|hba_file|[^#]*@)/) continue
+				gsub(/=/, " ", line)
+				m = split(line, w, /[ \t]+/)
+				if (w[1] ~ /^(!include|include|include_if_exists|aclfile)$/) out("file", w[2])
+				else if (w[1] ~ /^(!includedir|include_dir)$/) out("directory", w[2])
+				else if (w[1] == "hba_file") out("hba", w[2])
+				else if (path ~ /hba/) for (i = 2; i <= 3 && i <= m; i++) if (w[i] ~ /^@/) out("file", substr(w[i], 2))
+			}
+			close(path) }')
+		set --
+		while read -r kind f; do
+			case $kind in
+			hba) hba="$hba $f"; continue ;;
+			directory) f=$f/$pattern ;;
+			esac
+			case $f in
+			*[*?]*/*) ;;
+			*[*?]*)
+				listed_once "${f%/*}"
+				set +f
+				for g in $f; do [ ! -f "$g" ] || set -- "$@" "$g"; done
+				set -f
+				;;
+			?*) set -- "$@" "$f" ;;
+			esac
+		done <<-EOT
+			$found
+		EOT
+	done
+}
+
+listed_once() { # directory : its names, once
+	case $tree_seen in *"$NL$1/$NL"*) return ;; esac
+	tree_seen=$tree_seen$1/$NL
+	directory settings "$1" ''
+}
+
+data_services() { # databases, caches, queues, clusters and file shares: what runs, what is configured, whether they ask who is there (NC3, NC4)
+	unset REDISCLI_AUTH MYSQL_PWD
+	tree_seen=$NL hba=
+	data_processes
+	processes=$OUT
+	included settings '*.cnf' /etc/my.cnf /etc/mysql/my.cnf
+	listed_once /etc/redis
+	listed_once /etc/valkey
+	set --
+	set +f
+	for f in /etc/redis/*.conf /etc/valkey/*.conf; do [ ! -f "$f" ] || set -- "$@" "$f"; done
+	set -f
+	included settings '*.conf' /etc/redis.conf /etc/redis-sentinel.conf "$@"
+	postgresql_clusters
+	files yaml /etc/mongod.conf /etc/mongos.conf /etc/elasticsearch/elasticsearch.yml /etc/opensearch/opensearch.yml /etc/kibana/kibana.yml /etc/opensearch-dashboards/opensearch_dashboards.yml \
+		/var/lib/kubelet/config.yaml /etc/etcd/etcd.conf.yml /etc/cassandra/cassandra.yaml /etc/cassandra/conf/cassandra.yaml /etc/docker/daemon.json
+	directory yaml /etc/kubernetes/manifests '*.yaml'
+	files settings /etc/memcached.conf /etc/sysconfig/memcached /etc/etcd/etcd.conf /etc/default/etcd /etc/rabbitmq/rabbitmq.conf /etc/kafka/server.properties /opt/kafka/config/server.properties \
+		/etc/rsyncd.conf /etc/samba/smb.conf /etc/nfs.conf /etc/default/nfs-kernel-server /etc/sysconfig/nfs
+	directory settings /etc/nfs.conf.d '*.conf'
+	files plain /etc/exports /var/lib/nfs/etab /proc/fs/nfsd/versions /proc/fs/nfsd/threads
+	directory plain /etc/exports.d '*.exports'
+	data_answers
+}
+
+postgresql_clusters() { # every cluster's settings and who may log in to it
+	set +f
+	set -- /etc/postgresql/*/* /var/lib/pgsql/data /var/lib/pgsql/*/data /var/lib/postgresql/data
+	set -f
+	found=
+	for f in $(printf '%s\n' "$processes" | awk '/ name=(postgres|postmaster) .*container=0/ { for (i = 1; i < NF; i++) if ($i == "-D" && $(i + 1) ~ /^\/[A-Za-z0-9_.\/-]+$/) print $(i + 1) }'); do
+		case " $* " in *" $f "*) ;; *) [ ! -e "$f/postgresql.conf" ] || set -- "$@" "$f" ;; esac
+	done
+	clusters=
+	for f in "$@"; do
+		case $f in *[*]* | *"$NL"*) continue ;; esac
+		[ ! -e "$f/postgresql.conf" ] || clusters=$clusters$f$NL
+	done
+	name='/etc/postgresql/*/* /var/lib/pgsql/*/data (clusters)'
+	status=ok
+	for f in /etc/postgresql /var/lib/pgsql /var/lib/pgsql/data; do if [ -e "$f" ] && [ ! -x "$f" ]; then status=denied; fi; done
+	emit $status 0 "$name" "${clusters%"$NL"}"
+	for f in $clusters; do
+		hba=
+		included settings '*.conf' "$f/postgresql.conf"
+		data=$(awk -F= '/^[ \t]*data_directory[ \t]*=?/ { v = $0; sub(/^[ \t]*data_directory[ \t]*=?[ \t]*/, "", v); gsub(/\047/, "", v); sub(/[ \t#].*/, "", v); print v; exit }' "$f/postgresql.conf" 2>/dev/null)
+		case ${data:=$f} in /*) included settings '*.conf' "$data/postgresql.auto.conf" ;; esac
+		[ -n "$hba" ] || hba="$f/pg_hba.conf"
+		# shellcheck disable=SC2086 # one word a path
+		included hba '*.conf' $hba
+	done
+}
+
+data_answers() { # what a service says to a stranger on loopback; nothing is read or changed in it
+	for f in $(printf '%s\n' "$processes" | awk '/ name=(redis|valkey|keydb)-/ && / container=0 / { for (i = 5; i <= NF; i++) if ($i ~ /:[0-9]+$/) { p = $i; sub(/.*:/, "", p); if (p > 0 && !(p in done) && ++n <= 8) { done[p]; print p } } }'); do
+		client=
+		for c in redis-cli valkey-cli; do if have "$c"; then client=$c; break; fi; done
+		[ -n "$client" ] || { emit absent 127 "redis-cli -h 127.0.0.1 -p $f ping" ''; continue; }
+		OUT=$(limit 2 "$client" -h 127.0.0.1 -p "$f" ping 2>&1 </dev/null)
+		RC=$?
+		case $OUT in PONG | NOAUTH*) ;; *) OUT=other ;; esac
+		OUT=${OUT%% *}
+		emit ok "$RC" "redis-cli -h 127.0.0.1 -p $f ping" "$OUT"
+	done
+	case $processes in
+	*name=mysqld* | *name=mariadbd*) mysql_accounts ;;
+	esac
+	case $processes in
+	*org.elasticsearch* | *org.opensearch*)
+		if have curl; then
+			OUT=000
+			for f in http https; do
+				OUT=$(limit 3 curl -q -s -k -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 2 "$f://127.0.0.1:9200/" 2>/dev/null </dev/null)
+				case $OUT in 200 | 401 | 403) break ;; esac
+			done
+			emit ok 0 'curl http://127.0.0.1:9200/ (status)' "$OUT"
+		else
+			emit absent 127 'curl http://127.0.0.1:9200/ (status)' ''
+		fi
+		;;
+	esac
+}
+
+mysql_accounts() { # counts of accounts that need no password, by root's own socket login; no password is tried
+	name='mysql -N -e (accounts without a password, counts)'
+	client=
+	for c in mariadb mysql; do if have "$c"; then client=$c; break; fi; done
+	if [ -z "$client" ]; then emit absent 127 "$name" ''; return; fi
+	if [ "$ME" != 0 ]; then emit denied 0 "$name" ''; return; fi
+	if [ -n "$QUICK" ]; then emit skipped 0 "$name" ''; return; fi
+	capture 5 "$client" --no-defaults --protocol=socket --connect-timeout=3 --user=root --skip-password --batch --skip-column-names --execute \
+		"SELECT CONCAT('anonymous=', (SELECT COUNT(*) FROM mysql.user WHERE User='' /*!50706 AND account_locked='N' */), ' remote=', (SELECT COUNT(*) FROM mysql.user WHERE User<>'' AND Host NOT IN ('','localhost','127.0.0.1','::1') AND authentication_string='' AND plugin IN ('','mysql_native_password','caching_sha2_password','sha256_password') /*!50706 AND account_locked='N' */))"
+	emit_captured "$name"
+}
+
 lane() { # function... : collects first, then passes on what came before it
 	held=$(for part in "$@"; do "$part"; done; printf .)
 	cat
 	printf %s "${held%.}"
 }
 
-printf '' | lane log_samples | lane log_shipping log_files time_sync | lane updates | lane jobs | lane storage protection web containers kernel | lane ssh | lane bans knock | lane packages sockets firewall firewall_saved guards | lane identity accounts sessions key_files
+printf '' | lane walk | lane log_samples | lane log_shipping log_files time_sync | lane updates | lane jobs | lane storage protection web containers kernel | lane data_services | lane ssh | lane bans knock | lane packages sockets firewall firewall_saved guards | lane identity accounts sessions key_files
+emit ok 0 finished "$(date +%s)"
 echo end
 
 }
