@@ -134,6 +134,7 @@ class Some:
 
     ports: Any = ()
     targets: Any = ()
+    jobs: Any = ()
 
 
 @dataclass
@@ -141,6 +142,14 @@ class Target:
     host: str
     port: int | None = None
     remote: bool = True
+
+
+@dataclass
+class Job:
+    job: str
+    tool: str
+    target: str
+    enabled: Any = True
 
 
 class FakeLook:
@@ -182,11 +191,17 @@ def test_addresses_repeat_and_everyone_is_no_restriction() -> None:
     assert (rows(everyone)["CK-4.1a"].ticked, rows(everyone)["CK-4.1a"].tone) == (False, "bad")
 
 
-@pytest.mark.skipif("log_forwarding" not in __import__("tutela.facts.registry").facts.registry.MODULES, reason="no such fact yet")
 def test_log_servers_in_effect_stand_beside_the_declared_one() -> None:
     made = filled(log_forwarding=Some(targets=(Target("192.0.2.50", 514), UNSEEN, Target("127.0.0.1", remote=False))))
 
     assert (rows(made)["CK-5.1"].blanks[0].value.en, rows(made)["CK-5.1"].declared.en) == ("192.0.2.50:514", "192.0.2.50")
+
+
+def test_backup_jobs_that_run_fill_the_blank() -> None:
+    jobs = (Job("site.timer", "restic", "sftp:192.0.2.60"), Job("old.timer", "rsync", "", enabled=False), UNSEEN)
+    made = filled(backups=Some(jobs=jobs))
+
+    assert rows(made)["CK-8.1"].blanks[0].value.en == "restic site.timer → sftp:192.0.2.60"
 
 
 # The documents.

@@ -452,17 +452,21 @@ class _Form:
         )
 
     def nfs(self) -> list[Row]:
-        exports = self.fact("nfs", "exports") or self.fact("exports", "entries") or ()
+        exports = self.fact("nfs", "exports") or ()
         blank = self.blank("限制措施", "measures", *map(shown, exports))
         return self.alternatives(
             "CK-7", Text("NFS 检查", "NFS"), ("CK-7.1", Text("已限制访问", "Access is restricted"), blank), ("CK-7.2", Text("没有 NFS 服务", "No NFS service"))
         )
 
     def backups(self) -> list[Row]:
-        jobs = self.fact("backups", "jobs") or self.fact("backup", "jobs") or ()
+        jobs = [
+            f"{job.tool} {job.job} → {job.target or '?'}"
+            for job in self.fact("backups", "jobs") or ()
+            if not isinstance(job, Unobserved) and job.enabled is True
+        ]
         sets = self.one.site.data_sets
         important = None if sets is None else [inert(one.path) for one in sets if one.important]
-        blank = self.blank("备份措施", "measures", *map(shown, jobs))
+        blank = self.blank("备份措施", "measures", *jobs)
         measures = self.row(
             "CK-8.1",
             1,

@@ -166,6 +166,8 @@ class Derived:
     title: Text | None
     value: str
     used_by: tuple[str, ...]
+    """Checks by catalogue number, or else clauses."""
+    by_check: bool
 
 
 def derived(assessment: Assessment, tables: Mapping[str, Table] | None = None) -> list[Derived]:
@@ -182,11 +184,15 @@ def derived(assessment: Assessment, tables: Mapping[str, Table] | None = None) -
                 if param.derived == key:
                     values[_plain(rulebook.params[check.id][name])] = None
                     used.append(check.catalogue or check.id)
-        used += [clause.id for clause in rulebook.clauses if key in clause.derived and not used]
+        by_check = bool(used)
+        used += [clause.id for clause in rulebook.clauses if key in clause.derived and not by_check]
         row = rows.get(key)
         if not values and row is not None and "default" in row.values:
-            values[" ".join([_plain(row.values["default"]), str(row.values.get("unit", ""))]).strip()] = None
-        made.append(Derived(key, row.title if row is not None else None, ", ".join(values), tuple(dict.fromkeys(used))))
+            default = row.values["default"]
+            # Two numbers are a range, both ends included.
+            shown = "–".join(map(str, default)) if isinstance(default, (list, tuple)) and len(default) == 2 else _plain(default)
+            values[" ".join([shown, str(row.values.get("unit", ""))]).strip()] = None
+        made.append(Derived(key, row.title if row is not None else None, ", ".join(values), tuple(dict.fromkeys(used)), by_check))
     return made
 
 

@@ -39,7 +39,7 @@ from tutela.report.findings import (
 )
 from tutela.report.markup import Markup, el, joined
 from tutela.report.options import Options
-from tutela.report.words import COMMA, PARTIES, RESULTS, SEVERITIES, STANDINGS, TOTAL
+from tutela.report.words import COMMA, PARTIES, RESULTS, SEVERITIES, STANDINGS, TOTAL, value, wanted
 from tutela.report.words import joined as enumerated
 
 _CLASS = {Headline.BROKEN: "broken", Headline.NOT_SHOWN: "unshown", Headline.COMPLIANT: "compliant"}
@@ -152,7 +152,7 @@ class _Page:
         pairs: list[tuple[Text | str, object]] = []
         for seen in verdict.observations:
             if seen.met is not True:
-                pairs += [(_SEEN if seen.met is False else _NOT_SEEN, self.seen(seen)), (_EXPECTED, el("code", seen.expected))]
+                pairs += [(_SEEN if seen.met is False else _NOT_SEEN, self.seen(seen)), (_EXPECTED, el("code", self.say(wanted(seen.expected))))]
         if verdict.result is Outcome.UNKNOWN:
             code = f"{verdict.code.value} " if verdict.code is not None else ""
             pairs.append((_WHY, code + self.say(verdict.reason or _NO_WHY)))
@@ -165,9 +165,9 @@ class _Page:
         return el("article", head, self.terms(pairs), self.evidence(verdict), class_=f"card {verdict.severity.value}")
 
     def seen(self, seen: Observation) -> Markup:
-        values = [el("code", value) for value in seen.observed]
+        values = [el("code", self.say(value(one))) for one in seen.observed]
         if len(values) > 1:
-            return joined([self.say(seen.label), el("ul", [el("li", value) for value in values])])
+            return joined([self.say(seen.label), el("ul", [el("li", one) for one in values])])
         return joined([self.say(seen.label), Text("：", ": ").in_(self.lang) if values else None, values])
 
     def evidence(self, verdict: Verdict) -> Markup | None:

@@ -13,6 +13,7 @@ from tutela.report.columns import padded, shortened, table, width, wrapped
 from tutela.report.findings import (
     FIRST,
     HEADLINES,
+    Derived,
     Headline,
     across,
     age,
@@ -33,7 +34,7 @@ from tutela.report.findings import (
 )
 from tutela.report.inert import inert, inert_lines
 from tutela.report.options import Options
-from tutela.report.words import COLON, COMMA, PARTIES, RESULTS, SEVERITIES, STANDINGS, TOTAL, joined
+from tutela.report.words import COLON, COMMA, PARTIES, RESULTS, SEVERITIES, STANDINGS, TOTAL, joined, value, wanted
 
 MAX_NAMES = 4
 """Names in a line before the rest is a number."""
@@ -52,6 +53,7 @@ _COUNTS = Text("计数", "Counts")
 _CLAUSES = Text("条款：谁的责任", "Clauses: whose duty")
 _WAIVERS = Text("豁免", "Waivers")
 _DERIVED = Text("所用推定默认值（原文没有的数字）", "Derived defaults in force (numbers the sources do not give)")
+_OTHER_DERIVED = Text("没有检查用到、只写在条款里的", "in clauses that no check decides")
 _STRICTER = Text("多份约定同时适用，取更严的", "Where agreements differ, the stricter applies")
 _BASIS = Text("依据", "Basis")
 _FLEET = Text("主机", "Hosts")
@@ -83,6 +85,10 @@ def render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> I
     several = sorted(assessments, key=lambda one: sort_key(one.subject))
     for line in page.subject(several[0]) if len(several) == 1 else page.fleet(several):
         yield line.rstrip() + "\n"
+
+
+def _valued(default: Derived) -> str:
+    return f"{default.key} = {inert(default.value)}" if default.value else default.key
 
 
 class _Page:
@@ -187,12 +193,12 @@ class _Page:
                 yield from self.observation(seen)
 
     def observation(self, seen: Observation) -> Iterator[str]:
-        label, values = self.say(seen.label), [inert(value) for value in seen.observed]
+        label, values = self.say(seen.label), [self.say(value(one)) for one in seen.observed]
         words = f"{label}{COLON.in_(self.lang)}{values[0]}" if len(values) == 1 else label
         yield from self.field(_SEEN if seen.met is False else _NOT_SEEN, words, indent=2)
-        for value in values if len(values) > 1 else ():
-            yield from wrapped(value, self.width, first=" " * 14, rest=" " * 16)
-        yield from self.field(_EXPECTED, inert(seen.expected), indent=2)
+        for line in values if len(values) > 1 else ():
+            yield from wrapped(line, self.width, first=" " * 14, rest=" " * 16)
+        yield from self.field(_EXPECTED, self.say(wanted(seen.expected)), indent=2)
 
     def unknowns(self, unknown: Sequence[Verdict], one: Assessment) -> Iterator[str]:
         if not unknown:
@@ -300,10 +306,14 @@ class _Page:
         if not found:
             yield f"  {self.say(_NOTHING)}"
         for default in found:
-            title = f"  {self.say(default.title)}" if default.title is not None else ""
-            value = f" = {inert(default.value)}" if default.value else ""
-            used = f" ({self.names(default.used_by)})" if default.used_by else ""
-            yield from wrapped(f"{default.key}{value}{title}{used}", self.width, first="  ", rest="    ")
+            if self.options.details or default.by_check:
+                title = f"  {self.say(default.title)}" if default.title is not None else ""
+                used = f" ({self.names(default.used_by)})" if default.used_by else ""
+                yield from wrapped(f"{_valued(default)}{title}{used}", self.width, first="  ", rest="    ")
+        rest = [_valued(default) for default in found if not default.by_check]
+        if rest and not self.options.details:
+            words = self.say(_OTHER_DERIVED) + COLON.in_(self.lang)
+            yield from wrapped(words + "; ".join(rest), self.width, first="  ", rest="    ")
 
     def basis(self, one: Assessment) -> Iterator[str]:
         """Which words were judged, on which evidence, how old."""

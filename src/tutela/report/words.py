@@ -5,7 +5,7 @@ from __future__ import annotations
 from tutela.agreement.model import Party
 from tutela.assess.assessment import Standing
 from tutela.checks import Outcome, Severity
-from tutela.language import Text
+from tutela.language import Text, same
 
 RESULTS = {
     Outcome.PASS.value: Text("通过", "pass"),
@@ -44,3 +44,27 @@ STOP = Text("。", ".")
 def joined(parts: list[Text]) -> Text:
     """The parts as one enumeration."""
     return Text(COMMA.zh.join(part.zh for part in parts), COMMA.en.join(part.en for part in parts))
+
+
+_PLAIN = {
+    "yes": Text("是", "yes"),
+    "no": Text("否", "no"),
+    "true": Text("是", "yes"),
+    "false": Text("否", "no"),
+    "empty": Text("没有", "none"),
+    "not-empty": Text("至少一项", "at least one"),
+    "0": Text("没有", "none"),
+    ">= 1": Text("至少一项", "at least one"),
+    "present": Text("有", "present"),
+    "absent": Text("没有", "absent"),
+}
+
+
+def wanted(expected: str) -> Text:
+    """What a check expects, for people; a comparison stays as it is."""
+    return _PLAIN.get(expected, same(expected))
+
+
+def value(observed: str) -> Text:
+    """What was seen, for people: only yes and no have a translation."""
+    return _PLAIN[observed] if observed in ("yes", "no") else same(observed)
