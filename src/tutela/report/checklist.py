@@ -143,8 +143,8 @@ def checklist(one: Assessment, options: Options) -> Checklist:
     if why is not None:
         why = inert(why)
         notes.insert(0, Text(f"无法连接主机，没有任何测量：{why}", f"The host could not be reached; nothing was measured: {why}"))
-    if one.rulebook.derived:
-        listed = ", ".join(one.rulebook.derived)
+    if form.derived:
+        listed = ", ".join(form.derived)
         notes.append(Text(f"所用推定默认值（原文没有的数字）：{listed}", f"Derived defaults in force (numbers the sources do not give): {listed}"))
     return Checklist(
         title=TITLE,
@@ -171,6 +171,14 @@ class _Form:
     @property
     def numbered(self) -> list[EvidenceRef]:
         return list(self.numbers)
+
+    @property
+    def derived(self) -> list[str]:
+        """Derived defaults behind the lines of this form alone."""
+        mine = [standing for id_, standing in self.standings.items() if id_.startswith("CK-")]
+        keys = {key for standing in mine for key in standing.clause.derived}
+        checks = [self.verdicts[name].check for standing in mine for name in standing.verdicts]
+        return sorted(keys | {param.derived for check in checks for param in check.params.values() if param.derived})
 
     def rows(self) -> list[Row]:
         """CK-0.1 to CK-8.2; lines that repeat have as many rows as they need."""
@@ -294,7 +302,7 @@ class _Form:
                     listed = "; ".join(map(inert, seen.observed[:MAX_REMARK])) + (
                         f"; +{len(seen.observed) - MAX_REMARK}" if len(seen.observed) > MAX_REMARK else ""
                     )
-                    made.append(Text(f"{_number(verdict)} {seen.label.zh}：{listed}", f"{_number(verdict)} {seen.label.en}: {listed}"))
+                    made.append(Text(f"{_number(verdict)} {seen.label.zh}：{listed or '没有'}", f"{_number(verdict)} {seen.label.en}: {listed or 'none'}"))
         return list(dict.fromkeys(made))
 
     def evidence(self, id_: str) -> tuple[int, ...]:
