@@ -402,6 +402,7 @@ function mask_job(s,   n, w, i, out, hide, mute, word, k, rest, more) {
 			else if (word ~ /^-[pP]./) word = substr(word, 1, 2) "***"
 			else if (word ~ /^-[A-Za-z]+$/ && length(word) <= 12) ;
 			else if (word ~ /^-/) word = substr(word, 1, 2) "***"
+			else if (i > 1 && w[i-1] ~ /(^|\/)tar$/ && word ~ /^[A-Za-z]+$/ && length(word) <= 8) ;
 			else if (word ~ /^[A-Za-z_][A-Za-z0-9_-]*:$/) mute = secret_key(substr(word, 1, length(word) - 1))
 			else word = job_value(word)
 		}
@@ -1723,20 +1724,20 @@ included() { # how pattern file... : the files, and what they include, four deep
 			}
 			close(path) }')
 		set --
-		while read -r kind f; do
+		while read -r kind entry; do
 			case $kind in
-			hba) hba="$hba $f"; continue ;;
-			directory) f=$f/$pattern ;;
+			hba) hba="$hba $entry"; continue ;;
+			directory) entry=$entry/$pattern ;;
 			esac
-			case $f in
+			case $entry in
 			*[*?]*/*) ;;
 			*[*?]*)
-				listed_once "${f%/*}"
+				listed_once "${entry%/*}"
 				set +f
-				for g in $f; do [ ! -f "$g" ] || set -- "$@" "$g"; done
+				for g in $entry; do [ ! -f "$g" ] || set -- "$@" "$g"; done
 				set -f
 				;;
-			?*) set -- "$@" "$f" ;;
+			?*) set -- "$@" "$entry" ;;
 			esac
 		done <<-EOT
 			$found
@@ -1792,12 +1793,12 @@ postgresql_clusters() { # every cluster's settings and who may log in to it
 	status=ok
 	for f in /etc/postgresql /var/lib/pgsql /var/lib/pgsql/data; do if [ -e "$f" ] && [ ! -x "$f" ]; then status=denied; fi; done
 	emit $status 0 "$name" "${clusters%"$NL"}"
-	for f in $clusters; do
+	for cluster in $clusters; do
 		hba=
-		included settings '*.conf' "$f/postgresql.conf"
-		data=$(awk -F= '/^[ \t]*data_directory[ \t]*=?/ { v = $0; sub(/^[ \t]*data_directory[ \t]*=?[ \t]*/, "", v); gsub(/\047/, "", v); sub(/[ \t#].*/, "", v); print v; exit }' "$f/postgresql.conf" 2>/dev/null)
-		case ${data:=$f} in /*) included settings '*.conf' "$data/postgresql.auto.conf" ;; esac
-		[ -n "$hba" ] || hba="$f/pg_hba.conf"
+		included settings '*.conf' "$cluster/postgresql.conf"
+		data=$(awk -F= '/^[ \t]*data_directory[ \t]*=?/ { v = $0; sub(/^[ \t]*data_directory[ \t]*=?[ \t]*/, "", v); gsub(/\047/, "", v); sub(/[ \t#].*/, "", v); print v; exit }' "$cluster/postgresql.conf" 2>/dev/null)
+		case ${data:=$cluster} in /*) included settings '*.conf' "$data/postgresql.auto.conf" ;; esac
+		[ -n "$hba" ] || hba="$cluster/pg_hba.conf"
 		# shellcheck disable=SC2086 # one word a path
 		included hba '*.conf' $hba
 	done

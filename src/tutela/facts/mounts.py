@@ -65,7 +65,7 @@ class Mounts:
     hidepid: bool
     """Whether /proc hides the processes of others."""
     tmp: Mount | None
-    """/tmp as a mount of its own."""
+    """The mount of /tmp alone; None: a directory of another mount."""
     shm: Mount | None
     tmp_open: tuple[str, ...]
     """What a separate /tmp still allows: of nodev, nosuid those that are missing."""
@@ -105,7 +105,7 @@ def parse(look: Look) -> Mounts | Unobserved:
     if not mounts:
         return Unobserved(Reason.FORMAT, SOURCE, Text("没有任何挂载", "it lists no mount"))
     at = {mount.path: mount for mount in mounts}
-    proc, tmp, shm = at.get("/proc"), at.get("/tmp"), at.get("/dev/shm")
+    proc, tmp, shm = at.get("/proc"), at.get("/tmp"), at.get("/dev/shm")  # noqa: S108 - looked up, not written to
     return Mounts(
         all=tuple(mounts),
         hidepid=proc is not None and any(re.fullmatch(r"hidepid=(1|2|4|noaccess|invisible|ptraceable)", one) for one in proc.options),

@@ -42,6 +42,16 @@ class ApprovedPort:
 
 
 @dataclass(frozen=True, slots=True)
+class Drill:
+    """A restore that was tried out."""
+
+    on: datetime.date
+    intact: bool
+    """Whether what came back was complete and right."""
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DataSet:
     """A row of the backup plan (form T-10)."""
 
@@ -53,6 +63,14 @@ class DataSet:
     """Why no backup is needed, when it is unimportant."""
     backup_by: str = ""
     """An agentless backup outside the host, if any."""
+    rpo_hours: int | None = None
+    """How much work may be lost at most."""
+    off_site: bool = False
+    """A copy lies at another site."""
+    immutable: bool = False
+    """A copy cannot be changed or deleted from here (append-only, object lock)."""
+    drills: tuple[Drill, ...] = ()
+    """Restore drills that were held (form T-15)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +155,8 @@ class Site:
     allowed_unpackaged: tuple[str, ...] = ()
     """Executables outside packages that are registered (SBOM)."""
     edr: str | None = None
+    sample_logs: bool = True
+    """False: the owner does not want logs sampled for sensitive data."""
     parameters: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Overrides of check parameters: {H-017: {minlen: 14}}."""
     waivers: tuple[Waiver, ...] = ()

@@ -12,7 +12,7 @@ from typing import Any
 
 from tutela.documents import Node, read_yaml
 from tutela.evidence import digest_of
-from tutela.site.model import Accounts, ApprovedPort, Attestation, DataSet, Network, Networks, Site, Waiver
+from tutela.site.model import Accounts, ApprovedPort, Attestation, DataSet, Drill, Network, Networks, Site, Waiver
 
 DATA_CLASSES = ("public", "internal", "sensitive", "core")
 MAX_WAIVER_DAYS = 365
@@ -62,7 +62,7 @@ def _port(node: Node) -> ApprovedPort:
 
 
 def _data_set(node: Node) -> DataSet:
-    node.mapping(known=frozenset({"path", "important", "data_class", "reason", "backup_by"}))
+    node.mapping(known=frozenset({"path", "important", "data_class", "reason", "backup_by", "rpo_hours", "off_site", "immutable", "drills"}))
     important = node.get("important").boolean()
     if not important:
         node.get("reason").text()
@@ -72,7 +72,16 @@ def _data_set(node: Node) -> DataSet:
         data_class=node.get("data_class", "internal").one_of(DATA_CLASSES),
         reason=str(node.get("reason", "").data),
         backup_by=str(node.get("backup_by", "").data),
+        rpo_hours=node.get("rpo_hours").integer() if node.has("rpo_hours") else None,
+        off_site=node.get("off_site", False).boolean(),
+        immutable=node.get("immutable", False).boolean(),
+        drills=tuple(_drill(item) for item in node.get("drills", []).each()),
     )
+
+
+def _drill(node: Node) -> Drill:
+    node.mapping(known=frozenset({"on", "intact", "reference"}))
+    return Drill(on=node.get("on").date(), intact=node.get("intact").boolean(), reference=str(node.get("reference", "").data))
 
 
 def _waiver(node: Node) -> Waiver:
@@ -135,7 +144,7 @@ def _years(node: Node) -> tuple[int, int]:
 
 _PER_HOST = frozenset(
     {"networks", "approved_ports", "hostname_pattern", "inventory_name", "accounts", "data_sets", "data_class", "mlps_level", "roles"}
-    | {"ssh_measures", "patch_tool", "allowed_suid", "allowed_world_writable", "allowed_services", "allowed_unpackaged", "edr", "contacts"}
+    | {"ssh_measures", "patch_tool", "allowed_suid", "allowed_world_writable", "allowed_services", "allowed_unpackaged", "edr", "contacts", "sample_logs", "log_servers"}
 )
 """What may differ from host to host."""
 
@@ -163,6 +172,7 @@ _READERS: dict[str, Any] = {
     "allowed_services": Node.texts,
     "allowed_unpackaged": Node.texts,
     "edr": Node.text,
+    "sample_logs": Node.boolean,
     "parameters": _parameters,
     "waivers": lambda node: tuple(_waiver(item) for item in node.each()),
     "hosts": lambda node: tuple(_host(item) for item in node.each()),
