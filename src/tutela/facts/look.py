@@ -15,7 +15,7 @@ from tutela.site import Site
 T = TypeVar("T")
 
 # What a fact may read besides sources; no source's name begins so.
-_NOW, _META, _SITE, _NAMES = "\0now", "\0meta", "\0site", "\0names:"
+_NOW, _META, _SITE, _COLLECTED, _NAMES = "\0now", "\0meta", "\0site", "\0collected", "\0names:"
 
 
 class Memory:
@@ -72,6 +72,12 @@ class Look:
         """The moment of judgement, aware."""
         self._read(_NOW)
         return self._now
+
+    @property
+    def collected_at(self) -> datetime:
+        """When the bundle was collected, by the clock of the collecting side."""
+        self._read(_COLLECTED)
+        return self._bundle.collected_at
 
     @property
     def site(self) -> Site:
@@ -137,6 +143,8 @@ class Look:
         """What a read gave, to compare with another look's."""
         if name == _NOW:
             return self._now
+        if name == _COLLECTED:
+            return self._bundle.collected_at
         if name == _SITE:
             return self._site.digest, self._site.variant
         if name == _META:

@@ -1,0 +1,103 @@
+"""Whether the kernel's audit records what matters: identity files, sudo, kernel modules, the clock.
+
+Source: auditctl(8): `auditctl -s` for the state, `auditctl -l` for the rules that the kernel really has.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import units
+from tutela.facts.look import Look
+from tutela.language import Text
+
+STATE = "auditctl -s"
+RULES = "auditctl -l"
+NEEDS = (STATE, RULES, "systemd-detect-virt", *units.NEEDS)
+
+CONTAINERS = ("lxc", "lxc-libvirt", "systemd-nspawn", "docker", "podman", "rkt", "wsl", "proot", "pouch", "openvz", "container-other")
+OTHER_TOOLS = ("auditbeat", "falco", "falco-modern-bpf", "falco-bpf", "falco-kmod", "osqueryd", "tetragon", "go-audit", "laurel", "sysmon")
+"""Programs that record the same by other means; what they record is not read here."""
+IDENTITY = ("/etc/passwd", "/etc/shadow", "/etc/group")
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Audit(installed=True, enabled=1, lost=0, rules=31, uncovered=(), container=False, other_tools=())"""
+
+    installed: bool
+    enabled: int | Unobserved
+    """0 off, 1 on, 2 on and locked."""
+    lost: int | Unobserved
+    """Records the kernel had to drop since boot."""
+    rules: int | Unobserved
+    uncovered: tuple[str, ...] | Unobserved
+    """identity | sudo | modules | time: what no rule covers."""
+    container: bool | Unobserved
+    other_tools: tuple[str, ...] | Unobserved
+    """Running units that record the same by other means."""
+
+
+def parse(look: Look) -> Audit | Unobserved:
+    """The fact; a missing auditctl is an answer."""
+    status = look.source(STATE).status
+    if status is Status.MISSING:
+        gone = look.text(STATE)
+        assert isinstance(gone, Unobserved)
+        return gone
+    running = look.fact(units.parse)
+    other = running if isinstance(running, Unobserved) else running.running(*OTHER_TOOLS)
+    virtual = look.text("systemd-detect-virt")
+    container: bool | Unobserved = virtual if isinstance(virtual, Unobserved) else any(line in CONTAINERS for line in virtual.split("\n"))
+    if status is Status.ABSENT:
+        return Audit(False, 0, 0, 0, ("identity", "sudo", "modules", "time"), container, other)
+    state, listed = look.text(STATE), look.text(RULES)
+    rules = listed if isinstance(listed, Unobserved) else [line for line in listed.split("\n") if line.startswith("-")]
+    return Audit(
+        installed=True,
+        enabled=_number(state, "enabled"),
+        lost=_number(state, "lost"),
+        rules=rules if isinstance(rules, Unobserved) else len(rules),
+        uncovered=rules if isinstance(rules, Unobserved) else _uncovered(rules),
+        container=container,
+        other_tools=other,
+    )
+
+
+def _number(state: str | Unobserved, key: str) -> int | Unobserved:
+    if isinstance(state, Unobserved):
+        return state
+    # Old versions print everything in one line: `AUDIT_STATUS: enabled=1 flag=1 …`.
+    found = re.search(rf"(?:^|\s){key}[ =](\d{{1,10}})(?=\s|$)", state)
+    return int(found[1]) if found else Unobserved(Reason.FORMAT, STATE, Text(f"没有 {key}", f"no {key}"))
+
+
+def _uncovered(rules: list[str]) -> tuple[str, ...]:
+    watched: set[str] = set()
+    calls: set[str] = set()
+    for rule in rules:
+        words = rule.split()
+        if "never" in " ".join(words[1:3]):
+            continue
+        for flag, value in pairwise(words):
+            if flag == "-w":
+                watched.add(value.rstrip("/"))
+            elif flag == "-S":
+                calls |= set(value.split(","))
+            elif flag == "-F" and value.startswith(("path=", "dir=", "exe=")):
+                watched.add(value.partition("=")[2].rstrip("/"))
+    whole_etc = "/etc" in watched
+    missing = []
+    if not whole_etc and not all(name in watched for name in IDENTITY):
+        missing.append("identity")
+    if not whole_etc and not watched & {"/etc/sudoers", "/usr/bin/sudo", "/bin/sudo", "/var/log/sudo.log"}:
+        missing.append("sudo")
+    modules = calls & {"init_module", "finit_module"} and calls & {"delete_module"}
+    if not modules and not watched & {"/sbin/insmod", "/sbin/modprobe", "/usr/sbin/modprobe", "/usr/sbin/insmod", "/usr/bin/kmod", "/bin/kmod"}:
+        missing.append("modules")
+    if not (calls & {"settimeofday", "clock_settime", "adjtimex"}):
+        missing.append("time")
+    return tuple(missing)

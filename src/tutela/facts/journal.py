@@ -1,0 +1,210 @@
+"""Whether the log outlives a reboot, and what bounds the journal.
+
+Source: journald.conf(5): drop-ins of all directories are sorted by name, one of the same name in /etc hides those in /run and /usr/lib, the last setting wins.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import listing, log_files
+from tutela.facts.log_files import LogFile, LogFiles
+from tutela.facts.look import Look
+from tutela.facts.units import duration
+from tutela.language import Text
+
+CONF = "/etc/systemd/journald.conf"
+VENDOR = "/usr/lib/systemd/journald.conf"
+DROPINS = ("/usr/lib/systemd/journald.conf.d", "/usr/local/lib/systemd/journald.conf.d", "/run/systemd/journald.conf.d", "/etc/systemd/journald.conf.d")
+"""From the weakest to the strongest."""
+SPACE = "stat -f -c '%S %b %f %a' /var/log"
+NEEDS = (*log_files.NEEDS, CONF, VENDOR, *(f"{one}/" for one in DROPINS), SPACE)
+
+TEXT_LOGS = ("/var/log/syslog", "/var/log/messages")
+RECENT = timedelta(days=7)
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """Journal(storage='auto', persistent=True, text_logs=False, survives=True, oldest=datetime(…), usage_bytes=…, max_use_bytes=…, max_retention_s=0, max_file_s=2629800, max_files=100)"""
+
+    storage: str | Unobserved
+    """persistent | auto | volatile | none"""
+    persistent: bool | Unobserved
+    """The journal is written under /var/log/journal."""
+    text_logs: bool | Unobserved
+    """syslog or messages was written in the last seven days."""
+    survives: bool | Unobserved
+    """Either of the two."""
+    oldest: datetime | Unobserved | None
+    """When the oldest journal file that is kept begins; None: no journal on disk."""
+    usage_bytes: int | Unobserved
+    max_use_bytes: int | Unobserved
+    """What the journal may take up, by its own settings and by the space there is."""
+    max_retention_s: int | Unobserved
+    """0: no limit by age."""
+    max_file_s: int | Unobserved
+    max_files: int | Unobserved
+
+
+def parse(look: Look) -> Journal | Unobserved:
+    """The fact, from configuration and the files that are really there."""
+    files = look.fact(log_files.parse)
+    settings = _settings(look)
+    if isinstance(files, Unobserved) and isinstance(settings, Unobserved):
+        return files
+    text_logs: bool | Unobserved = files if isinstance(files, Unobserved) else _text_logs(look, files)
+    storage: str | Unobserved = settings if isinstance(settings, Unobserved) else settings.get("Storage", "auto").lower()
+    persistent = _persistent(storage, files)
+    journals = _journals(files)
+    usage: int | Unobserved = journals if isinstance(journals, Unobserved) else sum(one.size for one in journals)
+    return Journal(
+        storage=storage,
+        persistent=persistent,
+        text_logs=text_logs,
+        survives=_either(persistent, text_logs),
+        oldest=journals if isinstance(journals, Unobserved) else min((_begins(one) for one in journals), default=None),
+        usage_bytes=usage,
+        max_use_bytes=_max_use(look, settings, usage),
+        max_retention_s=_seconds(settings, "MaxRetentionSec", 0),
+        max_file_s=_seconds(settings, "MaxFileSec", 30 * 86400),
+        max_files=_number(settings, "SystemMaxFiles", 100),
+    )
+
+
+def _either(a: bool | Unobserved, b: bool | Unobserved) -> bool | Unobserved:
+    if a is True or b is True:
+        return True
+    return a if isinstance(a, Unobserved) else b
+
+
+def _settings(look: Look) -> dict[str, str] | Unobserved:
+    names: dict[str, str] = {}
+    for directory in DROPINS:
+        found = listing.matching(look, f"{directory}/*.conf")
+        if isinstance(found, Unobserved):
+            return found
+        names |= {one.rpartition("/")[2]: one for one in found}
+    main = CONF if look.source(CONF).status is not Status.ABSENT else VENDOR
+    values: dict[str, str] = {}
+    for name in (main, *(names[key] for key in sorted(names))):
+        text = look.text_or_none(name)
+        if isinstance(text, Unobserved):
+            return text
+        section = ""
+        for line in (text or "").split("\n"):
+            line = line.strip()
+            if line.startswith("[") and line.endswith("]"):
+                section = line[1:-1]
+            elif section == "Journal" and "=" in line and not line.startswith(("#", ";")):
+                key, _, value = line.partition("=")
+                values[key.strip()] = value.strip()
+    return {key: value for key, value in values.items() if value}
+
+
+def _persistent(storage: str | Unobserved, files: LogFiles | Unobserved) -> bool | Unobserved:
+    if isinstance(storage, Unobserved):
+        return storage
+    if storage in ("volatile", "none"):
+        return False
+    if isinstance(files, Unobserved):
+        return files
+    on_disk = any(re.fullmatch(r"/var/log/journal/[^/]+/system\.journal", one.path) for one in files.files)
+    in_memory = any(re.fullmatch(r"/run/log/journal/[^/]+/system\.journal", one.path) for one in files.files)
+    if not on_disk and any(isinstance(one, Unobserved) for one in files.loose):
+        return next(one for one in files.loose if isinstance(one, Unobserved))
+    return on_disk and not in_memory
+
+
+def _text_logs(look: Look, files: LogFiles) -> bool:
+    written = [files.named(path) for path in TEXT_LOGS] + [files.named(path + ".1") for path in TEXT_LOGS]
+    return any(one is not None and one.size > 0 and look.now - one.modified < RECENT for one in written)
+
+
+def _journals(files: LogFiles | Unobserved) -> list[LogFile] | Unobserved:
+    if isinstance(files, Unobserved):
+        return files
+    return [one for one in files.files if re.fullmatch(r"/var/log/journal/[^/]+/(?:system|user-\d+)(?:@[^/]*)?\.journal~?", one.path)]
+
+
+_ARCHIVED = re.compile(r"@(?:[0-9a-f]{32}-[0-9a-f]{16}-)?([0-9a-f]{16})(?:-[0-9a-f]{16})?\.journal~?$")
+
+
+def _begins(journal: LogFile) -> datetime:
+    """The name of an archived journal holds the time of its first entry, in microseconds."""
+    found = _ARCHIVED.search(journal.path)
+    if found is not None:
+        try:
+            return min(datetime.fromtimestamp(int(found[1], 16) / 1e6, UTC), journal.modified)
+        except (ValueError, OverflowError, OSError):
+            return journal.modified
+    return min(journal.born, journal.modified) if journal.born is not None else journal.modified
+
+
+_UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": GIB, "T": 1 << 40, "P": 1 << 50}
+
+
+def _size(settings: dict[str, str], key: str) -> int | Unobserved | None:
+    if key not in settings:
+        return None
+    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([BKMGTP]?)B?", settings[key])
+    if found is None:
+        return _strange(key, settings[key])
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+def _max_use(look: Look, settings: dict[str, str] | Unobserved, usage: int | Unobserved) -> int | Unobserved:
+    """SystemMaxUse= (10 % of the file system, 4 GiB at most) and SystemKeepFree= (15 %, 4 GiB at most), whichever is narrower."""
+    if isinstance(settings, Unobserved):
+        return settings
+    wanted, keep = _size(settings, "SystemMaxUse"), _size(settings, "SystemKeepFree")
+    if isinstance(wanted, Unobserved):
+        return wanted
+    if isinstance(keep, Unobserved):
+        return keep
+    space = look.text(SPACE)
+    if isinstance(space, Unobserved) or isinstance(usage, Unobserved):
+        if wanted is not None:
+            return wanted
+        return space if isinstance(space, Unobserved) else usage if isinstance(usage, Unobserved) else 0
+    numbers = space.split()
+    if len(numbers) != 4 or not all(one.isascii() and one.isdecimal() and len(one) <= 18 for one in numbers):
+        return Unobserved(Reason.FORMAT, SPACE, Text("格式不明", "of unknown form"))
+    block, blocks, _, available = map(int, numbers)
+    total = block * blocks
+    most = wanted if wanted is not None else min(total // 10, 4 * GIB)
+    least_free = keep if keep is not None else min(total * 15 // 100, 4 * GIB)
+    return min(most, max(usage + block * available - least_free, 0))
+
+
+def _seconds(settings: dict[str, str] | Unobserved, key: str, default: int) -> int | Unobserved:
+    if isinstance(settings, Unobserved):
+        return settings
+    value = settings.get(key)
+    if value is None:
+        return default
+    if re.fullmatch(r"\d{1,12}", value):
+        return int(value)
+    long = re.sub(r"([a-z])(?=\d)", r"\1 ", re.sub(r"(\d)\s+([a-z])", r"\1\2", value.strip()))
+    for word, short in (
+        *(("years", "y"), ("year", "y"), ("months", "month"), ("M", "month"), ("weeks", "w"), ("week", "w"), ("days", "d"), ("day", "d")),
+        *(("hours", "h"), ("hour", "h"), ("hr", "h"), ("minutes", "min"), ("minute", "min"), ("m", "min"), ("seconds", "s"), ("second", "s"), ("sec", "s")),
+    ):
+        long = re.sub(rf"(?<=\d){word}(?= |$)", short, long)
+    span = duration(long)
+    return _strange(key, value) if span is None else int(span.total_seconds())
+
+
+def _number(settings: dict[str, str] | Unobserved, key: str, default: int) -> int | Unobserved:
+    if isinstance(settings, Unobserved):
+        return settings
+    value = settings.get(key, str(default))
+    return int(value) if re.fullmatch(r"\d{1,9}", value) else _strange(key, value)
+
+
+def _strange(key: str, value: str) -> Unobserved:
+    return Unobserved(Reason.FORMAT, CONF, Text(f"{key}={value[:40]} 的写法不明", f"{key}={value[:40]} is of unknown form"))
