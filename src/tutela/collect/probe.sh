@@ -92,6 +92,10 @@ run_any() { # command... : like run, for commands whose exit code is part of the
 	fi
 }
 
+run_silent() { # command... : OUT and RC of a command whose output is not printed as a source
+	if have "$1"; then capture 20 "$@"; else OUT='' RC=127; fi
+}
+
 run_root() { # command... : like run, for what only root may ask
 	if ! have "$1"; then
 		emit absent 127 "$*" ''
@@ -589,7 +593,11 @@ function server_line(s,   n, w, i, k, v, out, before, head) {
 	while (n > 1 && w[n] == "") n--
 	if (n == 2 && w[2] ~ / /) { n = split(w[2], w, " ") + 1; for (i = n; i > 1; i--) w[i] = w[i - 1] } # a title that the program wrote itself
 	if (w[2] ~ /^postgres:/ || w[2] ~ /^(ray|redis-(rdb|aof))/) return ""
-	if (head ~ / name=(java|node|python[0-9.]*) / && s !~ /org\.(elasticsearch|opensearch|apache\.(kafka|zookeeper|cassandra|hadoop))|kafka\.Kafka|kibana|opensearch.dashboards|jupyter|notebook|\/ray\//) return ""
+	if (head ~ / name=(java|node|python[0-9.]*) /) {
+		k = (s ~ /org\.elasticsearch\.(bootstrap|server)/) ? "elasticsearch" : (s ~ /org\.opensearch\.bootstrap/) ? "opensearch" : (s ~ /kafka\.Kafka|org\.apache\.kafka\.server/) ? "kafka" : (s ~ /org\.apache\.zookeeper\.server/) ? "zookeeper" : (s ~ /org\.apache\.cassandra\.service/) ? "cassandra" : (s ~ /org\.apache\.hadoop/) ? "hadoop" : (s ~ /kibana/) ? "kibana" : (s ~ /opensearch-dashboards/) ? "opensearch-dashboards" : (s ~ /jupyter/) ? "jupyter" : (s ~ /\/ray\/dashboard/) ? "ray" : ""
+		if (k == "") return ""
+		sub(/ name=[^ ]+ /, " name=" k " ", head)
+	}
 	out = head
 	for (i = 2; i <= n; i++) {
 		before = i > 2 ? w[i - 1] : ""
@@ -603,7 +611,7 @@ function server_line(s,   n, w, i, k, v, out, before, head) {
 		}
 		else if (v ~ /^--[A-Za-z][A-Za-z0-9_.-]*$/ || v ~ /^-[A-Za-z]$/) ;
 		else if (before ~ /^--?[A-Za-z]/ && before !~ /=/) { v = server_value(before, v) }
-		else if (v ~ /^(org\.(elasticsearch|opensearch|apache)\.[A-Za-z0-9_.]+|kafka\.Kafka|server|proxy|agent|\[(cluster|sentinel)\])$/) ;
+		else if (v ~ /^(server|proxy|agent|\[(cluster|sentinel)\])$/) ;
 		else if (v ~ /^[][0-9.:*a-f]+:[0-9]+$/) ;
 		else if (v ~ /^\/[A-Za-z0-9_.\/-]*(jupyter|kibana|dashboards)[A-Za-z0-9_.\/-]*$/) ;
 		else v = "***"
@@ -1230,13 +1238,174 @@ packages() {
 	if have rpm; then run rpm -qa --qf '%{NAME}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{ARCH}\n'; fi
 }
 
-updates() {
-	if [ -n "$QUICK" ]; then
-		emit skipped 0 'apt-get -s -o Debug::NoLocking=1 dist-upgrade' ''
-	elif have apt-get; then
-		capture 120 apt-get -s -o Debug::NoLocking=1 dist-upgrade
-		emit_captured 'apt-get -s -o Debug::NoLocking=1 dist-upgrade'
+updates() { # updates that apt would install, from the metadata that is there; without caches, so that nothing is written
+	name='apt-get -s -o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= dist-upgrade'
+	if ! have apt-get; then
+		emit absent 127 "$name" ''
+	elif [ -n "$QUICK" ]; then
+		emit skipped 0 "$name" ''
+	else
+		capture 120 apt-get -s -o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= dist-upgrade
+		emit_captured "$name"
 	fi
+}
+
+update_settings() { # sources of packages, automatic updates, age of the metadata, kernels and what waits for a restart
+	directory plain /etc/apt/apt.conf.d '*'
+	directory plain /etc/apt/sources.list.d '*'
+	files plain /etc/apt/apt.conf /etc/apt/sources.list /run/reboot-required /run/reboot-required.pkgs /proc/version
+	directory plain /etc/systemd/system/timers.target.wants ''
+	directory plain /usr/lib/systemd/system/timers.target.wants ''
+	if [ -d /etc/yum.repos.d ]; then
+		directory secrets /etc/yum.repos.d '*.repo'
+		files secrets /etc/dnf/dnf.conf /etc/yum.conf /etc/dnf/automatic.conf /etc/dnf/dnf5-plugins/automatic.conf
+	fi
+	set +f
+	set -- /var/lib/apt/lists/*Release
+	[ ! -e "$1" ] || emit ok 0 'Release (fields, /var/lib/apt/lists)' "$(awk '
+		FNR == 1 { print "File: " FILENAME; stop = 0 }
+		/^(MD5Sum|SHA1|SHA256|SHA512|Description):/ { stop = 1 }
+		!stop && /^(Origin|Label|Suite|Version|Codename|Date|Valid-Until): / { print substr($0, 1, 200) }' "$@" 2>/dev/null </dev/null)"
+	set -- /var/lib/apt/lists /var/lib/apt/periodic/* /run/ostree-booted /etc/machine-id /run/reboot-required /boot/vmlinuz-* /lib/modules/*/vmlinuz \
+		/var/cache/dnf/*/repodata/repomd.xml /var/cache/libdnf5/*/repodata/repomd.xml
+	set -f
+	# shellcheck disable=SC2086 # one word a path
+	capture 5 stat -L -c '%Y %Z %n' "$@"
+	RC=0 # most of them are missing on any one host
+	emit_captured "stat -L -c '%Y %Z %n' (updates)"
+}
+
+advisories() { # security advisories of installed packages, from the metadata that dnf keeps; dnf itself would write its logs
+	[ -d /var/cache/dnf ] || [ -d /var/cache/libdnf5 ] || return 0
+	name='updateinfo.xml (security advisories of installed packages)'
+	if [ -n "$QUICK" ]; then emit skipped 0 "$name" ''; return; fi
+	if ! have rpm; then emit absent 127 "$name" ''; return; fi
+	capture 20 rpm -qa --qf '%{NAME} '
+	installed=$OUT
+	set +f
+	set -- /var/cache/dnf/*/repodata/*updateinfo.xml* /var/cache/libdnf5/*/repodata/*updateinfo.xml*
+	set -f
+	OUT=
+	for f in "$@"; do
+		case $f in
+		*\**) continue ;;
+		*.gz) tool='gzip -dc' ;;
+		*.xz) tool='xz -dc' ;;
+		*.zst) tool='zstd -dc' ;;
+		*.bz2) tool='bzip2 -dc' ;;
+		*.xml) tool=cat ;;
+		*) OUT="${OUT}repository	$f	unreadable$NL"; continue ;;
+		esac
+		have "${tool%% *}" || { OUT="${OUT}repository	$f	unreadable$NL"; continue; }
+		# shellcheck disable=SC2086 # a command and its option
+		OUT="${OUT}repository	$f	read$NL$(limit 20 $tool "$f" 2>/dev/null </dev/null | limit 20 awk -v installed="$installed" "$ADVISORIES")$NL"
+	done
+	RC=0
+	if [ "${#OUT}" -gt 2000000 ]; then emit truncated 0 "$name" ''; else emit_captured "$name"; fi
+}
+
+# One row a package of a security advisory: id, date of issue, severity, name, epoch:version-release, architecture.
+ADVISORIES='
+function attribute(name) { return match($0, " " name "=\"[^\"]*\"") ? substr($0, RSTART + length(name) + 3, RLENGTH - length(name) - 4) : "" }
+BEGIN { RS = ">"; n = split(installed, w, " "); for (i = 1; i <= n; i++) have[w[i]] = 1 }
+{ $0 = $0 ">" }
+/<update[ >]/ { security = attribute("type") == "security"; id = severity = issued = "" }
+/<\/id>$/ && id == "" { id = $0; sub(/<.*/, "", id); gsub(/[^A-Za-z0-9:._-]/, "", id) }
+/<issued / { issued = attribute("date") }
+/<\/severity>$/ { severity = $0; sub(/<.*/, "", severity); gsub(/[^A-Za-z]/, "", severity) }
+/<package / {
+	name = attribute("name")
+	if (security && name in have && attribute("arch") != "src") print id "\t" issued "\t" severity "\t" name "\t" (attribute("epoch") == "" ? 0 : attribute("epoch")) ":" attribute("version") "-" attribute("release") "\t" attribute("arch")
+}
+'
+
+deleted_libraries() { # processes that still run code of libraries that were replaced: number and path, nothing else (NC9)
+	name='grep (libraries mapped by processes and deleted, /proc/[0-9]*/maps)'
+	if [ "$ME" != 0 ]; then emit denied 0 "$name" ''; return; fi
+	set +f
+	OUT=$(limit 10 grep -sHE ' r-xp .*/[^/]+\.so[.0-9]* [(]deleted[)]$' /proc/[0-9]*/maps </dev/null)
+	RC=$?
+	set -f
+	case $RC in
+	0 | 1 | 2) # a process that ended in between is no failure
+		OUT=$(printf '%s\n' "$OUT" | awk '{ pid = $1; sub(/^\/proc\//, "", pid); sub(/\/.*/, "", pid); at = index($0, " /"); lib = substr($0, at + 1); sub(/ [(]deleted[)]$/, "", lib) } at && !((pid, lib) in done) && ++n <= 5000 { done[pid, lib]; print pid " " lib }')
+		emit ok 0 "$name" "$OUT"
+		[ -n "$OUT" ] || return 0
+		# When the library on disk came there says since when the process is behind.
+		IFS=$NL
+		# shellcheck disable=SC2046 # split at newlines on purpose
+		set -- $(printf '%s\n' "$OUT" | awk '{ sub(/^[0-9]+ /, ""); if (!($0 in done) && ++n <= 200) { done[$0]; print } }')
+		IFS=' 	
+'
+		capture 5 stat -L -c '%Z %n' "$@"
+		RC=0
+		emit_captured "stat -L -c '%Z %n' (libraries)"
+		;;
+	*) emit_captured "$name" ;;
+	esac
+}
+
+listening_programs() { # executables of what listens, and which of them a package owns; comes right after the sockets
+	name="stat -c '%N' /proc/*/exe (of listening processes)"
+	if [ "$ME" != 0 ]; then emit denied 0 "$name" ''; return; fi
+	run_silent ss -H -lntup
+	set --
+	for f in $(printf %s "$OUT" | awk '{ while (match($0, /pid=[0-9]+/)) { print substr($0, RSTART + 4, RLENGTH - 4); $0 = substr($0, RSTART + RLENGTH) } }' | sort -un); do set -- "$@" "/proc/$f/exe"; done
+	if [ "$RC" != 0 ]; then emit_captured "$name"; return; fi
+	if [ $# -eq 0 ]; then emit ok 0 "$name" ''; return; fi
+	capture 5 stat -c '%N' "$@"
+	RC=0 # a process that ended in between is no failure
+	emit_captured "$name"
+	programs=$(printf '%s\n' "$OUT" | awk -F"'" '{ p = $4; sub(/ [(]deleted[)]$/, "", p) } p ~ /^\// && !(p in done) { done[p]; print p; if (p ~ /^\/usr\/(s?bin|lib)/) print substr(p, 5) }')
+	name='programs that a package owns'
+	if [ -n "$QUICK" ]; then emit skipped 0 "$name" ''; return; fi
+	if [ -z "$programs" ]; then emit ok 0 "$name" ''; return; fi
+	if [ -d /var/lib/dpkg/info ]; then
+		set +f
+		OUT=$(printf '%s\n' "$programs" | limit 20 grep -shxF -f - /var/lib/dpkg/info/*.list)
+		RC=$?
+		set -f
+		[ "$RC" != 1 ] || RC=0
+		emit_captured "$name"
+	elif have rpm; then
+		IFS=$NL
+		# shellcheck disable=SC2086 # split at newlines on purpose
+		OUT=$(for f in $programs; do ! limit 5 rpm -qf "$f" >/dev/null 2>&1 </dev/null || printf '%s\n' "$f"; done)
+		IFS=' 	
+'
+		emit ok 0 "$name" "$OUT"
+	else
+		emit absent 127 "$name" ''
+	fi
+}
+
+integrity() { # whether the programs one logs in with are what their packages brought
+	name='verify (openssh-server, sudo, login, pam, coreutils)'
+	if [ -n "$QUICK" ]; then emit skipped 0 "$name" ''; return; fi
+	if [ "$ME" != 0 ]; then emit denied 0 "$name" ''; return; fi
+	set --
+	if [ -d /var/lib/dpkg/info ] && have dpkg; then
+		set +f
+		for f in openssh-server openssh-client sudo login passwd util-linux libpam-modules libpam-modules-bin libpam0g libpam-runtime coreutils; do
+			for g in "/var/lib/dpkg/info/$f.list" "/var/lib/dpkg/info/$f":*.list; do
+				[ ! -e "$g" ] || { g=${g##*/}; set -- "$@" "${g%.list}"; }
+			done
+		done
+		set -f
+		[ $# -gt 0 ] || { emit ok 0 "$name" ''; return; }
+		capture 60 dpkg --verify "$@"
+	elif have rpm; then
+		for f in openssh-server openssh-clients openssh sudo pam shadow-utils util-linux util-linux-core coreutils; do
+			! limit 5 rpm -q "$f" >/dev/null 2>&1 </dev/null || set -- "$@" "$f"
+		done
+		[ $# -gt 0 ] || { emit ok 0 "$name" ''; return; }
+		capture 60 rpm -V --nodeps --noscripts "$@"
+	else
+		emit absent 127 "$name" ''
+		return
+	fi
+	[ "$RC" != 1 ] || RC=0 # something differs: that is the answer
+	emit_captured "$name"
 }
 
 units() { # states of loaded units, and of the services that timers start; in UTC, since names of time zones are ambiguous
@@ -1852,7 +2021,7 @@ lane() { # function... : collects first, then passes on what came before it
 	printf %s "${held%.}"
 }
 
-printf '' | lane walk | lane log_samples | lane log_shipping log_files time_sync | lane updates | lane jobs | lane storage protection web containers kernel | lane data_services | lane ssh | lane bans knock | lane packages sockets firewall firewall_saved guards | lane identity accounts sessions key_files
+printf '' | lane walk | lane log_samples | lane log_shipping log_files time_sync | lane updates | lane advisories integrity deleted_libraries listening_programs | lane jobs | lane storage protection web containers kernel | lane data_services | lane ssh | lane bans knock | lane packages update_settings sockets firewall firewall_saved guards | lane identity accounts sessions key_files
 emit ok 0 finished "$(date +%s)"
 echo end
 
