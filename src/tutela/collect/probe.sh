@@ -1321,6 +1321,7 @@ BEGIN { RS = ">"; n = split(installed, w, " "); for (i = 1; i <= n; i++) have[w[
 
 deleted_libraries() { # processes that still run code of libraries that were replaced: number and path, nothing else (NC9)
 	name='grep (libraries mapped by processes and deleted, /proc/[0-9]*/maps)'
+	if [ -n "$QUICK" ]; then emit skipped 0 "$name" ''; return; fi
 	if [ "$ME" != 0 ]; then emit denied 0 "$name" ''; return; fi
 	set +f
 	OUT=$(limit 10 grep -sHE ' r-xp .*/[^/]+\.so[.0-9]* [(]deleted[)]$' /proc/[0-9]*/maps </dev/null)
@@ -1345,8 +1346,9 @@ deleted_libraries() { # processes that still run code of libraries that were rep
 	esac
 }
 
-listening_programs() { # executables of what listens, and which of them a package owns; comes right after the sockets
+listening_programs() { # executables of what listens, and which of them a package owns
 	name="stat -c '%N' /proc/*/exe (of listening processes)"
+	if [ -n "$QUICK" ]; then emit skipped 0 "$name" ''; emit skipped 0 'programs that a package owns' ''; return; fi
 	if [ "$ME" != 0 ]; then emit denied 0 "$name" ''; return; fi
 	run_silent ss -H -lntup
 	set --
@@ -1358,7 +1360,6 @@ listening_programs() { # executables of what listens, and which of them a packag
 	emit_captured "$name"
 	programs=$(printf '%s\n' "$OUT" | awk -F"'" '{ p = $4; sub(/ [(]deleted[)]$/, "", p) } p ~ /^\// && !(p in done) { done[p]; print p; if (p ~ /^\/usr\/(s?bin|lib)/) print substr(p, 5) }')
 	name='programs that a package owns'
-	if [ -n "$QUICK" ]; then emit skipped 0 "$name" ''; return; fi
 	if [ -z "$programs" ]; then emit ok 0 "$name" ''; return; fi
 	if [ -d /var/lib/dpkg/info ]; then
 		set +f
