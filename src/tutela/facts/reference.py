@@ -24,6 +24,8 @@ class System:
     """Named by LB-1.2."""
     newest_minor_only: bool = False
     minor_current: str | None = None
+    minor_at_least: str | None = None
+    """Older minor releases receive no fixes any more; whether this one is the newest is not said."""
     paid: tuple[str, datetime.date] | None = None
     """Name and end of a paid extension, which passes only with proof."""
     approximate: bool = False
@@ -74,6 +76,7 @@ def _system(row: Mapping[str, Any]) -> System:
         preferred=row.get("preferred", False),
         newest_minor_only=row.get("newest_minor_only", False),
         minor_current=row.get("minor_current"),
+        minor_at_least=row.get("minor_at_least"),
         paid=(paid["name"], _date(paid["until"])) if paid else None,
         approximate=row.get("approximate", False),
     )

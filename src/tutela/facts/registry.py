@@ -46,6 +46,8 @@ MODULES: dict[str, str] = {
     "sessions": "tutela.facts.sessions",
     "sockets": "tutela.facts.sockets",
     "sudo": "tutela.facts.sudo",
+    "ssh": "tutela.facts.ssh",
+    "ssh_keys": "tutela.facts.ssh_keys",
     "support": "tutela.facts.support",
     "sysctl": "tutela.facts.sysctl",
     "time_sync": "tutela.facts.time_sync",

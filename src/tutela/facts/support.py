@@ -5,6 +5,7 @@ Source: the end-of-life table `content/eol.yaml` (catalogue H.0.5).
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -71,14 +72,28 @@ def _row(look: Look, system: OsRelease) -> System | None:
 
 
 def _minor(system: OsRelease, row: System) -> bool | Unobserved:
-    """Only the newest minor release gets fixes; which one that is may not be known here."""
+    """Only the newest minor release gets fixes; which one that is may not be known here, but which ones are surely too old is."""
+    if row.minor_at_least is not None and _number(system.version) < _number(row.minor_at_least):
+        return False
     if row.minor_current is None:
         why = Text("表中没有最新小版本，无法判断", "the table does not say which minor release is the newest")
         return Unobserved(Reason.NO_ANSWER, row.name, why)
     return system.version == row.minor_current
 
 
+def _number(version: str) -> tuple[int, ...]:
+    """`9.10` -> (9, 10)"""
+    return tuple(int(part) for part in version.split(".") if part.isdigit() and len(part) < 6)
+
+
 def _attached(look: Look) -> bool:
-    """Whether `pro status --format json` proves the extension."""
+    """Whether `pro status --format json` proves the extension: attached, and its security updates switched on."""
     text = look.text("pro status --format json")
-    return not isinstance(text, Unobserved) and '"attached": true' in text
+    try:
+        status = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(status, dict) or status.get("attached") is not True:
+        return False
+    services = status.get("services")
+    return isinstance(services, list) and any(isinstance(one, dict) and one.get("name") == "esm-infra" and one.get("status") == "enabled" for one in services)

@@ -1,0 +1,233 @@
+"""What one bounded walk over the local file systems found: setuid programs, files that all may write, files of nobody, readable secrets.
+
+Sources: `tutela walk`, one find(1) pass; `tutela secret-files`, for which the probe looked at the content and kept only its kind;
+`tutela setuid-packages`, the found programs that belong to a package (dpkg-query -S, rpm -qf); getcap(8).
+A walk that was cut short keeps what it found, with a hole beside it: a find is sure, its absence is not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import accounts
+from tutela.facts.accounts import Accounts
+from tutela.facts.look import Look
+from tutela.facts.sudo import LOOSE_DOORS, OPEN_DOORS
+from tutela.language import Text
+
+WALK, SECRETS, PACKAGED = "tutela walk", "tutela secret-files", "tutela setuid-packages"
+CAPABILITIES = "getcap -r /usr /opt /srv /home"
+NEEDS = (WALK, SECRETS, PACKAGED, CAPABILITIES, *accounts.NEEDS)
+SENSITIVE = re.compile(
+    r"/(etc|usr/s?bin|usr/local/s?bin|bin|sbin|usr/lib|lib|lib64|usr/lib64|boot|root|var/spool/cron|opt/[^/]+/s?bin)(/|$)|.*/(cron\.[a-z]+|systemd)(/|$)"
+)
+"""Places where a file that all may write is a way to become root."""
+_NUMBER = re.compile(r"\d{1,10}")
+_MODE = re.compile(r"[0-7]{1,5}")
+MAX_ROWS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class LooseFile:
+    """LooseFile(path='/etc/cron.d/backup', mode='0666', problem='world-writable', sensitive=True)"""
+
+    path: str
+    mode: str
+    owner: int
+    problem: str
+    """world-writable | unowned"""
+    sensitive: bool
+    """In PATH, /etc, cron or systemd directories."""
+
+
+@dataclass(frozen=True, slots=True)
+class Privileged:
+    """Privileged(path='/usr/local/bin/rootsh', mode='4755', owner=0, gains='setuid', expected=False)"""
+
+    path: str
+    mode: str
+    owner: int
+    gains: str
+    """setuid | setgid | the capabilities, as getcap prints them"""
+    expected: bool | Unobserved
+    """Owned by a package, and none of the programs that no package ships so; for capabilities: one that distributions ship with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """SecretFile(path='/srv/www/.env', kind='password', mode='0644', owner='www-data', readers='everybody')"""
+
+    path: str
+    kind: str
+    """private-key | password | token | cloud-credentials"""
+    mode: str
+    owner: str
+    """Name, or the number of an owner without a name."""
+    readers: str
+    """everybody | group NAME"""
+
+
+@dataclass(frozen=True, slots=True)
+class FileWalk:
+    """FileWalk(loose=(...), privileged=(...), secrets=(...), not_walked=('/home',))"""
+
+    loose: tuple[LooseFile | Unobserved, ...]
+    privileged: tuple[Privileged | Unobserved, ...]
+    secrets: tuple[SecretFile | Unobserved, ...]
+    """Those that others than their owner may read; a group of one service alone is accepted."""
+    not_walked: tuple[str, ...]
+    """Mounts of network file systems, which were left out."""
+
+
+def parse(look: Look) -> FileWalk | Unobserved:
+    """The fact; unknown altogether only where no part was seen."""
+    walked = look.text(WALK)
+    if isinstance(walked, Unobserved) and look.source(WALK).status is not Status.TRUNCATED:
+        return walked
+    people = look.fact(accounts.parse)
+    rows, skipped = _walk_rows(look)
+    return FileWalk(
+        loose=(*_loose(rows, people), *_hole(walked)),
+        privileged=(*_privileged(look, rows), *_capable(look), *_hole(walked)),
+        secrets=(*_secrets(look, people), *_hole(look.text(SECRETS))),
+        not_walked=tuple(skipped),
+    )
+
+
+def _hole(text: str | Unobserved) -> tuple[Unobserved, ...]:
+    return (text,) if isinstance(text, Unobserved) else ()
+
+
+def _lines(look: Look, name: str) -> list[str]:
+    """Lines also of a source that was cut short; what stands there was seen."""
+    return look.source(name).content.decode("utf-8", "backslashreplace").split("\n")[:MAX_ROWS]
+
+
+_Row = tuple[str, str, int, int, str, str]
+
+
+def _walk_rows(look: Look) -> tuple[list[_Row], list[str]]:
+    rows: list[_Row] = []
+    skipped: list[str] = []
+    for line in _lines(look, WALK):
+        fields = line.split("\t")
+        if fields[0] == "skipped" and len(fields) == 2:
+            skipped.append(fields[1])
+        elif len(fields) == 6 and _MODE.fullmatch(fields[1]) and _NUMBER.fullmatch(fields[2]) and _NUMBER.fullmatch(fields[3]):
+            rows.append((fields[0], fields[1].zfill(4), int(fields[2]), int(fields[3]), fields[4], fields[5]))
+    return rows, skipped
+
+
+def _loose(rows: list[_Row], people: Accounts | Unobserved) -> Iterator[LooseFile | Unobserved]:
+    remote = people.remote if isinstance(people, Accounts) else ()
+    for kind, mode, owner, _, _, path in rows:
+        if kind == "W":
+            yield LooseFile(path, mode, owner, "world-writable", SENSITIVE.match(path) is not None)
+        elif kind == "U" and not remote:
+            yield LooseFile(path, mode, owner, "unowned", False)
+    if remote and any(row[0] == "U" for row in rows):
+        why = Text("属主可能是目录服务中的帐号", "the owner may be an account of the directory service")
+        yield Unobserved(Reason.NO_VANTAGE, "/etc/nsswitch.conf passwd", why)
+
+
+def _privileged(look: Look, rows: list[_Row]) -> Iterator[Privileged]:
+    found = look.text(PACKAGED)
+    owned = found if isinstance(found, Unobserved) else _both_names(found.split("\n"))
+    for kind, mode, owner, _, _, path in rows:
+        if kind == "S":
+            gains = "setuid" if int(mode, 8) & 0o4000 else "setgid"
+            strange = path.rpartition("/")[2] in NEVER_SETUID
+            yield Privileged(path, mode, owner, gains, False if strange else owned if isinstance(owned, Unobserved) else path in owned)
+
+
+NEVER_SETUID = (OPEN_DOORS | LOOSE_DOORS) - frozenset(
+    ["su", "sudo", "doas", "pkexec", "crontab", "at", "batch", "screen", "passwd", "chsh", "gpasswd", "mount", "umount", "sudoedit"]
+)
+"""Shells, editors and file tools: with the bit set they are a way to become root, whoever owns the file."""
+
+
+def _both_names(paths: list[str]) -> frozenset[str]:
+    """With a merged /usr, /bin/su and /usr/bin/su are one file."""
+    return frozenset(paths) | {f"/usr{path}" for path in paths if re.match(r"/(s?bin|lib(64)?)/", path)}
+
+
+# Programs that distributions ship with capabilities; others need a declaration.
+SHIPPED_CAPABILITIES = (
+    "*/ping",
+    "*/ping4",
+    "*/ping6",
+    "*/arping",
+    "*/clockdiff",
+    "*/mtr-packet",
+    "*/newuidmap",
+    "*/newgidmap",
+    "*/dumpcap",
+    "*/gst-ptp-helper",
+    "*/suexec",
+    "*/gnome-keyring-daemon",
+    "*/kwin_wayland",
+    "*/snap-confine",
+    "*/fping",
+    "*/systemd-detect-virt",
+    "*/rsyslogd",
+    "*/sssd_pam",
+    "*/krb5_child",
+    "*/ldap_child",
+    "*/selinux_child",
+    "*/proxy_child",
+)
+
+
+def _capable(look: Look) -> Iterator[Privileged | Unobserved]:
+    if look.source(CAPABILITIES).status is Status.ABSENT:
+        yield Unobserved(Reason.NO_ANSWER, "getcap", Text("没有 getcap，看不到文件能力", "without getcap file capabilities cannot be seen"))
+        return
+    text = look.text(CAPABILITIES)
+    if isinstance(text, Unobserved):
+        yield text
+        return
+    for line in text.split("\n")[:MAX_ROWS]:
+        path, _, words = line.partition(" ")
+        # Older releases of getcap print ` = ` between path and capabilities.
+        words = words.removeprefix("= ").strip()
+        if path and words:
+            yield Privileged(path, "", 0, words, any(fnmatchcase(path, pattern) for pattern in SHIPPED_CAPABILITIES))
+
+
+def _secrets(look: Look, people: Accounts | Unobserved) -> Iterator[SecretFile]:
+    names = {account.uid: account.name for account in people.accounts} if isinstance(people, Accounts) else {}
+    own_group = _group_of_one(people)
+    for line in _lines(look, SECRETS):
+        fields = line.split("\t")
+        if len(fields) != 5 or not _MODE.fullmatch(fields[1]) or not _NUMBER.fullmatch(fields[2]) or not _NUMBER.fullmatch(fields[3]):
+            continue
+        kind, mode, owner, group, path = fields[0], int(fields[1], 8), int(fields[2]), int(fields[3]), fields[4]
+        if mode & 0o004:
+            readers = "everybody"
+        elif mode & 0o040 and group != 0 and not own_group(group, owner):
+            readers = f"group {group}"
+        else:
+            continue
+        yield SecretFile(path, kind, f"{mode:04o}", names.get(owner, str(owner)), readers)
+
+
+def _group_of_one(people: Accounts | Unobserved) -> Callable[[int, int], bool]:
+    """Whether nobody but the owner and service accounts is in a group."""
+    if isinstance(people, Unobserved) or isinstance(people.groups, Unobserved):
+        return lambda _group, _owner: False
+    by_name = {account.name: account for account in people.accounts}
+    members: dict[int, set[str]] = {group.gid: set(group.members) for group in people.groups}
+    for account in people.accounts:
+        members.setdefault(account.gid, set()).add(account.name)
+
+    def alone(group: int, owner: int) -> bool:
+        if group not in members:
+            return False
+        others = [by_name.get(name) for name in members[group]]
+        return all(one is not None and (one.uid in (owner, 0) or one.service) for one in others)
+
+    return alone
