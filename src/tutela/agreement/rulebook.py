@@ -74,6 +74,10 @@ def resolve(content: Content, profiles: tuple[Profile, ...], overrides: Mapping[
 
     Raises ContentError when they name what does not exist, or a parameter has the wrong type.
     """
+    known = _aliases(content)
+    for name in overrides:
+        if name not in known:
+            raise ContentError(Text(f"没有检查 {name}，无法设置其参数", f"there is no check {name} to set parameters of"), file="parameters")
     agreements: dict[tuple[str, str], Agreement] = {}
     for profile in profiles:
         for key in profile.agreements:
@@ -82,15 +86,14 @@ def resolve(content: Content, profiles: tuple[Profile, ...], overrides: Mapping[
                 raise ContentError(Text(f"没有协议 {name}", f"there is no agreement {name}"), file=f"profiles/{profile.id}.yaml")
             agreements[key] = content.agreements[key]
     clauses = tuple(clause for agreement in agreements.values() for clause in agreement.clauses)
-    alias = _aliases(content)
     wanted: list[str] = []
     for clause in clauses:
         for name in clause.checks:
-            if name not in alias:
+            if name not in known:
                 raise ContentError(
                     Text(f"条款 {clause.id} 引用了不存在的检查 {name}", f"clause {clause.id} names a check {name} that does not exist"), file=clause.id
                 )
-            wanted.append(alias[name])
+            wanted.append(known[name])
     return _bound(content, profiles, tuple(agreements.values()), clauses, wanted, overrides)
 
 

@@ -161,7 +161,13 @@ class _Run:
             # Line by line, as they come: memory stays flat and nothing that is done can be lost.
             self._write(piece for one in assessments for piece in self.form.render([one], self.lang, self._options()))
         else:
-            self._write(self.form.render(sorted(assessments, key=lambda one: one.subject), self.lang, self._options()))
+            together = sorted(assessments, key=lambda one: one.subject)
+            self._write(self.form.render(together, self.lang, self._options()))
+            if self.form.name == "nagios":
+                # Monitoring has exit codes of its own.
+                from tutela.report.nagios import status
+
+                return status(together, self._options())
         if looking.running.stopped:
             return EXIT_INTERRUPTED
         return next((status for status in (EXIT_BROKEN, EXIT_UNPROVEN) if status in self.statuses), EXIT_KEPT)
