@@ -1,0 +1,103 @@
+"""What the probe prints about accounts holds no secret: canaries planted in every file of the subject, run through the probe's own awk."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import tutela.collect
+
+PROBE = (Path(tutela.collect.__file__).parent / "probe.sh").read_text("utf-8")
+CANARY = "Kanarienvogel7"
+HASH = f"$6$salz${CANARY}abcdefghijklmnop"
+AWKS = [one for one in (["mawk"], ["gawk"], ["busybox", "awk"]) if shutil.which(one[0])]
+
+
+def program(name: str) -> str:
+    found = re.search(rf"^{name}='\n([^']*)'$", PROBE, re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def redacted(awk: list[str], how: str, text: str) -> str:
+    done = subprocess.run([*awk, "-v", f"how={how}", program("AWK")], input=text, capture_output=True, text=True, check=True, timeout=20)
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.parametrize("awk", AWKS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("how", "line", "kept"),
+    [
+        ("shadow", f"ops:{HASH}:20700:0:90:7:::", "ops:$6$:20700:0:90:7:::"),
+        ("shadow", f"ops:!{HASH}:20700:0:90:7:::", "ops:locked:$6$:20700:0:90:7:::"),
+        ("shadow", f"ops:{CANARY}:20700::::::", "ops:other:20700::::::"),
+        ("shadow", f"{HASH}", "***malformed line***"),
+        ("passwd", f"ops:{HASH}:1000:1000:{CANARY},room 4:/home/ops:/bin/bash", "ops:$6$:1000:1000::/home/ops:/bin/bash"),
+        ("passwd", f"ops:x:1000:1000:{CANARY}:/home/ops:/bin/bash", "ops:x:1000:1000::/home/ops:/bin/bash"),
+        ("passwd", f"ops:{HASH}:0:0", "ops:$6$:0:0"),
+        ("passwd", f"ops:x:0:0:{CANARY}", "ops:x:0:0:***"),
+        ("passwd", HASH, "***malformed line***"),
+        ("passwd", "+::::::", "+:empty:::::"),
+        ("pam", f"auth required pam_mysql.so user=pam passwd={CANARY} db=x", "auth required pam_mysql.so user=pam passwd=*** db=x"),
+        ("pam", f"auth required pam_exec.so expose_authtok /opt/mfa --token {CANARY}", "auth required pam_exec.so expose_authtok /opt/mfa --token ***"),
+        ("pam", f"auth required pam_ldap.so uri=ldap://cn:{CANARY}@ldap.example/", "auth required pam_ldap.so uri=ldap://***@ldap.example/"),
+        ("pam", "password requisite pam_pwquality.so retry=3 minlen=12", "password requisite pam_pwquality.so retry=3 minlen=12"),
+        (
+            "pam",
+            "auth required pam_google_authenticator.so secret=/var/otp/${USER} nullok",
+            "auth required pam_google_authenticator.so secret=/var/otp/${USER} nullok",
+        ),
+        ("sudoers", f"ops ALL=(ALL) NOPASSWD: /usr/bin/mysql -p{CANARY}", "ops ALL=(ALL) NOPASSWD: /usr/bin/mysql -p***"),
+        ("sudoers", f"ops ALL = /usr/bin/curl --token={CANARY} https://u:{CANARY}@x.example/", "ops ALL = /usr/bin/curl --token=*** https://***@x.example/"),
+        ("sudoers", "User_Alias WEB01_ADMINISTRATORS_2026 = ops, %web", "User_Alias WEB01_ADMINISTRATORS_2026 = ops, %web"),
+        ("sudoers", "%sudo\tALL=(ALL:ALL) NOPASSWD: ALL", "%sudo ALL=(ALL:ALL) NOPASSWD: ALL"),
+        ("last", "ops      pts/0        192.0.2.77       2026-11-20T01:12:44+00:00 - 2026-11-20T02:00:00+00:00  (00:48)", "ops 2026-11-20T01:12:44+00:00"),
+        ("last", "ops              pts/0    192.0.2.77       Fri Nov 20 09:12:44 +0800 2026", "ops Fri Nov 20 09:12:44 +0800 2026"),
+        ("last", "sshd                                       **Never logged in**", "sshd never"),
+    ],
+)
+def test_a_line_loses_its_secret_and_keeps_its_meaning(awk: list[str], how: str, line: str, kept: str) -> None:
+    assert redacted(awk, how, line + "\n") == kept + "\n"
+
+
+@pytest.mark.parametrize("awk", AWKS, ids=" ".join)
+def test_of_logins_the_newest_of_an_account_is_kept_and_no_address(awk: list[str]) -> None:
+    table = (
+        "ops      pts/0        192.0.2.77       2026-11-20T01:12:44+00:00   still logged in\n"
+        "ops      pts/0        192.0.2.78       2026-11-02T01:12:44+00:00 - 2026-11-02T02:00:00+00:00  (00:48)\n"
+        "\n"
+        "wtmp begins 2025-05-20T00:00:00+00:00\n"
+    )
+
+    assert redacted(awk, "last", table) == "ops 2026-11-20T01:12:44+00:00\nbegins 2025-05-20T00:00:00+00:00\n"
+
+
+@pytest.mark.parametrize("awk", AWKS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("name", "text", "kind"),
+    [
+        ("server.pem", f"-----BEGIN RSA PRIVATE KEY-----\n{CANARY}\n", "private-key"),
+        ("fullchain.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n", None),
+        (".pgpass", f"db.example:5432:*:app:{CANARY}\n", "password"),
+        (".my.cnf", f"[client]\npassword = {CANARY}\n", "password"),
+        ("my.cnf", "[mysqld]\nbind-address = 127.0.0.1\n", None),
+        (".env", f"# settings\nDB_PASSWORD={CANARY}\n", "password"),
+        (".env", "DB_PASSWORD=\nDEBUG=0\n", None),
+        (".netrc", f"machine x.example login ops password {CANARY}\n", "password"),
+        (".git-credentials", f"https://ops:{CANARY}@git.example\n", "password"),
+        (".npmrc", f"//registry.example/:_authToken={CANARY}\n", "token"),
+        ("credentials", f"[default]\naws_secret_access_key = {CANARY}\n", "cloud-credentials"),
+        ("account-credentials.json", f'{{"private_key": "{CANARY}"}}\n', "private-key"),
+    ],
+)
+def test_a_secret_file_is_told_by_its_content_which_stays_where_it_is(awk: list[str], tmp_path: Path, name: str, text: str, kind: str | None) -> None:
+    file = tmp_path / name
+    file.write_text(text)
+    done = subprocess.run([*awk, program("SECRET_KIND")], input=f"K\t644\t0\t0\tf\t{file}\n", capture_output=True, text=True, check=True, timeout=20)
+
+    assert done.stdout == (f"{kind}\t644\t0\t0\t{file}\n" if kind else "")
