@@ -1,0 +1,203 @@
+"""Data services on this host: whether one is here, what it listens on, and who gets there. Shared by all facts about data services.
+
+"Bound" (catalogue H.4) is: loopback or a Unix socket, or reachable only from the site's declared clients and admin networks through a packet filter that is really loaded.
+Sources: exposure (sockets and packet filter), the processes of data services (proc(5)), the package database.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import exposure, sockets
+from tutela.facts.look import Look
+from tutela.language import Text
+
+PROCESSES = "/proc/[0-9]*/cmdline (data services)"
+PACKAGES = (
+    "dpkg-query -W -f ${db:Status-Abbrev}\\t${Package}\\t${Version}\\t${Architecture}\\n",
+    "rpm -qa --qf %{NAME}\\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\\t%{ARCH}\\n",
+)
+NEEDS = (*exposure.NEEDS, *sockets.NEEDS, PROCESSES, *PACKAGES)
+
+FORWARDERS = frozenset(["docker-proxy", "rootlessport", "rootlesskit", "conmon", "pasta", "pasta.avx2", "slirp4netns", "systemd"])
+"""Programs that listen for somebody else: a container, a socket unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """How one engine is known: Service(processes=('mysqld', 'mariadbd'), ports=(3306, 33060), packages=('mariadb-server*',))"""
+
+    processes: tuple[str, ...]
+    ports: tuple[int, ...]
+    packages: tuple[str, ...]
+    """Shell patterns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Process(pid=83, name='mariadbd', uid=102, container=False, words=('/usr/sbin/mariadbd', '--skip-grant-tables'))"""
+
+    pid: int
+    name: str
+    uid: int | None
+    container: bool
+    """It runs in a network or container of its own, so this host's configuration files are not its own."""
+    words: tuple[str, ...]
+    """Masked command line."""
+
+    def option(self, *names: str) -> str | None:
+        """Value of `--name=value`, `--name value` or `-n value`; the last one counts; '' without a value."""
+        found = None
+        for at, word in enumerate(self.words):
+            name, equals, value = word.lstrip("-").partition("=")
+            if word.startswith("-") and name.replace("_", "-") in names:
+                following = self.words[at + 1] if at + 1 < len(self.words) else ""
+                found = value if equals else "" if following.startswith("-") else following
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Endpoint(port=3306, protocol='tcp', address='0.0.0.0', process='mariadbd', state='open', world=True, approved=False)"""
+
+    port: int
+    protocol: str
+    address: str
+    process: str | Unobserved | None
+    state: str | Unobserved
+    """loopback | firewall only (declared clients, admin networks or nobody get there) | open (others get there)."""
+    world: bool | Unobserved
+    """Some address outside the campus and admin networks gets there."""
+    approved: bool
+    """The site's approved ports name it."""
+
+
+Endpoints = tuple[Endpoint, ...] | Unobserved
+
+
+def processes(look: Look) -> tuple[Process, ...] | Unobserved:
+    """Running data services."""
+    lines = look.lines(PROCESSES)
+    if isinstance(lines, Unobserved):
+        return lines
+    found = []
+    for line in lines:
+        match = _PROCESS.fullmatch(line)
+        if match is not None:
+            uid = int(match["uid"]) if match["uid"] else None
+            found.append(Process(int(match["pid"]), match["name"], uid, match["container"] == "1", tuple(match["words"].split())))
+    return tuple(found)
+
+
+_PROCESS = re.compile(r"pid=(?P<pid>[0-9]{1,9}) name=(?P<name>\S{1,64}) uid=(?P<uid>[0-9]{0,10}) container=(?P<container>[01]) args ?(?P<words>.*)")
+
+
+def running(look: Look, service: Service) -> tuple[Process, ...] | Unobserved:
+    """The processes of one engine."""
+    every = processes(look)
+    return every if isinstance(every, Unobserved) else tuple(one for one in every if one.name in service.processes)
+
+
+def endpoints(look: Look, service: Service) -> Endpoints:
+    """Everything that one engine listens on, by its process, else by its usual port."""
+    seen = look.fact(exposure.parse)
+    if isinstance(seen, Unobserved):
+        return seen
+    owners = _owners(look)
+    found = []
+    for port in seen.ports:
+        mine = _is_of(port, service, owners)
+        if isinstance(mine, Unobserved):
+            found.append(_endpoint(port, mine))
+        elif mine:
+            found.append(_endpoint(port, None))
+    return tuple(found)
+
+
+def _owners(look: Look) -> dict[tuple[str, int, str], str]:
+    """Socket -> name of the service behind a general program such as java."""
+    listening = look.fact(sockets.parse)
+    every = processes(look)
+    if isinstance(listening, Unobserved) or isinstance(every, Unobserved):
+        return {}
+    names = {one.pid: one.name for one in every}
+    return {(one.protocol, one.port, one.address): names[one.pid] for one in listening.listening if isinstance(one.pid, int) and one.pid in names}
+
+
+def _is_of(port: exposure.Port, service: Service, owners: dict[tuple[str, int, str], str]) -> bool | Unobserved:
+    if port.via == "dnat":
+        target = (port.target or "").rpartition(":")[2]
+        return port.process in service.processes or (target.isdigit() and int(target) in service.ports)
+    owner = owners.get((port.protocol, port.port, port.address), port.process)
+    if isinstance(owner, Unobserved):
+        return owner if port.port in service.ports else False
+    if owner in service.processes:
+        return True
+    return port.port in service.ports and (owner is None or owner in FORWARDERS)
+
+
+def _endpoint(port: exposure.Port, doubt: Unobserved | None) -> Endpoint:
+    if port.local:
+        state: str | Unobserved = "loopback"
+    elif isinstance(port.undeclared, Unobserved):
+        state = port.undeclared
+    else:
+        state = "open" if port.undeclared else "firewall only"
+    if doubt is not None and state != "loopback":
+        state = doubt  # somebody listens there, perhaps another program
+    return Endpoint(port.port, port.protocol, port.address, port.process, state, port.external, port.approved)
+
+
+def beyond_loopback(found: Endpoints) -> bool | Unobserved:
+    """Whether some endpoint is bound to more than loopback, whatever the packet filter does."""
+    if isinstance(found, Unobserved):
+        return found
+    return any(one.state != "loopback" for one in found)
+
+
+def installed(look: Look, patterns: tuple[str, ...]) -> bool | Unobserved:
+    """Whether a package of one of these names is installed."""
+    seen = False
+    for source in PACKAGES:
+        if look.source(source).status in (Status.MISSING, Status.ABSENT):
+            continue
+        lines = look.lines(source)
+        if isinstance(lines, Unobserved):
+            return lines
+        seen = True
+        for line in lines:
+            fields = line.split("\t")
+            if len(fields) == 4 and fields[0][1:2] not in ("i", "U", "F", "H", "W", "t"):
+                continue  # removed; its configuration may be left
+            name = fields[1] if len(fields) == 4 else fields[0]
+            if any(fnmatchcase(name, pattern) for pattern in patterns):
+                return True
+    return False if seen else Unobserved(Reason.NO_DATA, PACKAGES[0], Text("看不到软件包列表", "the list of packages was not seen"))
+
+
+def present(look: Look, service: Service, configured: bool | Unobserved = False) -> bool | Unobserved:
+    """Whether an engine is on this host: a package, a process, a socket or a configuration. False is established, never assumed."""
+    up = running(look, service)
+    open_at = endpoints(look, service)
+    answers: Iterable[bool | Unobserved] = (
+        up if isinstance(up, Unobserved) else bool(up),
+        open_at if isinstance(open_at, Unobserved) else any(not isinstance(one.process, Unobserved) for one in open_at) or _maybe(open_at),
+        installed(look, service.packages),
+        configured,
+    )
+    doubt: Unobserved | None = None
+    for answer in answers:
+        if answer is True:
+            return True
+        if isinstance(answer, Unobserved):
+            doubt = doubt or answer
+    return doubt if doubt is not None else False
+
+
+def _maybe(found: tuple[Endpoint, ...]) -> bool | Unobserved:
+    """Whether one of the sockets might be the engine's, when its program could not be seen."""
+    return next((one.process for one in found if isinstance(one.process, Unobserved)), False)
