@@ -58,7 +58,7 @@ class Port:
     """Some campus address outside the admin networks gets here."""
     admin: bool | Unobserved
     sources: tuple[str, ...] | Unobserved
-    """Prefixes that surely get here, without loopback: ('192.0.2.0/28', '198.51.100.7'); ('0.0.0.0/0',) is everyone."""
+    """Prefixes that surely get here, without loopback: ('192.0.2.0/28', '198.51.100.7'); ('0.0.0.0/0',) is everyone, ('0.0.0.0/0', '!192.0.2.7') everyone but one."""
     undeclared: bool | Unobserved
     """Some address outside the site's admin networks and declared clients gets here."""
     via: str
@@ -81,13 +81,19 @@ class Exposure:
 
 def parse(look: Look) -> Exposure | Unobserved:
     """The fact; Unobserved when the sockets could not be seen."""
+    found = look.fact(reached)
+    return found if isinstance(found, Unobserved) else Exposure(tuple(one.port for one in found))
+
+
+def reached(look: Look) -> tuple[Reached, ...] | Unobserved:
+    """The ports with the exact sets of addresses that get to them, for facts that think further."""
     seen = look.fact(sockets.parse)
     if isinstance(seen, Unobserved):
         return seen
     reader = _Reader(look)
     ports = [reader.socket(one) for one in seen.listening]
     ports += reader.forwarded(seen.listening)
-    return Exposure(tuple(sorted(ports, key=lambda one: (one.port, one.protocol, one.family, one.address, one.via, one.target or "", str(one.process)))))
+    return tuple(sorted(ports, key=lambda one: one.order))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,21 @@ class Classes:
         return self.doubt if self.doubt is not None and self.maybe & these else False
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A port, the socket that answers there (None: DNAT to elsewhere), and the addresses that get there."""
+
+    port: Port
+    socket: Socket | None
+    classes: Classes
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """By port, protocol, family, address."""
+        one = self.port
+        return (one.port, one.protocol, one.family, one.address, one.via, one.target or "", str(one.process))
+
+
 class _Reader:
     """Sockets and forwarded ports of one look, with the classes of the site."""
 
@@ -120,12 +141,11 @@ class _Reader:
         self.external = {f: strangers(f) - self.admin[f] - self.campus[f] for f in (4, 6)}
         self.undeclared = {f: strangers(f) - self.admin[f] - of_networks(networks.clients, f) for f in (4, 6)}
 
-    def socket(self, one: Socket) -> Port:
+    def socket(self, one: Socket) -> Reached:
         """A listening socket."""
         family = 4 if one.family == "ipv4" else 6
-        if one.local:
-            return self._port(one, family, Classes(NOBODY, NOBODY, None))
-        return self._port(one, family, self._reach(one, family))
+        classes = Classes(NOBODY, NOBODY, None) if one.local else self._reach(one, family)
+        return Reached(self._port(one, family, classes), one, classes)
 
     def _reach(self, one: Socket, family: int) -> Classes:
         within = self._within(family)
@@ -173,7 +193,7 @@ class _Reader:
             external=external,
             campus=campus,
             admin=admin,
-            sources=doubt if doubt is not None else _words(reached.sure, family),
+            sources=doubt if doubt is not None else words(reached.sure, family),
             undeclared=reached.reaches(self.undeclared[family]),
             via=via,
             target=target,
@@ -183,7 +203,7 @@ class _Reader:
 
     # --- forwarded ports
 
-    def forwarded(self, listening: tuple[Socket, ...]) -> list[Port]:
+    def forwarded(self, listening: tuple[Socket, ...]) -> list[Reached]:
         """Ports that prerouting sends elsewhere: published container ports, redirects."""
         if isinstance(self.host, Unobserved):
             return []
@@ -199,7 +219,7 @@ class _Reader:
                         found += self._forward(way, family, protocol, port, within, listening)
         return found
 
-    def _forward(self, way: Way, family: int, protocol: str, port: int, within: Addresses, listening: tuple[Socket, ...]) -> list[Port]:
+    def _forward(self, way: Way, family: int, protocol: str, port: int, within: Addresses, listening: tuple[Socket, ...]) -> list[Reached]:
         address, to_port = way.target or (0, 0)
         socket = None
         words = f"{ip_address(address.to_bytes(4 if family == 4 else 16, 'big'))}:{to_port}" if not way.local else f"localhost:{to_port}"
@@ -220,7 +240,8 @@ class _Reader:
             unit=socket.unit if socket else None,
             dual=False,
         )
-        return [self._port(item, family, _classes([way], within), via="dnat", target=words)]
+        classes = _classes([way], within)
+        return [Reached(self._port(item, family, classes, via="dnat", target=words), socket, classes)]
 
     def _forwarded_ports(self, family: int) -> list[tuple[str, int]]:
         assert not isinstance(self.host, Unobserved)
@@ -247,10 +268,15 @@ def _classes(ways: list[Way], within: Addresses) -> Classes:
     return Classes(sure, maybe, quoted(doubts) if maybe else None)
 
 
-def _words(sure: Addresses, family: int) -> tuple[str, ...]:
-    if not strangers(family) - sure:
-        return (f"{ANY[family]}/0",)
-    return (sure & EVERYONE[family]).prefixes(family)
+def words(sure: Addresses, family: int) -> tuple[str, ...]:
+    """Prefixes; what is nearly everyone stands as everyone and the exceptions: ('0.0.0.0/0', '!192.0.2.0/28')."""
+    exceptions = strangers(family) - sure
+    everyone = f"{ANY[family]}/0"
+    if not exceptions:
+        return (everyone,)
+    listed = (sure & EVERYONE[family]).prefixes(family)
+    left_out = exceptions.prefixes(family)
+    return (everyone, *(f"!{prefix}" for prefix in left_out)) if len(left_out) + 1 < len(listed) else listed
 
 
 def approval_of(look: Look, port: int, protocol: str) -> ApprovedPort | None:

@@ -395,6 +395,10 @@ _EITHER = frozenset(
         "ecn",
         "tcpmss",
         "frag",
+        "rt",
+        "hbh",
+        "dst",
+        "ipv6header",
     ]
 )
 """Matters of rate, time and of what the sender writes: both ways are possible."""

@@ -1,0 +1,197 @@
+"""Source restrictions behind the packet filter: TCP wrappers and pam_access, as sets of addresses.
+
+Sources: hosts_access(5); access.conf(5) and pam_access(8).
+A client list that names hosts or netgroups cannot be turned into addresses; the answer is then Unobserved.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tutela.evidence import Reason, Unobserved
+from tutela.facts import pam
+from tutela.facts.look import Look
+from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_words
+from tutela.language import Text
+
+ALLOW, DENY = "/etc/hosts.allow", "/etc/hosts.deny"
+LINKED = "grep -c libwrap.so sshd"
+ACCESS = "/etc/security/access.conf"
+NEEDS = (ALLOW, DENY, LINKED, ACCESS, *pam.NEEDS)
+
+Sets = dict[int, Addresses]
+"""Addresses by family: {4: …, 6: …}."""
+ALL: Sets = EVERYONE
+NONE: Sets = {4: NOBODY, 6: NOBODY}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLimits:
+    """SourceLimits(wrappers={4: Addresses(…), 6: …}): who may reach sshd past TCP wrappers; everyone without them."""
+
+    wrappers: Sets | Unobserved
+    access_rules: tuple[tuple[bool, str, str], ...] | Unobserved | None
+    """Rules of access.conf in order: permitted?, users, origins; None when sshd's PAM stack does not ask pam_access."""
+
+    def access(self, user: str, groups: tuple[str, ...]) -> Sets | Unobserved:
+        """From where pam_access lets an account in."""
+        if self.access_rules is None:
+            return ALL
+        if isinstance(self.access_rules, Unobserved):
+            return self.access_rules
+        allowed, left = dict(NONE), dict(ALL)
+        for permitted, users, origins in self.access_rules:
+            applies = _names(users, user, groups)
+            where = _origins(origins)
+            if isinstance(applies, Unobserved):
+                return applies
+            if not applies:
+                continue
+            if isinstance(where, Unobserved):
+                return where
+            for family in (4, 6):
+                hit = left[family] & where[family]
+                left[family] = left[family] - hit
+                if permitted:
+                    allowed[family] = allowed[family] | hit
+        # What no rule names is let in.
+        return {family: allowed[family] | left[family] for family in (4, 6)}
+
+
+def parse(look: Look) -> SourceLimits:
+    """The fact, part by part."""
+    return SourceLimits(_wrappers(look), _access(look))
+
+
+# --- TCP wrappers ----------------------------------------------------------------------------------------------------
+
+
+def _wrappers(look: Look) -> Sets | Unobserved:
+    """Everyone, where sshd is not linked with libwrap or nothing is denied."""
+    deny = look.text_or_none(DENY)
+    if isinstance(deny, Unobserved) or not deny or not _lines(deny):
+        return ALL  # nothing here restricts, whether it could be read or not
+    linked = look.text(LINKED)
+    if isinstance(linked, Unobserved) or linked.strip() in ("", "0"):
+        return ALL
+    allow = look.text_or_none(ALLOW)
+    if isinstance(allow, Unobserved):
+        return allow
+    allowed, left = dict(NONE), dict(ALL)
+    for text, permits in ((allow or "", True), (deny, False)):
+        for line in _lines(text):
+            parts = [part.strip() for part in re.split(r":(?![^\[]*\])", line)]
+            if len(parts) < 2:
+                return _strange(ALLOW if permits else DENY, line)
+            daemons = re.split(r"[\s,]+", parts[0])
+            if "EXCEPT" in daemons:
+                return _strange(ALLOW if permits else DENY, line)
+            if not {"sshd", "ALL"} & set(daemons):
+                continue
+            where = _clients(parts[1])
+            if where is None:
+                return _strange(ALLOW if permits else DENY, line)
+            options = {part.lower() for part in parts[2:]}
+            grants = (permits and "deny" not in options) or "allow" in options
+            for family in (4, 6):
+                hit = left[family] & where[family]
+                left[family] = left[family] - hit
+                if grants:
+                    allowed[family] = allowed[family] | hit
+    return {family: allowed[family] | left[family] for family in (4, 6)}
+
+
+def _lines(text: str) -> list[str]:
+    joined = text.replace("\\\n", " ")
+    return [line.strip() for line in joined.split("\n") if line.strip() and not line.strip().startswith("#")]
+
+
+def _clients(words: str) -> Sets | None:
+    found = dict(NONE)
+    for word in re.split(r"[\s,]+", words.strip()):
+        if word == "ALL":
+            return dict(ALL)
+        plain = word.replace("[", "").replace("]", "")
+        prefix = re.fullmatch(r"([0-9]{1,3}\.){1,3}", word)
+        if prefix:
+            numbers = word.rstrip(".").split(".")
+            plain = ".".join((numbers + ["0"] * 4)[:4]) + f"/{8 * len(numbers)}"
+        elif not re.fullmatch(r"[0-9a-fA-F.:/]+", plain) or not re.search(r"[.:]", plain):
+            return None
+        made = {family: of_words(plain, family) for family in (4, 6)}
+        for family, addresses in made.items():
+            if addresses is None:
+                return None
+            found[family] = found[family] | addresses
+    return found
+
+
+# --- pam_access ------------------------------------------------------------------------------------------------------
+
+
+def _access(look: Look) -> tuple[tuple[bool, str, str], ...] | Unobserved | None:
+    services = look.fact(pam.parse)
+    if isinstance(services, Unobserved):
+        return services
+    asks = []
+    for kind in ("account", "auth"):
+        stack = pam.stacked(services.stack("sshd", kind), "pam_access")
+        if isinstance(stack, Unobserved):
+            return stack
+        # A rule whose refusal is ignored restricts nobody.
+        asks += [rule for rule in stack if rule.actions.get("perm_denied", rule.actions.get("default")) in ("bad", "die")]
+    if not asks:
+        return None
+    if any(rule.argument("accessfile") not in (None, ACCESS) for rule in asks):
+        return _strange(ACCESS, "accessfile=")
+    text = look.text_or_none(ACCESS)
+    if isinstance(text, Unobserved):
+        return text
+    rules = []
+    for line in _lines(text or ""):
+        parts = [part.strip() for part in line.split(":", 2)]
+        if len(parts) != 3 or parts[0] not in ("+", "-"):
+            return _strange(ACCESS, line)
+        rules.append((parts[0] == "+", parts[1], parts[2]))
+    return tuple(rules)
+
+
+def _names(words: str, user: str, groups: tuple[str, ...]) -> bool | Unobserved:
+    tokens = words.split()
+    if "EXCEPT" in tokens:
+        at = tokens.index("EXCEPT")
+        first, second = _names(" ".join(tokens[:at]), user, groups), _names(" ".join(tokens[at + 1 :]), user, groups)
+        if isinstance(first, Unobserved) or isinstance(second, Unobserved):
+            return first if isinstance(first, Unobserved) else second
+        return first and not second
+    for token in tokens:
+        if token.startswith("@") or "@" in token[1:]:
+            return _strange(ACCESS, token)
+        if token == "ALL" or (token.startswith("(") and token.strip("()") in groups) or token == user or (not token.startswith("(") and token in groups):
+            return True
+    return False
+
+
+def _origins(words: str) -> Sets | Unobserved:
+    tokens = words.split()
+    if "EXCEPT" in tokens:
+        at = tokens.index("EXCEPT")
+        first, second = _origins(" ".join(tokens[:at])), _origins(" ".join(tokens[at + 1 :]))
+        if isinstance(first, Unobserved) or isinstance(second, Unobserved):
+            return first if isinstance(first, Unobserved) else second
+        return {family: first[family] - second[family] for family in (4, 6)}
+    found = dict(NONE)
+    for token in tokens:
+        if token == "LOCAL" or re.fullmatch(r"(tty|pts/|:|cron|vc/)\S*|crond?", token):
+            continue  # consoles and jobs, never a login over the network
+        made = _clients(token)
+        if made is None:
+            return _strange(ACCESS, token)
+        found = {family: found[family] | made[family] for family in (4, 6)}
+    return found
+
+
+def _strange(source: str, words: str) -> Unobserved:
+    quoted = words[:80]
+    return Unobserved(Reason.FORMAT, source, Text(f"无法换算成地址：{quoted!r}", f"cannot be turned into addresses: {quoted!r}"))

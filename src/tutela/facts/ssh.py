@@ -1,0 +1,883 @@
+"""Who can log in over SSH, from where, and with what.
+
+`ssh.profiles` says what holds for some users from some sources: the grid users × addresses of the catalogue (H.0.3), cells that are alike joined.
+`ssh.logins` says it account by account: the addresses from which a login gets past the packet filter, TCP wrappers, pam_access and AllowUsers, and whether it takes two factors.
+`ssh.ports` are the ports on which an SSH server can be reached.
+
+A server older than its files counts as not observed: what stands in the files is not what it does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from tutela.evidence import Reason, Unobserved
+from tutela.facts import accounts, exposure, pam, source_limits, ssh_keys, ssh_servers, sshd_config
+from tutela.facts.accounts import Account, Accounts
+from tutela.facts.exposure import Reached
+from tutela.facts.firewall import strangers
+from tutela.facts.look import Look
+from tutela.facts.netfilter.addresses import NOBODY, Addresses, of_networks, of_words, union
+from tutela.facts.pam import Pam, PamRule
+from tutela.facts.ssh_servers import Server
+from tutela.facts.sshd_config import Client
+from tutela.language import Text
+from tutela.site import Site
+
+NEEDS = (*ssh_servers.NEEDS, *exposure.NEEDS, *accounts.NEEDS, *source_limits.NEEDS, *ssh_keys.NEEDS)
+STRANGER = "*"
+"""Stands for every account that is not named."""
+GRID_NAME = "tutela-stranger"
+"""Its name in the probe's grid."""
+MAX_USERS = 200
+ALLOWED_IPV4, ALLOWED_IPV6 = 256, 256
+"""Derived default ssh.allowed_size: a /24 in total; of IPv6 as many networks of /64."""
+
+FACTORS = frozenset(
+    [
+        "pam_google_authenticator",
+        "pam_oath",
+        "pam_duo",
+        "pam_yubico",
+        "pam_u2f",
+        "pam_privacyidea",
+        "pam_python",
+        "pam_radius_auth",
+        "pam_radius",
+        "pam_otpw",
+        "pam_totp",
+        "pam_authy",
+        "pam_multiotp",
+        "pam_rublon",
+        "pam_securid",
+        "pam_fido2",
+        "pam_linotp",
+    ]
+)
+"""PAM modules that ask for a second factor."""
+WEAK = (
+    ("ciphers", re.compile(r"3des|arcfour|-cbc|blowfish|cast128|des-|none$")),
+    ("macs", re.compile(r"md5|-96|ripemd|none$")),
+    ("kexalgorithms", re.compile(r"group1-sha1|group14-sha1|group-exchange-sha1|gss-.*-sha1")),
+    ("hostkeyalgorithms", re.compile(r"^ssh-dss|^ssh-rsa($|-cert)")),
+    ("pubkeyacceptedalgorithms", re.compile(r"^ssh-dss|^ssh-rsa($|-cert)")),
+)
+SEVERAL = re.compile(r"hmac-sha1(-etm@openssh\.com)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class SshPort:
+    """SshPort(server='sshd', port=22, family='ipv4', address='0.0.0.0', external=True, campus=True, admin=True, neutral=True, sources=('0.0.0.0/0',))"""
+
+    server: str
+    port: int
+    family: str
+    address: str
+    external: bool | Unobserved
+    campus: bool | Unobserved
+    admin: bool | Unobserved
+    neutral: bool | Unobserved
+    """Addresses that nobody singled out get here: more of campus and outside than a /24."""
+    sources: tuple[str, ...] | Unobserved
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Profile(server='sshd', users=('ops', '*'), sources=('external', 'campus'), root=False, admitted=True, password_only=True, …): what holds for these users from these sources."""
+
+    server: str
+    users: tuple[str, ...]
+    """`*` is every account that is not named."""
+    sources: tuple[str, ...]
+    """external, campus, admin, loopback, or a prefix that some setting mentions."""
+    root: bool
+    admitted: bool | Unobserved
+    """AllowUsers and its like let them in (and PermitRootLogin, for root)."""
+    password_only: bool | Unobserved
+    """Knowing a password is enough."""
+    permit_root_login: str
+    """yes | prohibit-password | forced-commands-only | no"""
+    pubkey: bool
+    permit_empty_passwords: bool
+    max_auth_tries: int
+    login_grace_seconds: int
+    x11_forwarding: bool
+    tcp_forwarding: str
+    """yes | no | local | remote"""
+    user_environment: str
+    """no, yes, or patterns"""
+    strict_modes: bool
+    keys_command: str
+    """AuthorizedKeysCommand; `none` without one."""
+    keys_files: tuple[str, ...]
+    key_only: bool
+    """Nothing but a public key opens it."""
+    two_factor: bool | Unobserved
+    """Every way to log in takes two factors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Login(server='sshd', user='ops', sources=('192.0.2.0/28',), ipv4=16, ipv6=0, restricted=True, two_factor=False, …)"""
+
+    server: str
+    user: str
+    sources: tuple[str, ...] | Unobserved
+    """From where the account can log in, all layers together."""
+    ipv4: int | Unobserved
+    """How many IPv4 addresses these are."""
+    ipv6: int | Unobserved
+    """How many IPv6 networks of /64."""
+    restricted: bool | Unobserved
+    """No more than a /24 in total."""
+    admin_only: bool | Unobserved
+    """All of them are admin networks of the site."""
+    external: bool | Unobserved
+    password_only: bool | Unobserved
+    key_only: bool
+    """Only a public key opens it."""
+    two_factor: bool | Unobserved
+    """Every way to log in takes two factors."""
+    root: bool
+    enrolled: bool | Unobserved | None
+    """Has set up the second factor; None where no module asks for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SshServer:
+    """SshServer(name='sshd', kind='openssh', ports=(22,), running=True, stale=False, valid=True, derived=False, weak_algorithms=(), sha1_macs=True)"""
+
+    name: str
+    kind: str
+    ports: tuple[int, ...] | Unobserved
+    running: bool
+    by_socket: bool
+    stale: bool | Unobserved
+    newest: str | None
+    """The file that is newer than the running server."""
+    valid: bool | Unobserved
+    complaint: str
+    derived: bool
+    """Read from the files without `sshd -T`."""
+    weak_algorithms: tuple[str, ...] | Unobserved
+    sha1_macs: bool | Unobserved
+    """hmac-sha1 is offered, as OpenSSH's own defaults still do."""
+    penalties: bool | Unobserved
+    """PerSourcePenalties slow down who fails (OpenSSH 9.8 and later)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ssh:
+    """Ssh(servers=(SshServer(…),), duplicates=(), ports=(…), profiles=(…), logins=(…), factor_installed=False, exposed=True)"""
+
+    servers: tuple[SshServer, ...]
+    duplicates: tuple[str, ...]
+    ports: tuple[SshPort, ...] | Unobserved
+    profiles: tuple[Profile | Unobserved, ...]
+    logins: tuple[Login | Unobserved, ...]
+    """Accounts that can log in at all."""
+    factor_installed: bool | Unobserved
+    """sshd's PAM stack asks for a second factor, or hardware keys must be touched."""
+    ipv4: int | Unobserved
+    """IPv4 addresses from which some account can log in."""
+    ipv6: int | Unobserved
+    password_reachable: bool | Unobserved
+    """Somebody can log in knowing a password only, over a port that is reached from outside."""
+
+
+def parse(look: Look) -> Ssh | Unobserved:
+    """The fact; without servers it is empty."""
+    found = look.fact(ssh_servers.parse)
+    if isinstance(found, Unobserved):
+        return found
+    grid = _Grid(look)
+    profiles: list[Profile | Unobserved] = []
+    logins: list[Login | Unobserved] = []
+    for server in found.servers:
+        made, per_user = grid.server(server)
+        profiles += made
+        logins += per_user
+    ports = _ports(look, found.servers)
+    return Ssh(
+        servers=tuple(_summary(server) for server in found.servers),
+        duplicates=found.duplicates,
+        ports=ports,
+        profiles=tuple(profiles),
+        logins=tuple(logins),
+        factor_installed=grid.factor_installed(),
+        ipv4=_total(grid.totals[4], 4),
+        ipv6=_total(grid.totals[6], 6),
+        password_reachable=_password_reachable(profiles, ports),
+    )
+
+
+# --- servers and ports -----------------------------------------------------------------------------------------------
+
+
+def _summary(server: Server) -> SshServer:
+    base = server.base
+    weak: tuple[str, ...] | Unobserved
+    sha1: bool | Unobserved
+    penalties: bool | Unobserved
+    if isinstance(base, Unobserved):
+        weak = sha1 = penalties = base
+    elif server.kind == "dropbear":
+        weak, sha1, penalties = (), False, False
+    else:
+        weak, sha1 = _algorithms(server, base)
+        words = base.get("persourcepenalties", "no").split()
+        penalties = bool(words) and words[0] != "no"
+    return SshServer(
+        name=server.name,
+        kind=server.kind,
+        ports=server.ports,
+        running=server.running,
+        by_socket=server.by_socket,
+        stale=server.stale,
+        newest=server.newest,
+        valid=server.valid,
+        complaint=server.complaint,
+        derived=server.derived,
+        weak_algorithms=weak,
+        sha1_macs=sha1,
+        penalties=penalties,
+    )
+
+
+def _algorithms(server: Server, base: Mapping[str, str]) -> tuple[tuple[str, ...] | Unobserved, bool | Unobserved]:
+    weak: list[str] = []
+    sha1 = False
+    for keyword, pattern in WEAK:
+        value = base.get(keyword)
+        if value is None:
+            if not server.derived:
+                continue  # an old sshd that does not know the keyword
+            # Without `sshd -T` the built-in list is not known; OpenSSH since 7.6 offers none of these.
+            why = Text("没有 sshd -T，不知道默认算法", "without sshd -T the default algorithms are not known")
+            doubt = Unobserved(Reason.PRIVILEGE, ssh_servers.EFFECTIVE, why)
+            return (tuple(weak) if weak else doubt), doubt
+        if value[:1] == "-":
+            continue
+        names = value.removeprefix("+").removeprefix("^").split(",")
+        weak += [f"{keyword}: {name}" for name in names if pattern.search(name)]
+        sha1 = sha1 or any(SEVERAL.match(name) for name in names)
+    return tuple(weak), sha1
+
+
+def _ports(look: Look, servers: tuple[Server, ...]) -> tuple[SshPort, ...] | Unobserved:
+    reached = look.fact(exposure.reached)
+    if isinstance(reached, Unobserved):
+        return reached if servers else ()
+    made: list[SshPort] = []
+    for server in servers:
+        for one in _reached(server, reached):
+            port = one.port
+            family = 4 if port.family == "ipv4" else 6
+            neutral = _more_than_few(look.site, one, family)
+            made.append(SshPort(server.name, port.port, port.family, port.address, port.external, port.campus, port.admin, neutral, port.sources))
+    return tuple(made)
+
+
+def _reached(server: Server, reached: tuple[Reached, ...]) -> Iterator[Reached]:
+    """Sockets and redirects that end at this server."""
+    for one in reached:
+        socket = one.socket
+        if socket is None or socket.protocol != "tcp" or one.port.local:
+            continue
+        own = isinstance(socket.pid, int) and socket.pid in server.pids
+        # Without root no socket names its process, and systemd holds the port of a socket unit.
+        same_port = isinstance(server.ports, tuple) and socket.port in server.ports
+        if own or (same_port and (not isinstance(socket.pid, int) or socket.pid == 1 or not server.pids)):
+            yield one
+
+
+def _more_than_few(site: Site, one: Reached, family: int) -> bool | Unobserved:
+    outsiders = strangers(family) - of_networks(site.networks.admin or (), family)
+    most = ALLOWED_IPV4 if family == 4 else ALLOWED_IPV6
+    if _count(one.classes.sure & outsiders, family) > most:
+        return True
+    if one.classes.doubt is not None and _count((one.classes.sure | one.classes.maybe) & outsiders, family) > most:
+        return one.classes.doubt
+    return False
+
+
+def _count(addresses: Addresses, family: int) -> int:
+    """Addresses of IPv4; networks of /64 of IPv6, each begun one counted."""
+    if family == 4:
+        return addresses.count
+    return sum((high >> 64) - (low >> 64) + 1 for low, high in addresses.spans)
+
+
+def _password_reachable(profiles: list[Profile | Unobserved], ports: tuple[SshPort, ...] | Unobserved) -> bool | Unobserved:
+    if isinstance(ports, Unobserved):
+        return ports
+    doubt: Unobserved | None = None
+    open_to: dict[str, bool | Unobserved] = {}
+    for port in ports:
+        for answer in (port.external, port.campus):
+            if answer is True or port.server not in open_to or (isinstance(answer, Unobserved) and open_to[port.server] is False):
+                open_to[port.server] = answer if open_to.get(port.server) is not True else True
+    for profile in profiles:
+        if isinstance(profile, Unobserved):
+            doubt = doubt or profile
+            continue
+        reach = open_to.get(profile.server, False)
+        if profile.password_only is True and reach is True:
+            return True
+        if profile.password_only is not False and reach is not False:
+            doubt = doubt or next(one for one in (profile.password_only, reach) if isinstance(one, Unobserved))
+    return doubt if doubt is not None else False
+
+
+# --- the grid --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _User:
+    """An account as sshd sees it."""
+
+    name: str
+    groups: tuple[str, ...] | None
+    root: bool
+    exists: bool
+    account: Account | None
+
+
+class _Grid:
+    """Users and addresses of one look, and what each server makes of them."""
+
+    def __init__(self, look: Look) -> None:
+        self.look = look
+        self.site = look.site
+        found = look.fact(accounts.parse)
+        self.accounts: Accounts | Unobserved = found
+        self.users = _users(found)
+        self.pam = look.fact(pam.parse)
+        self.limits = look.fact(source_limits.parse)
+        self.files = ssh_servers.files(look)
+        self.keys = look.fact(ssh_keys.parse)
+        self.reached = look.fact(exposure.reached)
+        self.totals: dict[int, list[tuple[Addresses, Addresses, Unobserved | None]]] = {4: [], 6: []}
+
+    # --- one server
+
+    def server(self, server: Server) -> tuple[list[Profile | Unobserved], list[Login | Unobserved]]:
+        """Profiles and logins; a server whose effect is not known gives one hole in each."""
+        doubt = self._doubt(server)
+        if doubt is not None:
+            self._lose(doubt)
+            return [doubt], [doubt]
+        clients = self._clients(server)
+        rows: dict[tuple[object, ...], tuple[Profile, list[str], list[str]]] = {}
+        logins: list[Login | Unobserved] = []
+        for user in self.users:
+            by_profile: dict[Profile, list[str]] = {}
+            for label, address, port in clients:
+                profile = self.profile(server, user, address, port)
+                if isinstance(profile, Unobserved):
+                    self._lose(profile)
+                    return [profile], [profile]
+                by_profile.setdefault(profile, []).append(label)
+            for profile, labels in by_profile.items():
+                key = (profile, tuple(labels))
+                rows.setdefault(key, (profile, [], list(dict.fromkeys(labels))))[1].append(user.name)
+            if user.account is not None and user.account.can_log_in is not False:
+                login = self.login(server, user, tuple(by_profile))
+                if login is not None:
+                    logins.append(login)
+        profiles: list[Profile | Unobserved] = [_with(profile, tuple(users), tuple(labels)) for profile, users, labels in rows.values()]
+        return profiles, logins
+
+    def _doubt(self, server: Server) -> Unobserved | None:
+        if server.stale is True:
+            why = Text(
+                f"运行中的服务早于配置文件 {server.newest}，实际效果未知", f"the running server is older than {server.newest}: what it does is not known"
+            )
+            return Unobserved(Reason.NO_DATA, server.name, why)
+        if isinstance(server.stale, Unobserved):
+            return server.stale
+        if isinstance(server.base, Unobserved):
+            return server.base
+        if server.valid is False:
+            why = Text(f"配置文件有错：{server.complaint}", f"the files are not valid: {server.complaint}")
+            return Unobserved(Reason.FORMAT, server.name, why)
+        if isinstance(server.config, Unobserved):
+            return server.config
+        if isinstance(self.accounts, Unobserved):
+            return self.accounts
+        return self._contradiction(server) if server.kind == "openssh" else None
+
+    def _lose(self, doubt: Unobserved) -> None:
+        for family in (4, 6):
+            self.totals[family].append((NOBODY, strangers(family), doubt))
+
+    def _contradiction(self, server: Server) -> Unobserved | None:
+        """Cells of the probe's own grid, against what is made of the files here; where they differ nothing is claimed."""
+        suffix = "" if server.path in (ssh_servers.CONFIG, ssh_servers.VENDOR_CONFIG) else f" -f {server.path}"
+        if server.options:
+            return None  # `sshd -T -C` was run without the options of the running server
+        for name in self.look.names(f"{ssh_servers.EFFECTIVE}{suffix} -C "):
+            text = self.look.text(name)
+            fields = dict(word.partition("=")[::2] for word in name.rpartition(" ")[2].split(","))
+            if isinstance(text, Unobserved) or not text.strip() or not re.fullmatch(r"[0-9]{1,5}", fields.get("lport", "")):
+                continue
+            user = next((one for one in self.users if one.name == fields.get("user")), None)
+            if user is None and fields.get("user") == GRID_NAME:
+                user = next(one for one in self.users if one.name == STRANGER)
+            if user is None:
+                continue
+            mine = self._settings(server, user, fields.get("addr", ""), int(fields["lport"]), fields.get("laddr"))
+            if isinstance(mine, Unobserved):
+                continue
+            said = ssh_servers.read_effective(text)
+            for keyword in ("passwordauthentication", "kbdinteractiveauthentication", "permitrootlogin", "authenticationmethods", "pubkeyauthentication"):
+                if keyword in said and _normal(said[keyword]) != _normal(mine.get(keyword, "")):
+                    why = Text(f"{keyword} 与配置文件推算的不一致", f"{keyword} differs from what the files say")
+                    return Unobserved(Reason.FORMAT, name, why)
+        return None
+
+    # --- cells
+
+    def _clients(self, server: Server) -> list[tuple[str, str, int]]:
+        """Addresses and ports to try, with what to call them: one of each class and family, loopback, one of each prefix that a setting mentions."""
+        config = server.config
+        ports = server.ports if isinstance(server.ports, tuple) and server.ports else (22,)
+        if isinstance(config, Unobserved) or not any(name == "localport" for one in config.settings for match in one.matches for name, _ in match.criteria):
+            ports = ports[:1]
+        mentions = self._mentions(server)
+        found = [("loopback", "127.0.0.1")]
+        taken = [network for network in (_network(words) for words in mentions) if network is not None]
+        for family in (4, 6):
+            admin = of_networks(self.site.networks.admin or (), family) & strangers(family)
+            campus = of_networks(self.site.networks.campus or (), family) & strangers(family) - admin
+            for label, group in (("external", strangers(family) - admin - campus), ("campus", campus), ("admin", admin)):
+                free = group - of_networks(taken, family)
+                for low, _ in (free or group).spans[:1]:
+                    found.append((label, str(ip_address(low.to_bytes(4 if family == 4 else 16, "big")))))
+        found += [(words, str(network.network_address)) for words, network in ((words, _network(words)) for words in mentions) if network is not None]
+        return [(label, address, port) for label, address in found for port in ports]
+
+    def _mentions(self, server: Server) -> list[str]:
+        config = server.config
+        if isinstance(config, Unobserved):
+            return []
+
+        def words() -> Iterator[str]:
+            for setting in config.settings:
+                if setting.keyword in ("allowusers", "denyusers"):
+                    yield setting.value
+                for match in setting.matches:
+                    for name, value in match.criteria:
+                        if name in ("address", "host"):
+                            yield value
+
+        return list(dict.fromkeys(sshd_config.prefixes_of(words)))[:200]
+
+    def _settings(self, server: Server, user: _User, address: str, port: int, local: str | None = None) -> dict[str, str] | Unobserved:
+        assert not isinstance(server.base, Unobserved)
+        assert not isinstance(server.config, Unobserved)
+        if not server.config.has_match:
+            return server.base
+        client = Client(GRID_NAME if user.name == STRANGER else user.name, user.groups, address, port, local, user.exists)
+        stated = server.config.stated(client)
+        if isinstance(stated, Unobserved):
+            return stated
+        everywhere = server.config.stated()
+        assert not isinstance(everywhere, Unobserved)
+        # Only what a Match block changes is taken from the files; everything else is as sshd says.
+        return server.base | {keyword: value for keyword, value in stated.items() if everywhere.get(keyword) != value}
+
+    def _admits(self, server: Server, settings: Mapping[str, str], user: _User, address: str, port: int) -> bool | Unobserved:
+        client = Client(GRID_NAME if user.name == STRANGER else user.name, user.groups, address, port)
+        if user.root and _normal(settings.get("permitrootlogin", "")) == "no":
+            return False
+        return sshd_config.admits(settings, client, server.path)
+
+    def profile(self, server: Server, user: _User, address: str, port: int) -> Profile | Unobserved:
+        """What holds for one user from one address."""
+        if server.kind == "dropbear":
+            return _dropbear(server, user)
+        settings = self._settings(server, user, address, port)
+        if isinstance(settings, Unobserved):
+            return settings
+        admitted = self._admits(server, settings, user, address, port)
+        root_login = _normal(settings.get("permitrootlogin", "prohibit-password"))
+        return Profile(
+            server=server.name,
+            users=(),
+            sources=(),
+            root=user.root,
+            admitted=admitted,
+            password_only=self._password_only(settings, user, admitted, root_login),
+            permit_root_login=root_login,
+            pubkey=settings.get("pubkeyauthentication") == "yes",
+            permit_empty_passwords=settings.get("permitemptypasswords") == "yes",
+            max_auth_tries=_number(settings.get("maxauthtries", "6")),
+            login_grace_seconds=_seconds(settings.get("logingracetime", "120")),
+            x11_forwarding=settings.get("x11forwarding") == "yes" and settings.get("disableforwarding") != "yes",
+            tcp_forwarding="no" if settings.get("disableforwarding") == "yes" else settings.get("allowtcpforwarding", "yes"),
+            user_environment=settings.get("permituserenvironment", "no"),
+            strict_modes=settings.get("strictmodes", "yes") == "yes",
+            keys_command=settings.get("authorizedkeyscommand", "none"),
+            keys_files=tuple(settings.get("authorizedkeysfile", "").split()),
+            key_only=_key_only(settings, root=user.root, root_login=root_login),
+            two_factor=self._two_factor(settings, user, root_login),
+        )
+
+    def _password_only(self, settings: Mapping[str, str], user: _User, admitted: bool | Unobserved, root_login: str) -> bool | Unobserved:
+        """Whether some way to log in asks for nothing but a password."""
+        if admitted is False:
+            return False
+        enabled = _password_methods(settings, root=user.root, root_login=root_login)
+        if not any(all(_plain(method) in enabled for method in way) for way in _ways(settings)):
+            return False
+        if settings.get("usepam") == "yes":
+            enough = self._password_enough()
+            if enough is not True:
+                return enough
+        return admitted
+
+    def _password_enough(self) -> bool | Unobserved:
+        """Whether sshd's PAM stack lets in who knows the password and nothing else."""
+        stack = _auth_stack(self.pam)
+        if isinstance(stack, Unobserved):
+            return stack
+        return pam.run(stack, pam.supposing(**dict.fromkeys(FACTORS, "auth_err"))).success
+
+    # --- logins
+
+    def login(self, server: Server, user: _User, profiles: tuple[Profile, ...]) -> Login | None:
+        """One account, all layers together; None when it is refused everywhere."""
+        if all(profile.admitted is False for profile in profiles):
+            return None
+        sets = {family: self._from_where(server, user, family) for family in (4, 6)}
+        for family in (4, 6):
+            self.totals[family].append(sets[family])
+        ipv4, ipv6 = _total([sets[4]], 4), _total([sets[6]], 6)
+        passwords = [profile.password_only for profile in profiles if profile.admitted is not False]
+        doubt = next((one for one in (ipv4, ipv6) if isinstance(one, Unobserved)), None)
+        sources: tuple[str, ...] | Unobserved = doubt if doubt is not None else (*exposure.words(sets[4][0], 4), *exposure.words(sets[6][0], 6))
+        return Login(
+            server=server.name,
+            user=user.name,
+            sources=sources,
+            ipv4=ipv4,
+            ipv6=ipv6,
+            restricted=_restricted(ipv4, ipv6),
+            admin_only=_within(sets, {family: of_networks(self.site.networks.admin or (), family) for family in (4, 6)}),
+            external=_touches(sets, self.site),
+            password_only=_any(passwords),
+            key_only=all(profile.key_only for profile in profiles if profile.admitted is not False),
+            two_factor=_all([profile.two_factor for profile in profiles if profile.admitted is not False]),
+            root=user.root,
+            enrolled=self._enrolled(user),
+        )
+
+    def _from_where(self, server: Server, user: _User, family: int) -> tuple[Addresses, Addresses, Unobserved | None]:
+        """Addresses from which the account surely and perhaps can log in, and what leaves it open."""
+        most = least = NOBODY
+        doubt: Unobserved | None = None
+        if isinstance(self.reached, Unobserved):
+            most, doubt = strangers(family), self.reached
+        else:
+            for one in _reached(server, self.reached):
+                if one.port.family == f"ipv{family}":
+                    most = most | one.classes.sure | one.classes.maybe
+                    least = least | one.classes.sure
+                    doubt = doubt or one.classes.doubt
+        layers = [self.limits.wrappers if server.kind == "openssh" else source_limits.ALL]
+        if server.kind == "openssh" and isinstance(server.base, dict) and server.base.get("usepam") == "yes":
+            layers.append(self.limits.access(user.name, user.groups or ()))
+        for layer in layers:
+            if isinstance(layer, Unobserved):
+                least, doubt = NOBODY, doubt or layer
+            else:
+                most, least = most & layer[family], least & layer[family]
+        if server.kind == "openssh":
+            admitted, maybe, why = self._admitted(server, user, family)
+            most, least = most & (admitted | maybe), least & admitted
+            doubt = doubt or why
+        return least, most, doubt
+
+    def _admitted(self, server: Server, user: _User, family: int) -> tuple[Addresses, Addresses, Unobserved | None]:
+        """Addresses from which AllowUsers, DenyUsers and PermitRootLogin let the account in, piece by piece of the address space."""
+        sure, maybe, doubt = NOBODY, NOBODY, None
+        everyone = strangers(family)
+        port = server.ports[0] if isinstance(server.ports, tuple) and server.ports else 22
+        cuts = {low for low, _ in everyone.spans} | {high + 1 for _, high in everyone.spans}
+        for words in self._mentions(server):
+            for low, high in (of_words(words, family) or NOBODY).spans:
+                cuts |= {low, high + 1}
+        ordered = sorted(cuts)
+        for low, high in zip(ordered, (*ordered[1:], ordered[-1]), strict=True):
+            piece = union(((low, high - 1),)) & everyone if high > low else NOBODY
+            if not piece:
+                continue
+            address = str(ip_address(low.to_bytes(4 if family == 4 else 16, "big")))
+            settings = self._settings(server, user, address, port)
+            answer = settings if isinstance(settings, Unobserved) else self._admits(server, settings, user, address, port)
+            if answer is True:
+                sure = sure | piece
+            elif answer is not False:
+                maybe, doubt = maybe | piece, doubt or answer
+        return sure, maybe, doubt
+
+    def _two_factor(self, settings: Mapping[str, str], user: _User, root_login: str) -> bool | Unobserved:
+        """Whether every way in takes two factors."""
+        stack = _auth_stack(self.pam)
+        pam_on = settings.get("usepam") == "yes"
+        enrolled = self._enrolled(user)
+        enabled = _password_methods(settings, root=user.root, root_login=root_login)
+        hardware = self._hardware(user, everywhere="verify-required" in settings.get("pubkeyauthoptions", ""))
+        answers: list[bool | Unobserved] = []
+        for way in _ways(settings):
+            methods = {_plain(method) for method in way}
+            if "publickey" in methods and settings.get("pubkeyauthentication") != "yes":
+                continue
+            if methods & {"password", "keyboard-interactive"} and not methods & {"password", "keyboard-interactive"} <= enabled:
+                continue
+            if methods == {"publickey"}:
+                answers.append(hardware)
+                continue
+            if methods & {"hostbased", "gssapi-with-mic", "none"}:
+                answers.append(False)
+                continue
+            if not pam_on:
+                answers.append(False)
+                continue
+            answers.append(self._needs_factor(stack, enrolled, alone="publickey" not in methods))
+        return _all(answers)
+
+    def _hardware(self, user: _User, *, everywhere: bool) -> bool | Unobserved:
+        """Whether all keys of an account are hardware keys that ask for a PIN or a fingerprint."""
+        if user.account is None or isinstance(self.keys, Unobserved):
+            return False
+        mine = self.keys.of(user.name)
+        doubt = next((one for one in mine if isinstance(one, Unobserved)), None)
+        known = [one for one in mine if not isinstance(one, Unobserved)]
+        if not known or any(not one.type.startswith("sk-") or not (everywhere or "verify-required" in one.options) for one in known):
+            return False
+        return doubt if doubt is not None else True
+
+    def _needs_factor(self, stack: pam.Stack | Unobserved, enrolled: bool | Unobserved | None, *, alone: bool) -> bool | Unobserved:
+        """Whether PAM refuses without the second factor; `alone`: it must also refuse without the password."""
+        if isinstance(stack, Unobserved):
+            return stack
+        refused = not pam.run(stack, pam.supposing(**dict.fromkeys(FACTORS, "auth_err"))).success
+        if alone:
+            refused = refused and not pam.run(stack, pam.supposing(**dict.fromkeys(pam.PASSWORD_MODULES, "auth_err"))).success
+        if not refused:
+            return False
+        skipped = any(rule.argument("nullok") is not None for rule in stack if rule.module in FACTORS)
+        if skipped and pam.run(stack, _unenrolled).success:
+            return enrolled if enrolled is not None else False
+        return True
+
+    def _enrolled(self, user: _User) -> bool | Unobserved | None:
+        """Only Google Authenticator keeps its secret in the home; of the others it is not known."""
+        stack = _auth_stack(self.pam)
+        asked = () if isinstance(stack, Unobserved) else tuple(rule for rule in stack if rule.module in FACTORS)
+        if not asked:
+            return None
+        if any(rule.module == "pam_google_authenticator" for rule in asked) and not any(rule.argument("secret") for rule in asked) and user.account:
+            if isinstance(self.files, Unobserved):
+                return self.files
+            return f"{user.account.home.rstrip('/')}/.google_authenticator" in self.files
+        return Unobserved(Reason.NO_ANSWER, asked[0].file, Text("不知道谁登记了第二因素", "who has enrolled a second factor is not known"))
+
+    def factor_installed(self) -> bool | Unobserved:
+        """Whether anything asks for a second factor."""
+        stack = _auth_stack(self.pam)
+        if isinstance(stack, Unobserved):
+            return stack
+        return any(rule.module in FACTORS for rule in stack)
+
+
+def _unenrolled(rule: PamRule) -> str:
+    """The answers of a stack for somebody who knows the password and has not enrolled."""
+    if rule.module in FACTORS:
+        return "ignore" if rule.argument("nullok") is not None else "auth_err"
+    return pam.ALWAYS.get(rule.module, "success")
+
+
+def _auth_stack(services: Pam | Unobserved) -> pam.Stack | Unobserved:
+    return services if isinstance(services, Unobserved) else services.stack("sshd", "auth")
+
+
+def _users(found: Accounts | Unobserved) -> list[_User]:
+    """root, every account with a login shell, and a stranger."""
+    stranger = _User(STRANGER, (), False, True, None)
+    if isinstance(found, Unobserved):
+        return [stranger]
+    groups = found.groups
+    made: list[_User] = []
+    for account in found.accounts:
+        if not account.login_shell and account.uid != 0:
+            continue
+        if len(made) >= MAX_USERS:
+            break
+        names: tuple[str, ...] | None = None
+        if not isinstance(groups, Unobserved) and not found.remote:
+            names = tuple(group.name for group in groups if group.gid == account.gid or account.name in group.members)
+        made.append(_User(account.name, names, account.uid == 0, True, account))
+    return [*made, stranger]
+
+
+def _dropbear(server: Server, user: _User) -> Profile:
+    flags = server.options
+    password = "-s" not in flags and "-t" not in flags and not (user.root and "-g" in flags)
+    admitted = not (user.root and "-w" in flags)
+    root_login = "no" if "-w" in flags else "yes" if "-s" not in flags and "-g" not in flags and "-t" not in flags else "prohibit-password"
+    tcp = "no" if {"-j", "-k"} <= set(flags) else "yes"
+    return Profile(
+        server=server.name,
+        users=(),
+        sources=(),
+        root=user.root,
+        admitted=admitted,
+        password_only=password and admitted,
+        permit_root_login=root_login,
+        pubkey=True,
+        permit_empty_passwords="-B" in flags,
+        max_auth_tries=_flag_number(flags, "-T", 10),
+        login_grace_seconds=60,
+        x11_forwarding=False,
+        tcp_forwarding=tcp,
+        user_environment="no",
+        strict_modes=True,
+        keys_command="none",
+        keys_files=(".ssh/authorized_keys",),
+        key_only="-s" in flags or (user.root and "-g" in flags),
+        two_factor=False,
+    )
+
+
+def _flag_number(flags: tuple[str, ...], flag: str, default: int) -> int:
+    found = [flags[at + 1] for at, word in enumerate(flags[:-1]) if word == flag]
+    return int(found[-1]) if found and re.fullmatch(r"[0-9]{1,6}", found[-1]) else default
+
+
+def _with(profile: Profile, users: tuple[str, ...], sources: tuple[str, ...]) -> Profile:
+    return Profile(**{name: getattr(profile, name) for name in Profile.__slots__} | {"users": users, "sources": sources})
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+def _normal(value: str) -> str:
+    """`without-password` is the old name of `prohibit-password`."""
+    low = value.strip().lower()
+    return "prohibit-password" if low == "without-password" else low
+
+
+def _ways(settings: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """The sequences of methods of which one must be passed."""
+    value = settings.get("authenticationmethods", "any").strip()
+    if value.lower() == "any" or not value:
+        return [("publickey",), ("password",), ("keyboard-interactive",)]
+    return [tuple(way.split(",")) for way in value.split()]
+
+
+def _plain(method: str) -> str:
+    """`keyboard-interactive:pam` -> `keyboard-interactive`."""
+    return method.partition(":")[0].lower()
+
+
+def _password_methods(settings: Mapping[str, str], *, root: bool, root_login: str) -> set[str]:
+    """Methods that ask for a password and are switched on."""
+    if root and root_login != "yes":
+        return set()
+    found = set()
+    if settings.get("passwordauthentication") == "yes":
+        found.add("password")
+    if settings.get("kbdinteractiveauthentication") == "yes" and settings.get("usepam") == "yes":
+        found.add("keyboard-interactive")
+    return found
+
+
+def _key_only(settings: Mapping[str, str], *, root: bool, root_login: str) -> bool:
+    """Whether the only way in is a public key, perhaps with more beside it."""
+    enabled = _password_methods(settings, root=root, root_login=root_login)
+    if settings.get("gssapiauthentication") == "yes" or settings.get("hostbasedauthentication") == "yes":
+        return False
+    return not any("publickey" not in {_plain(method) for method in way} and all(_plain(method) in enabled for method in way) for way in _ways(settings))
+
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def _seconds(words: str) -> int:
+    """sshd_config(5) TIME FORMATS: `2m`, `1h30m`, `120`."""
+    parts = re.findall(r"([0-9]{1,9})([smhdw]?)", words.strip().lower())
+    return sum(int(number) * _UNITS[unit] for number, unit in parts)
+
+
+def _number(words: str) -> int:
+    return int(words) if re.fullmatch(r"[0-9]{1,9}", words.strip()) else 0
+
+
+def _network(words: str) -> IPv4Network | IPv6Network | None:
+    try:
+        return ip_network(words, strict=False)
+    except ValueError:
+        return None
+
+
+# --- sets and three-valued answers -----------------------------------------------------------------------------------
+
+
+def _total(sets: list[tuple[Addresses, Addresses, Unobserved | None]], family: int) -> int | Unobserved:
+    """How many addresses all these are together; a doubt counts only when it changes the number."""
+    least = most = NOBODY
+    doubt: Unobserved | None = None
+    for sure, perhaps, why in sets:
+        least, most = least | sure, most | perhaps
+        doubt = doubt or why
+    if doubt is None or not most - least:
+        return _count(least, family)
+    few = ALLOWED_IPV4 if family == 4 else ALLOWED_IPV6
+    if _count(most, family) <= few:
+        return _count(most, family)
+    return _count(least, family) if _count(least, family) > few else doubt
+
+
+def _restricted(ipv4: int | Unobserved, ipv6: int | Unobserved) -> bool | Unobserved:
+    if (isinstance(ipv4, int) and ipv4 > ALLOWED_IPV4) or (isinstance(ipv6, int) and ipv6 > ALLOWED_IPV6):
+        return False
+    return next((one for one in (ipv4, ipv6) if isinstance(one, Unobserved)), True)
+
+
+def _within(sets: Mapping[int, tuple[Addresses, Addresses, Unobserved | None]], allowed: Mapping[int, Addresses]) -> bool | Unobserved:
+    if any(sets[family][0] - allowed[family] for family in (4, 6)):
+        return False
+    open_ones = [sets[family][2] for family in (4, 6) if sets[family][1] - allowed[family]]
+    return next((one for one in open_ones if one is not None), not open_ones)
+
+
+def _touches(sets: Mapping[int, tuple[Addresses, Addresses, Unobserved | None]], site: Site) -> bool | Unobserved:
+    networks = (*(site.networks.admin or ()), *(site.networks.campus or ()))
+    outside = {family: strangers(family) - of_networks(networks, family) for family in (4, 6)}
+    if any(sets[family][0] & outside[family] for family in (4, 6)):
+        return True
+    open_ones = [sets[family][2] for family in (4, 6) if sets[family][1] & outside[family]]
+    return next((one for one in open_ones if one is not None), bool(open_ones))
+
+
+def _any(answers: Iterable[bool | Unobserved]) -> bool | Unobserved:
+    doubt: Unobserved | None = None
+    for answer in answers:
+        if answer is True:
+            return True
+        if isinstance(answer, Unobserved):
+            doubt = doubt or answer
+    return doubt if doubt is not None else False
+
+
+def _all(answers: list[bool | Unobserved]) -> bool | Unobserved:
+    """Whether all hold; of none at all nothing is claimed to hold."""
+    if not answers or any(answer is False for answer in answers):
+        return False
+    return next((answer for answer in answers if isinstance(answer, Unobserved)), True)

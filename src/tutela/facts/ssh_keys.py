@@ -1,0 +1,182 @@
+"""Whose keys open this host, how strong they are, and whether somebody else could plant or read one.
+
+Sources: sshd(8) AUTHORIZED_KEYS FILE FORMAT and FILES; the probe keeps type, length and names of options of each key, never the key.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import accounts, ssh_servers
+from tutela.facts.accounts import Account
+from tutela.facts.look import Look
+from tutela.facts.ssh_servers import FileMode
+from tutela.language import Text
+
+NEEDS = (*accounts.NEEDS, *ssh_servers.NEEDS)
+PLACES = (".ssh/authorized_keys", ".ssh/authorized_keys2")
+WRITABLE = 0o022
+MIN_RSA = 2048
+GOOD_RSA = 3072
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Key(user='ops', file='/home/ops/.ssh/authorized_keys', line=1, type='ssh-rsa', bits=3072, options=('from="192.0.2.0/24"',), weak=False)"""
+
+    user: str
+    file: str
+    line: int
+    type: str
+    bits: int | None
+    """Of RSA from the length of the key; of other types as the type says; None when neither tells."""
+    options: tuple[str, ...]
+    weak: bool
+    """DSA, or RSA below 2048 bits."""
+    advised: bool
+    """RSA below 3072 bits, or ecdsa-sk without any check: replace when convenient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Problem(path='/home/ops/.ssh', kind='writable', mode='775', owner=1000, user='ops')"""
+
+    path: str
+    kind: str
+    """writable (by group or others) | owner (neither root nor the account) | readable (a private key)"""
+    mode: str
+    owner: int
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class SshKeys:
+    """SshKeys(keys=(Key(…),), problems=(), unread=0, host_keys=('/etc/ssh/ssh_host_ed25519_key',))"""
+
+    keys: tuple[Key | Unobserved, ...]
+    problems: tuple[Problem | Unobserved, ...]
+    """Of homes, ~/.ssh, files with keys, and host keys."""
+    users: tuple[str, ...]
+    """Accounts with keys."""
+    host_keys: tuple[str, ...]
+
+    def of(self, user: str) -> tuple[Key | Unobserved, ...]:
+        """The keys of one account; what could not be read stays a hole."""
+        return tuple(one for one in self.keys if isinstance(one, Unobserved) or one.user == user)
+
+
+def parse(look: Look) -> SshKeys | Unobserved:
+    """The fact; without accounts there is none."""
+    people = look.fact(accounts.parse)
+    if isinstance(people, Unobserved):
+        return people
+    modes = ssh_servers.files(look)
+    keys: list[Key | Unobserved] = []
+    problems: list[Problem | Unobserved] = [modes] if isinstance(modes, Unobserved) else []
+    places = _places(look)
+    for account in people.accounts:
+        if not account.login_shell or not account.home.startswith("/"):
+            continue
+        for file in places_of(account, places):
+            source = look.source(file)
+            if source.status in (Status.ABSENT, Status.MISSING):
+                continue
+            lines = look.lines(file)
+            if isinstance(lines, Unobserved):
+                keys.append(lines)
+                continue
+            keys += _keys(account.name, file, lines)
+            if isinstance(modes, dict):
+                problems += _planted(account, file, modes)
+    hosts = _host_keys(look)
+    if isinstance(modes, dict):
+        problems += [problem for path in hosts if path in modes for problem in _readable(modes[path])]
+    with_keys = tuple(dict.fromkeys(one.user for one in keys if isinstance(one, Key)))
+    return SshKeys(tuple(keys), tuple(dict.fromkeys(problems)), with_keys, hosts)
+
+
+def _places(look: Look) -> tuple[str, ...]:
+    text = look.text(ssh_servers.EFFECTIVE)
+    if isinstance(text, Unobserved):
+        return PLACES
+    return tuple(ssh_servers.read_effective(text).get("authorizedkeysfile", " ".join(PLACES)).split())
+
+
+def places_of(account: Account, patterns: tuple[str, ...]) -> list[str]:
+    """Paths of AuthorizedKeysFile for one account: %h home, %u name, %U uid; relative ones are in the home."""
+    made = []
+    home = account.home.rstrip("/")
+    for pattern in patterns:
+        if pattern == "none":
+            continue
+        path = pattern.replace("%%", "\0").replace("%h", home).replace("%u", account.name).replace("%U", str(account.uid)).replace("\0", "%")
+        made.append(path if path.startswith("/") else f"{home}/{path}")
+    return made
+
+
+_KEY = re.compile(r"(?:(\S+) )?((?:ssh-|ecdsa-|sk-)[A-Za-z0-9@.-]+) length=([0-9]{1,6})")
+
+
+def _keys(user: str, file: str, lines: list[str]) -> list[Key | Unobserved]:
+    found: list[Key | Unobserved] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        match = _KEY.fullmatch(line)
+        if match is None:
+            if line == "unreadable line":
+                continue  # sshd ignores it as well
+            found.append(Unobserved(Reason.FORMAT, file, Text(f"第 {number} 行无法理解", f"line {number} is not understood")))
+            continue
+        kind = match[2]
+        bits = _bits(kind, int(match[3]))
+        options = tuple(re.findall(r'[A-Za-z][A-Za-z0-9-]*(?:="[^"]*"|=\*\*\*)?', match[1] or ""))
+        rsa = kind.startswith("ssh-rsa")
+        weak = kind.startswith("ssh-dss") or (rsa and bits is not None and bits < MIN_RSA)
+        found.append(Key(user, file, number, kind, bits, options, weak, not weak and rsa and bits is not None and bits < GOOD_RSA))
+    return found
+
+
+def _bits(kind: str, length: int) -> int | None:
+    """Bits from the number of base64 characters: type, exponent and modulus, each behind four bytes of length."""
+    if kind.startswith("ssh-rsa") and "cert" not in kind:
+        modulus = length * 3 // 4 - (4 + 7) - (4 + 3) - 4
+        return max(0, round(modulus * 8 / 128) * 128)
+    for word, bits in (("ed25519", 256), ("nistp256", 256), ("nistp384", 384), ("nistp521", 521), ("ssh-dss", 1024)):
+        if word in kind:
+            return bits
+    return None
+
+
+def _planted(account: Account, file: str, modes: dict[str, FileMode]) -> list[Problem]:
+    """StrictModes: home, ~/.ssh and the file belong to root or the account, and nobody else may write to them."""
+    home = account.home.rstrip("/")
+    paths = [file]
+    if file.startswith(f"{home}/"):
+        paths += [file.rpartition("/")[0], home]
+    found = []
+    for path in dict.fromkeys(paths):
+        one = modes.get(path)
+        if one is None:
+            continue
+        if one.mode & WRITABLE:
+            found.append(Problem(path, "writable", f"{one.mode:o}", one.uid, account.name))
+        if one.uid not in (0, account.uid):
+            found.append(Problem(path, "owner", f"{one.mode:o}", one.uid, account.name))
+    return found
+
+
+def _host_keys(look: Look) -> tuple[str, ...]:
+    text = look.text(ssh_servers.EFFECTIVE)
+    if isinstance(text, Unobserved):
+        return ()
+    return tuple(ssh_servers.read_effective(text).get("hostkey", "").split())
+
+
+def _readable(one: FileMode) -> list[Problem]:
+    """A private host key is its owner's alone; the Red Hat family lets the group ssh_keys read it (mode 640)."""
+    if one.mode & 0o037 or one.uid != 0:
+        return [Problem(one.path, "readable" if one.mode & 0o037 else "owner", f"{one.mode:o}", one.uid, "root")]
+    return []

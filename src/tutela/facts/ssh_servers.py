@@ -1,0 +1,334 @@
+"""The SSH servers of a host: which run, with which files, whether those are what the running server has read.
+
+Sources: sshd(8) `-T` and `-t`, dropbear(8); see `guards` for processes and units, `sshd_config` for the files.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import guards, sockets, sshd_config
+from tutela.facts.guards import Guards, Process, UnitState
+from tutela.facts.look import Look
+from tutela.facts.sshd_config import SshdConfig
+from tutela.language import Text
+
+CONFIG = "/etc/ssh/sshd_config"
+VENDOR_CONFIG = "/usr/etc/ssh/sshd_config"
+EFFECTIVE = "sshd -T"
+TEST = "sshd -t"
+FILES = "stat -L -c '%a %u %g %Y %n' (ssh files)"
+NEEDS = (CONFIG, VENDOR_CONFIG, EFFECTIVE, TEST, FILES, *guards.NEEDS, *sockets.NEEDS)
+SLACK = timedelta(seconds=2)
+"""File times and process times come from different clocks of the kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Server(name='sshd', kind='openssh', config='/etc/ssh/sshd_config', ports=(22,), running=True, …)"""
+
+    name: str
+    """`sshd`, `sshd -f /etc/ssh/sshd_internal`, `dropbear`."""
+    kind: str
+    """openssh | dropbear"""
+    path: str
+    """The configuration file; empty for dropbear, which has none."""
+    options: tuple[str, ...]
+    """Of OpenSSH the values of `-o`, which win over the file; of dropbear its flags."""
+    ports: tuple[int, ...] | Unobserved
+    pids: tuple[int, ...]
+    running: bool
+    """False: it will start at the next boot or connection."""
+    by_socket: bool
+    """systemd owns the port."""
+    stale: bool | Unobserved
+    """A file it reads is newer than its start or last reload, so what it does is not known."""
+    newest: str | None
+    """That file."""
+    valid: bool | Unobserved
+    """`sshd -t` accepts the files."""
+    complaint: str
+    """What `sshd -t` said."""
+    base: dict[str, str] | Unobserved
+    """Effective global settings, from `sshd -T`; from the files and OpenSSH's defaults where that may not be run."""
+    derived: bool
+    """`base` comes from the files alone."""
+    config: SshdConfig | Unobserved
+
+
+@dataclass(frozen=True, slots=True)
+class SshServers:
+    """SshServers(servers=(Server(…),), duplicates=())"""
+
+    servers: tuple[Server, ...]
+    duplicates: tuple[str, ...]
+    """Servers that run twice with one configuration, by their processes."""
+
+
+def parse(look: Look) -> SshServers | Unobserved:
+    """The fact; servers that neither run nor will start are none."""
+    guarding = look.fact(guards.parse)
+    if isinstance(guarding, Unobserved):
+        return guarding
+    if isinstance(guarding.processes, Unobserved):
+        return guarding.processes
+    listening = look.fact(sockets.parse)
+    found: dict[tuple[str, tuple[str, ...], str], list[Process]] = {}
+    for process in guarding.processes:
+        if process.name == "dropbear":
+            found.setdefault(("dropbear", _dropbear_flags(process.words), ""), []).append(process)
+        elif process.name == "sshd" and _is_listener(process.words):
+            path, options = _sshd_words(look, process.words)
+            found.setdefault(("openssh", options, path), []).append(process)
+    unit = _unit(guarding)
+    by_socket = _socket_unit(guarding)
+    default = _default_path(look)
+    if not any(kind == "openssh" and path == default for kind, _, path in found) and (by_socket is not None or (unit is not None and unit.at_boot)):
+        found["openssh", (), default] = []
+    servers = [_server(look, kind, path, options, processes, guarding, by_socket, listening) for (kind, options, path), processes in sorted(found.items())]
+    twice = [f"{server.name}: {', '.join(map(str, server.pids))}" for server in servers if len(server.pids) > 1]
+    return SshServers(tuple(servers), tuple(twice))
+
+
+def _default_path(look: Look) -> str:
+    absent = look.source(CONFIG).status in (Status.ABSENT, Status.MISSING)
+    return VENDOR_CONFIG if absent and look.source(VENDOR_CONFIG).status is Status.OK else CONFIG
+
+
+def _unit(guarding: Guards) -> UnitState | None:
+    unit = guarding.unit("ssh.service", "sshd.service")
+    return None if isinstance(unit, Unobserved) else unit
+
+
+def _socket_unit(guarding: Guards) -> UnitState | None:
+    """The socket unit that owns the port, if one does."""
+    unit = guarding.unit("ssh.socket", "sshd.socket")
+    return unit if isinstance(unit, UnitState) and unit.running else None
+
+
+def _is_listener(words: tuple[str, ...]) -> bool:
+    """Not a session, nor a server that inetd or a socket with Accept=yes started for one connection."""
+    if not words or "-i" in words:
+        return False
+    return words[0].startswith("/") or words[0] == "sshd" or (words[0] == "sshd:" and "[listener]" in words)
+
+
+def _sshd_words(look: Look, words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Configuration file and options of a command line; -p and -f become what they stand for."""
+    path = _default_path(look)
+    options: list[str] = []
+    rest = list(words[1:] if words[0] != "sshd:" else words[2:])
+    while rest:
+        word = rest.pop(0)
+        if word == "[listener]":
+            break
+        for flag in ("-f", "-p", "-o", "-h", "-g"):
+            if word == flag and rest:
+                word = flag + rest.pop(0)
+        value = word[2:]
+        if word.startswith("-f") and value:
+            path = value
+        elif word.startswith("-p") and value:
+            options.append(f"Port={value}")
+        elif word.startswith("-o") and value:
+            options.append(value)
+        elif word.startswith("-g") and value:
+            options.append(f"LoginGraceTime={value}")
+    return path, tuple(options)
+
+
+def _dropbear_flags(words: tuple[str, ...]) -> tuple[str, ...]:
+    """`-s -g -p 2222` -> ('-s', '-g', '-p', '2222'); bundled letters are separated."""
+    made: list[str] = []
+    takes_value = "bpPrWKIcDGVTu"
+    for word in words[1:]:
+        if re.fullmatch(r"-[A-Za-z]{2,}", word) and word[1] not in takes_value:
+            made += [f"-{letter}" for letter in word[1:]]
+        elif re.fullmatch(r"-p.+", word):
+            made += ["-p", word[2:]]
+        else:
+            made.append(word)
+    return tuple(made)
+
+
+def _server(
+    look: Look,
+    kind: str,
+    path: str,
+    options: tuple[str, ...],
+    processes: list[Process],
+    guarding: Guards,
+    by_socket: UnitState | None,
+    listening: sockets.Sockets | Unobserved,
+) -> Server:
+    pids = tuple(process.pid for process in processes)
+    if kind == "dropbear":
+        return Server(
+            name="dropbear",
+            kind=kind,
+            path="",
+            options=options,
+            ports=_ports(pids, listening) or _dropbear_ports(options),
+            pids=pids,
+            running=True,
+            by_socket=False,
+            stale=False,
+            newest=None,
+            valid=True,
+            complaint="",
+            base={},
+            derived=False,
+            config=SshdConfig((), ()),
+        )
+    is_default = path == _default_path(look)
+    suffix = "" if is_default else f" -f {path}"
+    config = sshd_config.read(look, path, options)
+    socket = by_socket if is_default else None
+    base, derived = _base(look, f"{EFFECTIVE}{suffix}", config, options)
+    valid, complaint = _valid(look, f"{TEST}{suffix}")
+    stale, newest = _stale(look, config, processes, guarding) if processes else (False, None)
+    ports: tuple[int, ...] | Unobserved = _ports(pids, listening)
+    if socket is not None and not ports:
+        ports = socket.listens
+    if not ports:
+        ports = _configured_ports(base)
+    return Server(
+        name=f"sshd{suffix}",
+        kind=kind,
+        path=path,
+        options=options,
+        ports=ports,
+        pids=pids,
+        running=bool(processes) or socket is not None,
+        by_socket=socket is not None,
+        stale=stale,
+        newest=newest,
+        valid=valid,
+        complaint=complaint,
+        base=base,
+        derived=derived,
+        config=config,
+    )
+
+
+def _ports(pids: tuple[int, ...], listening: sockets.Sockets | Unobserved) -> tuple[int, ...]:
+    """Where these processes listen, as far as the sockets say."""
+    if isinstance(listening, Unobserved):
+        return ()
+    return tuple(sorted({one.port for one in listening.listening if one.protocol == "tcp" and one.pid in pids}))
+
+
+def _configured_ports(base: dict[str, str] | Unobserved) -> tuple[int, ...] | Unobserved:
+    if isinstance(base, Unobserved):
+        return base
+    ports = {int(word) for word in base.get("port", "22").split() if re.fullmatch(r"[0-9]{1,5}", word)}
+    for word in base.get("listenaddress", "").split():
+        found = re.fullmatch(r"(?:\[[0-9a-fA-F:.%]+\]|[^:\s]+):([0-9]{1,5})", word)
+        ports |= {int(found[1])} if found else set()
+    return tuple(sorted(ports))
+
+
+def _dropbear_ports(options: tuple[str, ...]) -> tuple[int, ...]:
+    ports = [options[at + 1].rpartition(":")[2] for at, word in enumerate(options[:-1]) if word == "-p"]
+    return tuple(sorted({int(port) for port in ports if re.fullmatch(r"[0-9]{1,5}", port)})) or (22,)
+
+
+def read_effective(text: str) -> dict[str, str]:
+    """The lines of `sshd -T`, repeated keywords joined with blanks."""
+    made: dict[str, str] = {}
+    for line in text.split("\n"):
+        keyword, _, value = line.strip().partition(" ")
+        if not keyword:
+            continue
+        keyword = sshd_config.ALIASES.get(keyword.lower(), keyword.lower())
+        made[keyword] = f"{made[keyword]} {value}" if keyword in made and keyword in sshd_config.LISTS else made.get(keyword, value)
+    return made
+
+
+def _base(look: Look, name: str, config: SshdConfig | Unobserved, options: tuple[str, ...]) -> tuple[dict[str, str] | Unobserved, bool]:
+    """Global settings, and whether they were only derived from the files."""
+    text = look.text(name)
+    given: dict[str, str] = {}
+    for option in options:
+        keyword, _, value = option.partition("=")
+        given.setdefault(sshd_config.ALIASES.get(keyword.lower(), keyword.lower()), value)
+    if not isinstance(text, Unobserved) and text.strip():
+        return read_effective(text) | given, False
+    if look.source(name).status not in (Status.DENIED, Status.ABSENT):
+        return text if isinstance(text, Unobserved) else Unobserved(Reason.FORMAT, name, Text("没有输出", "it printed nothing")), False
+    if isinstance(config, Unobserved):
+        return config, True
+    stated = config.stated()
+    return stated if isinstance(stated, Unobserved) else {**sshd_config.DEFAULTS, **stated}, True
+
+
+def _valid(look: Look, name: str) -> tuple[bool | Unobserved, str]:
+    evidence = look.source(name)
+    text = look.text(name)
+    if evidence.status is Status.MISSING:
+        effective = look.text(EFFECTIVE + name.removeprefix(TEST))
+        return (effective if isinstance(effective, Unobserved) else True), ""
+    if isinstance(text, Unobserved):
+        return text, ""
+    if evidence.rc == 0:
+        return True, ""
+    complaint = " ".join(text.split())[:200]
+    if "privilege separation directory" in text or "no hostkeys available" in text:
+        return Unobserved(Reason.NO_ANSWER, name, Text(f"无法检查：{complaint}", f"it cannot check: {complaint}")), complaint
+    return False, complaint
+
+
+_FILE = re.compile(r"([0-7]{3,6}) ([0-9]{1,10}) ([0-9]{1,10}) (-?[0-9]{1,12}) (/.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class FileMode:
+    """FileMode(path='/root/.ssh', mode=0o700, uid=0, gid=0, changed=…)"""
+
+    path: str
+    mode: int
+    uid: int
+    gid: int
+    changed: datetime
+
+
+def files(look: Look, name: str = FILES) -> dict[str, FileMode] | Unobserved:
+    """Mode, owner and time of the files that sshd trusts; those that do not exist are not there."""
+    lines = look.lines(name)
+    if isinstance(lines, Unobserved):
+        return lines
+    found = {}
+    for line in lines:
+        match = _FILE.fullmatch(line)
+        if match is not None:
+            changed = datetime.fromtimestamp(max(0, int(match[4])), tz=UTC)
+            found[match[5]] = FileMode(match[5], int(match[1], 8), int(match[2]), int(match[3]), changed)
+    return found
+
+
+def _stale(look: Look, config: SshdConfig | Unobserved, processes: list[Process], guarding: Guards) -> tuple[bool | Unobserved, str | None]:
+    """Whether a file is newer than what the running server has read."""
+    if isinstance(config, Unobserved):
+        return config, None
+    known = files(look)
+    if isinstance(known, Unobserved):
+        return known, None
+    read = processes[0].started
+    for process in processes[1:]:
+        if isinstance(read, datetime) and isinstance(process.started, datetime):
+            read = min(read, process.started)
+    if isinstance(guarding.units, dict):
+        for unit in guarding.units.values():
+            if unit.main_pid in {process.pid for process in processes} and unit.changed is not None and isinstance(read, datetime):
+                read = max(read, unit.changed)  # a reload keeps the process and changes the unit's state
+    if isinstance(read, Unobserved):
+        return read, None
+    times = [known[path] for path in config.files if path in known]
+    if len(times) < len(config.files):
+        return Unobserved(Reason.NO_DATA, FILES, Text("缺少部分配置文件的时间", "the time of some configuration file is missing")), None
+    newest = max(times, key=lambda one: one.changed)
+    late = newest.changed > read + SLACK
+    return late, newest.path if late else None
