@@ -2016,74 +2016,13 @@ mysql_accounts() { # counts of accounts that need no password, by root's own soc
 	emit_captured "$name"
 }
 
-present() { # path... : like existing, and only regular files
-	FOUND=
-	for f in "$@"; do
-		case $f in *"$NL"*) continue ;; esac
-		[ ! -f "$f" ] || FOUND=$FOUND$f$NL
-	done
-}
-
-found_files() { # how : the files that present() found
-	[ -n "$FOUND" ] || return 0
-	IFS=$NL
-	# shellcheck disable=SC2086 # split at newlines on purpose
-	files "$1" $FOUND
-	IFS=' 	
-'
-}
-
-database_settings() { # settings of databases and their kin, of an allow-list of keys; of passwords only that they are set (NC3)
-	set +f
-	present /etc/my.cnf /etc/mysql/my.cnf /etc/mysql/mariadb.cnf /etc/redis.conf /etc/redis/*.conf /etc/redis/*.acl /etc/redis-sentinel.conf /etc/valkey/*.conf /etc/valkey/*.acl \
-		/etc/postgresql/*/*/postgresql.conf /etc/postgresql/*/*/conf.d/*.conf /var/lib/postgresql/*/*/postgresql.auto.conf \
-		/var/lib/pgsql/data/postgresql.conf /var/lib/pgsql/data/postgresql.auto.conf /var/lib/pgsql/*/data/postgresql.conf /var/lib/pgsql/*/data/postgresql.auto.conf \
-		/etc/memcached.conf /etc/sysconfig/memcached /etc/etcd.env /etc/default/etcd /etc/etcd/etcd.conf /etc/default/nfs-kernel-server /etc/sysconfig/nfs /etc/default/rpcbind /etc/sysconfig/rpcbind
-	set -f
-	found_files settings
-	for d in /etc/my.cnf.d /etc/mysql/conf.d /etc/mysql/mysql.conf.d /etc/mysql/mariadb.conf.d; do [ ! -d "$d" ] || directory settings "$d" '*.cnf'; done
-	set +f
-	present /etc/mongod.conf /etc/elasticsearch/elasticsearch.yml /etc/opensearch/opensearch.yml /etc/kibana/kibana.yml /etc/opensearch-dashboards/opensearch_dashboards.yml \
-		/etc/etcd/etcd.yml /etc/etcd/etcd.yaml /etc/etcd/etcd.conf.yml /etc/kubernetes/manifests/*.yaml /etc/kubernetes/manifests/*.yml /var/lib/kubelet/config.yaml
-	set -f
-	found_files yaml
-	set +f
-	present /etc/postgresql/*/*/pg_hba.conf /var/lib/pgsql/data/pg_hba.conf /var/lib/pgsql/*/data/pg_hba.conf
-	set -f
-	found_files hba
-	if [ -n "$FOUND" ]; then # records that an hba file takes from elsewhere
-		included=$(printf %s "$FOUND" | awk '
-			{ dir = $0; sub(/\/[^\/]*$/, "", dir)
-			while ((getline line < $0) > 0) if (line ~ /^[ \t]*include(_if_exists|_dir)?[ \t]/) {
-				split(line, w, /[ \t]+/); f = w[1] == "" ? w[3] : w[2]; gsub(/["\047]/, "", f)
-				if (f !~ /^\//) f = dir "/" f
-				if (f ~ /^\/[A-Za-z0-9_.\/@+-]+$/ && !(f in done) && ++n <= 20) { done[f]; print f }
-			} close($0) }')
-		for f in $included; do
-			if [ -d "$f" ]; then directory hba "$f" '*.conf'; else files hba "$f"; fi
-		done
-	fi
-	set +f
-	# Files that other processes of the host may not read stay unread, and are said so.
-	for f in /etc/postgresql/* /var/lib/pgsql /var/lib/kubelet /etc/kubernetes/manifests /etc/redis /etc/elasticsearch /etc/opensearch; do
-		if [ -d "$f" ] && [ ! -x "$f" ]; then emit denied 0 "$f/" ''; fi
-	done
-	set -f
-}
-
-file_sharing() { # NFS: exports, the table the server works with, versions
-	files plain /etc/exports /var/lib/nfs/etab /etc/nfs.conf /proc/fs/nfsd/versions /proc/fs/nfsd/threads
-	directory plain /etc/exports.d '*.exports'
-	directory plain /etc/nfs.conf.d '*.conf'
-}
-
 lane() { # function... : collects first, then passes on what came before it
 	held=$(for part in "$@"; do "$part"; done; printf .)
 	cat
 	printf %s "${held%.}"
 }
 
-printf '' | lane walk | lane log_samples | lane log_shipping log_files time_sync database_settings file_sharing | lane updates | lane advisories integrity deleted_libraries listening_programs | lane jobs | lane storage protection web containers kernel | lane data_services | lane ssh | lane bans knock | lane packages update_settings sockets firewall firewall_saved guards | lane identity accounts sessions key_files
+printf '' | lane walk | lane log_samples | lane log_shipping log_files time_sync | lane updates | lane advisories integrity deleted_libraries listening_programs | lane jobs | lane storage protection web containers kernel | lane data_services | lane ssh | lane bans knock | lane packages update_settings sockets firewall firewall_saved guards | lane identity accounts sessions key_files
 emit ok 0 finished "$(date +%s)"
 echo end
 
