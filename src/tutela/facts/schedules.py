@@ -70,6 +70,10 @@ class Job:
     """Masked command lines, those of its scripts too, variables filled in where they are known."""
     opaque: tuple[str, ...]
     """Programs of its own that could not be read."""
+    ran: datetime | None
+    """When it last ended, well or not; None: not known."""
+    status: int | None
+    """Exit status of that run."""
     succeeded: datetime | Unobserved
     """When it last ended well."""
     failed: bool | Unobserved
@@ -106,8 +110,13 @@ def parse(look: Look) -> Schedules | Unobserved:
 
 def _left(look: Look) -> dict[str, Left]:
     text = look.text(PATHS)
+    return {} if isinstance(text, Unobserved) else stat_rows(text)
+
+
+def stat_rows(text: str) -> dict[str, Left]:
+    """Rows of `stat -c '%a %u %g %s %Y %F %n'` by path; a row that is not understood is left out."""
     found = {}
-    for line in [] if isinstance(text, Unobserved) else text.split("\n"):
+    for line in text.split("\n")[:MAX_LINES]:
         match = re.fullmatch(r"([0-7]{1,4}) (\d{1,10}) (\d{1,10}) (\d{1,18}) (\d{1,11}) ([a-z ]{1,30}) (/[^\n]{0,4095})", line)
         if match is not None:
             path = match[7]
@@ -196,6 +205,8 @@ class _Reader:
             interval=interval,
             lines=lines,
             opaque=opaque,
+            ran=service.exited,
+            status=service.status if service.exited is not None else None,
             succeeded=succeeded,
             failed=failed,
         )
@@ -282,7 +293,7 @@ class _Reader:
         lines, opaque = self._program([entry.command], dict(entry.settings))
         succeeded, failed = self._traces(lines, entry.place)
         kind = "anacron" if anacron else "cron"
-        return Job(entry.place, kind, entry.user, enabled, why_not, interval, lines, opaque, succeeded, failed)
+        return Job(entry.place, kind, entry.user, enabled, why_not, interval, lines, opaque, None, None, succeeded, failed)
 
     def _periodic(self, tables: list[_Entry]) -> Iterator[Job | Unobserved]:
         """Scripts in /etc/cron.daily and its like; they run when a table names their directory."""
@@ -311,7 +322,7 @@ class _Reader:
                 if isinstance(text, Unobserved):
                     opaque = (path,)
                 succeeded, failed = self._traces(lines, path)
-                yield Job(path, "periodic", "root", enabled, why_not, interval, lines, opaque, succeeded, failed)
+                yield Job(path, "periodic", "root", enabled, why_not, interval, lines, opaque, None, None, succeeded, failed)
 
     # --- what a job does
 

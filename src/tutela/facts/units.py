@@ -48,6 +48,8 @@ class Unit:
     environment_files: tuple[str, ...]
     result: str
     """success | exit-code | timeout | …: how the last run since boot ended."""
+    status: int | None
+    """Exit status of the main process."""
     exited: datetime | None
     """When the main process last ended; None: not since boot."""
     starts: str | None
@@ -137,6 +139,7 @@ def _unit(block: dict[str, list[str]]) -> Unit:
         environment=tuple(word for line in block.get("Environment", ()) for word in line.split()),
         environment_files=tuple(line.partition(" (ignore_errors")[0] for line in block.get("EnvironmentFiles", ()) if line),
         result=one("Result"),
+        status=int(one("ExecMainStatus")) if re.fullmatch(r"\d{1,3}", one("ExecMainStatus")) else None,
         exited=moment(one("ExecMainExitTimestamp")),
         starts=one("Unit") or None,
         calendar=tuple(found[1].strip() for line in block.get("TimersCalendar", ()) if (found := _CALENDAR.match(line))),

@@ -1,0 +1,87 @@
+"""Mandatory access control: SELinux or AppArmor, as the kernel has it and as the next boot will.
+
+Sources: /sys/fs/selinux/enforce, /etc/selinux/config (selinux(8)); /sys/module/apparmor, /sys/kernel/security/apparmor/profiles (what aa-status(8) reads).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import exposure
+from tutela.facts.look import Look
+from tutela.language import Text
+
+ENFORCE = "/sys/fs/selinux/enforce"
+CONFIG = "/etc/selinux/config"
+ENABLED = "/sys/module/apparmor/parameters/enabled"
+PROFILES = "/sys/kernel/security/apparmor/profiles"
+NEEDS = (ENFORCE, CONFIG, ENABLED, PROFILES, "/sys/kernel/security/lsm", "/proc/cmdline", *exposure.NEEDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """Confinement(system='apparmor', enforcing=True, after_boot=True, complaining=(), profiles=34)"""
+
+    system: str | Unobserved
+    """selinux | apparmor | none"""
+    enforcing: bool | Unobserved
+    """SELinux: enforcing now; AppArmor: at least one profile is enforced."""
+    after_boot: bool | Unobserved
+    """Neither the configuration nor the kernel's command line turns it off."""
+    profiles: int | Unobserved | None
+    """Enforced profiles of AppArmor."""
+    complaining: tuple[str, ...] | Unobserved
+    """Daemons that others reach and whose profile only complains."""
+
+
+def parse(look: Look) -> Confinement | Unobserved:
+    """The fact."""
+    enforce, enabled = look.text_or_none(ENFORCE), look.text_or_none(ENABLED)
+    if isinstance(enforce, Unobserved):
+        return enforce
+    if isinstance(enabled, Unobserved):
+        return enabled
+    command_line = look.text("/proc/cmdline")
+    off = set() if isinstance(command_line, Unobserved) else {word for word in command_line.split() if word in ("selinux=0", "enforcing=0", "apparmor=0")}
+    if enforce is not None:
+        return Confinement("selinux", enforce.strip() == "1", _selinux_after_boot(look, off), None, ())
+    if enabled is not None and enabled.strip() == "Y":
+        return _apparmor(look, off)
+    return Confinement("none", enforcing=False, after_boot=False, profiles=None, complaining=())
+
+
+def _selinux_after_boot(look: Look, off: set[str]) -> bool | Unobserved:
+    if off & {"selinux=0", "enforcing=0"}:
+        return False
+    text = look.text(CONFIG)
+    if isinstance(text, Unobserved):
+        return text
+    found = re.findall(r"(?m)^\s*SELINUX\s*=\s*(\w{1,20})", text)
+    return bool(found) and found[-1].lower() == "enforcing"
+
+
+def _apparmor(look: Look, off: set[str]) -> Confinement:
+    after_boot = "apparmor=0" not in off
+    if look.source(PROFILES).status is Status.ABSENT:
+        doubt = Unobserved(Reason.NO_ANSWER, PROFILES, Text("securityfs 没有挂载", "securityfs is not mounted"))
+        return Confinement("apparmor", doubt, after_boot, doubt, doubt)
+    text = look.text(PROFILES)
+    if isinstance(text, Unobserved):
+        return Confinement("apparmor", text, after_boot, text, text)
+    modes: dict[str, str] = {}
+    for line in text.split("\n")[:5000]:
+        found = re.fullmatch(r"(.{1,4096}) \((enforce|complain|kill|unconfined|prompt|mixed)\)", line)
+        if found is not None:
+            modes[found[1]] = found[2]
+    enforced = sum(1 for mode in modes.values() if mode in ("enforce", "kill"))
+    complaining = {name.rpartition("/")[2] for name, mode in modes.items() if mode == "complain" and "//" not in name}
+    seen = look.fact(exposure.parse)
+    exposed: tuple[str, ...] | Unobserved = ()
+    if complaining:
+        if isinstance(seen, Unobserved):
+            exposed = seen
+        else:
+            exposed = tuple(sorted({str(port.process) for port in seen.ports if not port.local and port.process in complaining}))
+    return Confinement("apparmor", enforced > 0, after_boot, enforced, exposed)

@@ -1,0 +1,86 @@
+"""File integrity: AIDE, Tripwire or IMA appraisal: a database, and a recent comparison with it.
+
+Sources: aide(1) (exit status 1 to 7: differences; 14 and more: it could not compare), tripwire(8), the kernel's ima_appraise= parameter; schedules and logs.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from tutela.evidence import Reason, Unobserved
+from tutela.facts import schedules
+from tutela.facts.look import Look
+from tutela.facts.protection_files import NEEDS as FILES
+from tutela.facts.protection_files import as_root, files
+from tutela.language import Text
+
+NEEDS = (*schedules.NEEDS, *FILES, "/proc/cmdline")
+CHECKS = re.compile(r"(^|[ /])(aide(\.wrapper)?( .*)? (--check|-C|--update|-u)( |$)|dailyaidecheck( |$)|tripwire( .*)? (--check|-m c)( |$))")
+DATABASES = re.compile(r"/var/lib/aide/[^/]{1,100}|/var/lib/tripwire/[^/]{1,100}\.twd")
+DIFFERENCES = range(1, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Integrity:
+    """Integrity(tool='aide', database='/var/lib/aide/aide.db', last_check_days=0.4, differences=False)"""
+
+    tool: str | None
+    """aide | tripwire | ima"""
+    database: str | Unobserved | None
+    last_check_days: float | Unobserved | None
+    """Age of the last comparison; None: nothing compares on a schedule. IMA compares at each access: 0."""
+    differences: bool | Unobserved
+    """Whether the last comparison found any."""
+
+
+def parse(look: Look) -> Integrity | Unobserved:
+    """The fact."""
+    command_line = look.text("/proc/cmdline")
+    if isinstance(command_line, str) and re.search(r"(^|\s)(ima_appraise=enforce|ima_policy=\S*appraise_tcb)", command_line):
+        return Integrity("ima", "security.ima", 0.0, False)
+    seen = files(look)
+    if isinstance(seen, Unobserved):
+        return seen
+    programs = [name for name in ("aide", "tripwire") if any(path.endswith("/" + name) for path in seen)]
+    database: str | Unobserved | None = next(
+        (path for path, one in sorted(seen.items()) if DATABASES.fullmatch(path) and one.size and ".new" not in path and not one.directory), None
+    )
+    if database is None and programs and not as_root(look):
+        database = Unobserved(Reason.PRIVILEGE, "/var/lib/aide", Text("权限不足，看不到数据库", "not permitted to see its database"))
+    last, differences = _last_check(look)
+    if not isinstance(database, Unobserved) and database is not None and last is None:
+        logs = [one.changed for path, one in seen.items() if re.fullmatch(r"/var/log/aide/aide(-check)?\.log", path) and one.size]
+        if logs:
+            last = _days(look, max(logs))
+    return Integrity(programs[0] if programs else None, database, last, differences)
+
+
+def _last_check(look: Look) -> tuple[float | Unobserved | None, bool | Unobserved]:
+    nothing = Unobserved(Reason.NO_DATA, "aide", Text("没有看到比对结果", "no result of a comparison was seen"))
+    plans = look.fact(schedules.parse)
+    if isinstance(plans, Unobserved):
+        return plans, nothing
+    best: tuple[float, bool | Unobserved] | None = None
+    doubt: Unobserved | None = None
+    for job in plans.jobs:
+        if isinstance(job, Unobserved):
+            doubt = doubt or job
+            continue
+        if job.enabled is False or not any(CHECKS.search(line) for line in job.lines):
+            continue
+        found: tuple[float, bool | Unobserved] | None = None
+        if job.ran is not None and job.status is not None and (job.status == 0 or job.status in DIFFERENCES):
+            found = (_days(look, job.ran), job.status in DIFFERENCES)
+        elif isinstance(job.succeeded, datetime):
+            found = (_days(look, job.succeeded), False)
+        else:
+            doubt = job.succeeded
+        if found is not None and (best is None or found[0] < best[0]):
+            best = found
+    return best if best is not None else (doubt, nothing)
+
+
+def _days(look: Look, when: datetime) -> float:
+    return round(max((look.now - when).total_seconds() / 86400, 0.0), 1)
