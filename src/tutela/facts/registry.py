@@ -50,6 +50,7 @@ MODULES: dict[str, str] = {
     "password_policy": "tutela.facts.password_policy",
     "persistence": "tutela.facts.persistence",
     "platform": "tutela.facts.platform",
+    "redis": "tutela.facts.redis",
     "schedules": "tutela.facts.schedules",
     "sessions": "tutela.facts.sessions",
     "sockets": "tutela.facts.sockets",
