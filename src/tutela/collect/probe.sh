@@ -197,6 +197,7 @@ directory() { # how directory pattern : the names in it as one source "<director
 #   passwd   the same, and the personal data of field 5 is dropped (NC8)
 #   pam      PAM stacks: arguments that may be secret are masked; where a second factor keeps its files stays readable
 #   sudoers  command lines as in `command`; names of aliases stay whole
+#   account  each file of the account database as its name demands: passwd, shadow, pam, sudoers or plain, by one awk
 #   last     tables of logins: of each line the account and the time, no addresses; the newest line of an account only
 #   knock    sequences become their length and kind (NC7)
 #   filter   packet filter rules: ports of rules that may be a knock sequence become 0 (NC7)
@@ -694,7 +695,9 @@ function redact(s,   f, n, i) {
 }
 BEGIN {
 	if (!frames) next_file = ""
+	account = (how == "account")
 	while (frames && (getline path) > 0) {
+		if (account) how = (path ~ /^\/etc\/passwd/) ? "passwd" : (path ~ /^\/etc\/g?shadow/) ? "shadow" : (path ~ /\/pam\.(d|conf)/) ? "pam" : (path ~ /^\/etc\/(sudoers|doas)/) ? "sudoers" : "plain"
 		body = ""; status = "ok"; inkey = inscript = 0; nth = 0
 		while ((r = (getline line < path)) > 0) {
 			if (++nth == 1 && how == "script" && line !~ /^#!/) { status = ""; break }
@@ -729,16 +732,25 @@ identity() {
 }
 
 accounts() {
-	files passwd /etc/passwd
-	files shadow /etc/shadow /etc/gshadow
-	files plain /etc/group /etc/login.defs /etc/shells /etc/nsswitch.conf /etc/passwdqc.conf \
-		/etc/security/pwquality.conf /etc/security/faillock.conf /etc/security/pwhistory.conf
-	directory plain /etc/security/pwquality.conf.d '*.conf'
-	directory pam /etc/pam.d '*'
-	directory pam /usr/lib/pam.d '*'
-	[ -d /etc/pam.d ] || files pam /etc/pam.conf
-	files sudoers /etc/sudoers /etc/doas.conf
-	directory sudoers /etc/sudoers.d '*'
+	listed=''
+	for d in /etc/pam.d /usr/lib/pam.d /etc/sudoers.d /etc/security/pwquality.conf.d; do
+		directory plain "$d" '' # the names
+		n=0
+		set +f
+		for f in "$d"/*; do
+			[ -f "$f" ] && [ "$n" -lt "$MAX_FILES" ] || continue
+			n=$((n + 1))
+			listed=$listed$f$NL
+		done
+		set -f
+	done
+	[ -d /etc/pam.d ] || listed=$listed/etc/pam.conf$NL
+	IFS=$NL
+	# shellcheck disable=SC2086 # one path a line
+	files account /etc/passwd /etc/shadow /etc/gshadow /etc/group /etc/login.defs /etc/shells /etc/nsswitch.conf /etc/passwdqc.conf \
+		/etc/security/pwquality.conf /etc/security/faillock.conf /etc/security/pwhistory.conf /etc/sudoers /etc/doas.conf $listed
+	IFS=' 	
+'
 	accounts_last_logins
 }
 
@@ -755,14 +767,29 @@ sessions() { # ages of sessions, no addresses (a session of root that nobody end
 	else
 		emit absent 127 'loginctl show-session' ''
 	fi
-	if have ps; then
-		OUT=$({ limit 10 ps -eo pid,euid,tty,etimes,comm 2>/dev/null </dev/null; echo "rc $?"; } | awk '/^rc / || $3 != "?"')
-		RC=${OUT##*rc }
-		OUT=${OUT%rc *}
-		emit_captured 'ps -eo pid,euid,tty,etimes,comm (with a terminal)'
-	else
-		emit absent 127 'ps -eo pid,euid,tty,etimes,comm (with a terminal)' ''
-	fi
+	# What ps would show, without its cost: euid, terminal, start in ticks since boot, name; of processes that have a terminal.
+	set +f
+	OUT=$(printf '%s\n' /proc/[0-9]*/stat | awk '
+		{
+			file = $0
+			if ((getline line < file) <= 0) next
+			close(file)
+			open = index(line, "(")
+			for (end = length(line); substr(line, end, 1) != ")"; end--);
+			split(substr(line, end + 2), f, " ")
+			if (f[5] + 0 == 0) next
+			name = substr(line, open + 1, end - open - 1)
+			uid = "?"
+			sub(/stat$/, "status", file)
+			while ((getline line < file) > 0) if (line ~ /^Uid:/) { split(line, u, /[ \t]+/); uid = u[3]; break }
+			close(file)
+			major = int(f[5] / 256) % 4096; minor = f[5] % 256
+			tty = major >= 136 && major < 144 ? "pts/" ((major - 136) * 256 + minor) : major == 4 ? (minor < 64 ? "tty" minor : "ttyS" (minor - 64)) : major == 204 ? "ttyAMA" minor : major == 229 ? "hvc" minor : major "/" minor
+			gsub(/[^A-Za-z0-9_.:@+-]/, "?", name)
+			print uid, tty, f[20], name
+		}')
+	set -f
+	emit ok 0 '/proc/[0-9]*/stat (with a terminal)' "$OUT"
 	set +f
 	OUT=$(grep -sHn TMOUT /etc/profile /etc/bash.bashrc /etc/bashrc /etc/profile.d/*.sh </dev/null)
 	set -f
@@ -1149,11 +1176,7 @@ ssh_keys() { # whose keys open this host, and the modes of all that sshd trusts
 }
 
 bans() { # what answers repeated failures with a ban, and whether it saw any
-	if have fail2ban-client; then
-		bans_fail2ban
-	else
-		emit absent 127 'fail2ban-client status' ''
-	fi
+	bans_fail2ban
 	files plain /etc/sshguard/sshguard.conf /etc/sshguard/whitelist /etc/sshguard.conf
 	if [ -n "$QUICK" ]; then
 		if have cscli; then emit skipped 0 'cscli bouncers list -o json' ''; fi
@@ -1172,29 +1195,41 @@ bans() { # what answers repeated failures with a ban, and whether it saw any
 	bans_failures
 }
 
-bans_fail2ban() {
-	if [ "$ME" != 0 ]; then
-		emit denied 0 'fail2ban-client status' ''
-	elif [ -n "$QUICK" ]; then
-		emit skipped 0 'fail2ban-client status' ''
+bans_fail2ban() { # one call asks everything about the usual jail; a second one only where SSH has other jails
+	name='fail2ban-client -i (status and settings of the jails for SSH)'
+	if ! have fail2ban-client; then
+		emit absent 127 "$name" ''
+	elif [ "$ME" != 0 ]; then
+		emit denied 0 "$name" ''
 	else
-		run fail2ban-client status
-		jails=$(printf '%s\n' "$OUT" | awk -F: '/Jail list/ { gsub(/[ \t]/, "", $2); n = split($2, j, ","); for (i = 1; i <= n && i <= 20; i++) if (j[i] ~ /^[A-Za-z0-9_.-]+$/) print j[i] }')
-		[ -n "$jails" ] || return 0
-		asks=$(for name in $jails; do
-			printf 'status %s\n' "$name"
-			for key in maxretry findtime bantime ignoreip ignoreself logpath journalmatch actions; do printf 'get %s %s\n' "$name" $key; done
-			for f in nftables nftables-multiport nftables-allports iptables iptables-multiport iptables-allports iptables-ipset-proto4 iptables-ipset-proto6 iptables-ipset-proto6-allports firewallcmd-ipset firewallcmd-rich-rules firewallcmd-multiport firewallcmd-allports ufw; do
-				printf 'get %s action %s port\n' "$name" "$f"
-			done
-		done)
-		OUT=$(printf '%s\n' "$asks" | limit 20 fail2ban-client -i 2>/dev/null | awk -v asks="$asks" '
-			BEGIN { n = split(asks, ask, "\n") }
-			{ while (sub(/^fail2ban> /, "")) { i++; if (i <= n) print "> " ask[i] } if ($0 != "" && i > 0 && $0 !~ /Banned IP list|ERROR/) print }
-		')
-		RC=0
-		emit_captured 'fail2ban-client -i (status and settings of every jail)'
+		bans_asked sshd
+		held=$OUT
+		more=$(printf '%s\n' "$OUT" | awk -F: '/Jail list/ { gsub(/[ \t]/, "", $2); n = split($2, j, ","); for (i = 1; i <= n && i <= 20; i++) if (j[i] ~ /^[A-Za-z0-9_.-]*ssh[A-Za-z0-9_.-]*$/ && j[i] != "sshd") print j[i] }')
+		if [ -n "$more" ]; then
+			# shellcheck disable=SC2086 # one word a jail
+			bans_asked $more
+			OUT=$held$NL$OUT
+		fi
+		case $OUT in *'Jail list'*) RC=0 ;; *) RC=255 ;; esac
+		emit_captured "$name"
 	fi
+}
+
+bans_asked() { # jail... : OUT, questions and answers; who is banned stays here (NC8)
+	asks=$(
+		echo status
+		for jail in "$@"; do
+			printf 'status %s\n' "$jail"
+			for key in maxretry findtime bantime ignoreip ignoreself logpath journalmatch actions; do printf 'get %s %s\n' "$jail" $key; done
+			for f in nftables nftables-multiport nftables-allports iptables iptables-multiport iptables-allports iptables-ipset-proto4 iptables-ipset-proto6 iptables-ipset-proto6-allports firewallcmd-ipset firewallcmd-rich-rules firewallcmd-multiport firewallcmd-allports ufw; do
+				printf 'get %s action %s port\n' "$jail" "$f"
+			done
+		done
+	)
+	OUT=$(printf '%s\n' "$asks" | limit 20 fail2ban-client -i 2>/dev/null | awk -v asks="$asks" '
+		BEGIN { n = split(asks, ask, "\n") }
+		{ while (sub(/^fail2ban> /, "")) { i++; if (i <= n) print "> " ask[i] } if ($0 != "" && i > 0 && $0 !~ /Banned IP list|ERROR|Invalid Action/) print }
+	')
 }
 
 bans_failures() { # failed logins an hour: counts only, never a message (NC5)
@@ -1580,7 +1615,7 @@ protection() {
 	files plain /sys/fs/selinux/enforce /etc/selinux/config /sys/kernel/security/lsm /sys/module/apparmor/parameters/enabled /sys/kernel/security/apparmor/profiles \
 		/var/ossec/var/run/wazuh-agentd.state /sys/kernel/security/ima/runtime_measurements_count
 	set +f
-	set -- /var/lib/clamav/*.c[vl]d /var/lib/aide/* /var/lib/tripwire/*.twd /var/log/aide/*.log /var/ossec/bin/wazuh-agentd /var/ossec/bin/ossec-agentd \
+	set -- /var/lib/clamav/*.c[vl]d /var/lib/aide/* /var/lib/tripwire/*.twd /var/lib/tripwire/report/*.twr /var/log/aide/*.log /var/ossec/var/run/wazuh-agentd.state /var/ossec/bin/wazuh-agentd /var/ossec/bin/ossec-agentd \
 		/usr/bin/falco /usr/bin/osqueryd /opt/osquery/bin/osqueryd /usr/bin/suricata /usr/sbin/suricata /usr/bin/aide /usr/sbin/aide /usr/sbin/tripwire \
 		/usr/sbin/clamd /usr/sbin/clamonacc /usr/bin/clamscan /var/lib/tomcat*/webapps/* /usr/share/tomcat*/webapps/* /opt/tomcat*/webapps/*
 	set -f
@@ -1600,7 +1635,13 @@ protection() {
 	else
 		emit denied 0 "stat -L -c '%a %u %g %s %Y %F %n' (databases and programs of protection)" ''
 	fi
+	OUT= # where an ordinary account cannot tell what there is
+	for f in /var/lib/clamav /var/lib/aide /var/lib/tripwire /var/lib/tripwire/report /var/log/aide /var/ossec; do
+		if [ -d "$f" ] && { [ ! -r "$f" ] || [ ! -x "$f" ]; }; then OUT=$OUT$f$NL; fi
+	done
+	emit ok 0 'directories of protection that may not be listed' "${OUT%"$NL"}"
 }
+
 
 web() { # configuration of web servers, directives of an allow-list only
 	files web /etc/nginx/nginx.conf /etc/apache2/apache2.conf /etc/apache2/ports.conf /etc/apache2/envvars /etc/httpd/conf/httpd.conf
@@ -1968,7 +2009,7 @@ postgresql_clusters() { # every cluster's settings and who may log in to it
 		included settings '*.conf' "$cluster/postgresql.conf"
 		data=$(awk -F= '/^[ \t]*data_directory[ \t]*=?/ { v = $0; sub(/^[ \t]*data_directory[ \t]*=?[ \t]*/, "", v); gsub(/\047/, "", v); sub(/[ \t#].*/, "", v); print v; exit }' "$cluster/postgresql.conf" 2>/dev/null)
 		case ${data:=$cluster} in /*) included settings '*.conf' "$data/postgresql.auto.conf" ;; esac
-		[ -n "$hba" ] || hba="$cluster/pg_hba.conf"
+		[ -n "$hba" ] || hba="$data/pg_hba.conf"
 		# shellcheck disable=SC2086 # one word a path
 		included hba '*.conf' $hba
 	done
