@@ -19,8 +19,30 @@ RUNNING = "hostname"
 NEEDS = (STATIC, RUNNING, *os_release.NEEDS)
 
 DEFAULTS = frozenset(
-    "localhost localhost6 ubuntu debian host hostname server linux vm template raspberrypi centos fedora rocky "
-    "almalinux openeuler archlinux opensuse kali unassigned changeme example".split()
+    [
+        "localhost",
+        "localhost6",
+        "ubuntu",
+        "debian",
+        "host",
+        "hostname",
+        "server",
+        "linux",
+        "vm",
+        "template",
+        "raspberrypi",
+        "centos",
+        "fedora",
+        "rocky",
+        "almalinux",
+        "openeuler",
+        "archlinux",
+        "opensuse",
+        "kali",
+        "unassigned",
+        "changeme",
+        "example",
+    ]
 )
 _CLOUD = re.compile(
     r"(iz[a-z0-9]{18,}|vm-\d+-\d+-[a-z]+|ecs-[0-9a-f]{4,}|ip-\d+-\d+-\d+-\d+|instance-[a-z0-9-]+|debian-\d+|ubuntu-\d+|lavm-[a-z0-9]+|i-[a-z0-9]{8,})"

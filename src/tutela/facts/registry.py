@@ -57,7 +57,9 @@ MODULES: dict[str, str] = {
     "persistence": "tutela.facts.persistence",
     "platform": "tutela.facts.platform",
     "postgresql": "tutela.facts.postgresql",
+    "reboot": "tutela.facts.reboot",
     "redis": "tutela.facts.redis",
+    "replaced_libraries": "tutela.facts.replaced_libraries",
     "schedules": "tutela.facts.schedules",
     "sessions": "tutela.facts.sessions",
     "sockets": "tutela.facts.sockets",
@@ -70,6 +72,7 @@ MODULES: dict[str, str] = {
     "tls": "tutela.facts.tls",
     "units": "tutela.facts.units",
     "unneeded": "tutela.facts.unneeded",
+    "update_files": "tutela.facts.update_files",
     "weak_passwords": "tutela.facts.weak_passwords",
     "web": "tutela.facts.web",
 }

@@ -1,0 +1,166 @@
+"""Whether something that was installed takes effect only after a restart, and since when it waits.
+
+Source: /run/reboot-required (written by packages on Debian and Ubuntu), /boot against uname(1), and on RPM systems the packages that dnf's needs-restarting lists.
+How long it waits is a lower bound: the marker is written again by every package that asks for a restart.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import packages, update_files
+from tutela.facts.look import Look
+from tutela.facts.package_versions import newer_deb, newer_rpm
+from tutela.facts.packages import Packages
+from tutela.facts.update_files import UpdateFiles
+from tutela.language import Text
+
+MARKER = "/run/reboot-required"
+MARKED = "/run/reboot-required.pkgs"
+UNAME = "uname -srm"
+VERSION = "/proc/version"
+RPM = r"rpm -q --qf %{NAME}\t%{INSTALLTIME}\n glibc systemd dbus dbus-broker dbus-daemon linux-firmware microcode_ctl"
+UPTIME = "/proc/uptime"
+NEEDS = (MARKER, MARKED, UNAME, VERSION, RPM, UPTIME, "meta", *update_files.NEEDS, *packages.NEEDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Reboot:
+    """Reboot(marked=True, marked_by=('libc6',), running='6.1.0-18-amd64', newest='6.1.0-21-amd64', behind=True, waiting=True, hours=120)"""
+
+    marked: bool | Unobserved
+    marked_by: tuple[str, ...]
+    running: str
+    newest: str | Unobserved
+    """The newest installed kernel of the same kind."""
+    behind: bool | Unobserved
+    """The running kernel is not the newest installed one."""
+    waiting: bool | Unobserved
+    """One of the two, or a package that came since the start."""
+    hours: int | Unobserved
+    """How long it waits at least; 0 when nothing waits."""
+
+
+def parse(look: Look) -> Reboot | Unobserved:
+    """The fact; field by field."""
+    words = look.text(UNAME)
+    if isinstance(words, Unobserved):
+        return words
+    found = re.fullmatch(r"Linux ([A-Za-z0-9._+~-]{1,100}) \S+\s*", words)
+    if found is None:
+        return Unobserved(Reason.FORMAT, UNAME, Text("没有给出内核版本", "it gives no kernel release"))
+    running = found[1]
+    files = look.fact(update_files.parse)
+    marked = _marked(look)
+    newest, behind = _kernels(look, running, files)
+    came = _since_start(look)
+    states = (marked, behind, came if isinstance(came, Unobserved) else bool(came))
+    waiting = True if True in states else next((one for one in states if isinstance(one, Unobserved)), False)
+    names = _packages(look) if isinstance(came, Unobserved) else tuple(sorted({*_packages(look), *came}))
+    since = () if isinstance(came, Unobserved) else tuple(came.values())
+    return Reboot(marked, names, running, newest, behind, waiting, _hours(look, files, marked, behind, newest, waiting, since))
+
+
+def _marked(look: Look) -> bool | Unobserved:
+    status = look.source(MARKER).status
+    if status is Status.ABSENT:
+        return False
+    text = look.text(MARKER)
+    return text if isinstance(text, Unobserved) else True
+
+
+def _packages(look: Look) -> tuple[str, ...]:
+    text = look.text(MARKED)
+    names = text.split() if isinstance(text, str) else []
+    return tuple(sorted({name for name in names if re.fullmatch(r"[a-z0-9.+:-]{1,100}", name)}))[:50]
+
+
+def _since_start(look: Look) -> dict[str, datetime] | Unobserved:
+    """RPM packages of the base system that were installed after the host started."""
+    if look.source(RPM).status in (Status.ABSENT, Status.MISSING):
+        return {}  # dpkg: the marker says it
+    lines = look.lines(RPM)
+    uptime, meta = look.text(UPTIME), look.text("meta")
+    for one in (lines, uptime, meta):
+        if isinstance(one, Unobserved):
+            return one
+    assert isinstance(lines, list)
+    up, now = re.match(r"([0-9]{1,10})[. ]", str(uptime)), re.search(r"^started=([0-9]{1,11})$", str(meta), re.MULTILINE)
+    if up is None or now is None:
+        return Unobserved(Reason.FORMAT, UPTIME, Text("没有给出运行时间", "it does not say how long the host has been up"))
+    start = int(now[1]) - int(up[1])
+    found = (re.fullmatch(r"([A-Za-z0-9._+-]{1,100})\t([0-9]{1,11})", line) for line in lines)
+    return {one[1]: datetime.fromtimestamp(int(one[2]), UTC) for one in found if one is not None and int(one[2]) > start}
+
+
+_KERNEL = re.compile(r"/boot/vmlinuz-([A-Za-z0-9._+~-]{1,100})|/lib/modules/([A-Za-z0-9._+~-]{1,100})/vmlinuz")
+
+
+def _kernels(look: Look, running: str, files: UpdateFiles | Unobserved) -> tuple[str | Unobserved, bool | Unobserved]:
+    if isinstance(files, Unobserved):
+        return files, files
+    releases = {name for path in files.by_path if (one := _KERNEL.fullmatch(path)) and "rescue" not in (name := one[1] or one[2])}
+    alike = {name for name in releases if _kind(name) == _kind(running)}
+    if running not in alike:
+        # A kernel that the host does not hold was started from elsewhere: a container, a cloud, a rescue system.
+        why = Text("看不到正在运行的内核的文件", "the file of the running kernel is not to be seen")
+        missing = Unobserved(Reason.NO_VANTAGE, "/boot", why)
+        return missing, missing
+    newer = newer_rpm if re.search(r"\.(el|fc|oe|an|al)[0-9]", running) else newer_deb
+    newest = running
+    for name in alike:
+        if newer(name, newest) > 0:
+            newest = name
+    if newest != running:
+        return newest, True
+    return newest, _rebuilt(look, running)
+
+
+def _kind(release: str) -> str:
+    """`amd64`, `cloud-amd64`, `generic`; of RPM kernels what follows the architecture: `` or `debug`."""
+    found = re.search(r"[.](?:x86_64|aarch64|ppc64le|s390x|riscv64|loongarch64)(?:[+](.*))?$", release)
+    if found is not None:
+        return found[1] or ""
+    return re.sub(r"^[0-9][0-9.]*(?:[-~+](?:rc)?[0-9][A-Za-z0-9.+~]*)*-?", "", release)
+
+
+def _rebuilt(look: Look, running: str) -> bool | Unobserved:
+    """Debian keeps the name of a release for several builds; the build that runs is in /proc/version."""
+    text = look.text(VERSION)
+    known = look.fact(packages.parse)
+    if isinstance(text, Unobserved) or not isinstance(known, Packages) or known.manager != "dpkg":
+        return False
+    build = re.search(r" Debian ([0-9][A-Za-z0-9.+~-]{1,60}) \(", text)
+    installed = known.named(f"linux-image-{running}", f"linux-image-{running}-unsigned")
+    if build is None or not installed:
+        return False
+    return any(newer_deb(one.version, build[1]) > 0 for one in installed)
+
+
+def _hours(
+    look: Look,
+    files: UpdateFiles | Unobserved,
+    marked: bool | Unobserved,
+    behind: bool | Unobserved,
+    newest: str | Unobserved,
+    waiting: bool | Unobserved,
+    came: tuple[datetime, ...],
+) -> int | Unobserved:
+    if waiting is False:
+        return 0
+    if isinstance(waiting, Unobserved):
+        return waiting
+    if isinstance(files, Unobserved):
+        return files
+    since = list(came)
+    if marked is True and MARKER in files.by_path:
+        since.append(files.by_path[MARKER].modified)
+    if behind is True:
+        paths = (f"/boot/vmlinuz-{newest}", f"/lib/modules/{newest}/vmlinuz")
+        since += [files.by_path[path].changed for path in paths if path in files.by_path]
+    if not since:
+        return Unobserved(Reason.NO_DATA, MARKER, Text("看不到从何时开始等待", "since when it waits is not to be seen"))
+    return max(0, int((look.now - min(since)).total_seconds() // 3600))
