@@ -123,7 +123,7 @@ run_masked() { # how command... : like run; the output passes the redaction `how
 hidden() { # path : true when a directory above it may not be searched, so that "no such file" would be a guess
 	h=$1
 	while :; do
-		h=${h%/*}
+		case $h in */*) h=${h%/*} ;; *) return 1 ;; esac
 		[ -n "$h" ] || return 1
 		if [ -d "$h" ]; then
 			[ ! -x "$h" ]
