@@ -161,29 +161,29 @@ directory() { # how directory pattern : the names in it as one source "<director
 		emit denied 0 "$2/" ''
 		return
 	fi
-	listed= paths= n=0
+	names='' matches='' count=0
 	set +f
 	for f in "$2"/* "$2"/.[!.]*; do
 		[ -e "$f" ] || [ -L "$f" ] || continue
-		n=$((n + 1))
-		[ "$n" -le "$MAX_FILES" ] || break
-		listed=$listed${f##*/}$NL
+		count=$((count + 1))
+		[ "$count" -le "$MAX_FILES" ] || break
+		names=$names${f##*/}$NL
 	done
 	set -- "$1" "$2" "$2"/$3
 	set +f
-	if [ "$n" -gt "$MAX_FILES" ]; then emit truncated 0 "$2/" "$listed"; else emit ok 0 "$2/" "${listed%"$NL"}"; fi
+	if [ "$count" -gt "$MAX_FILES" ]; then emit truncated 0 "$2/" "$names"; else emit ok 0 "$2/" "${names%"$NL"}"; fi
 	how=$1
 	shift 2
-	n=0
+	count=0
 	for f in "$@"; do
-		n=$((n + 1))
-		[ "$n" -le "$MAX_FILES" ] || break
-		[ ! -f "$f" ] || paths=$paths$f$NL
+		count=$((count + 1))
+		[ "$count" -le "$MAX_FILES" ] || break
+		[ ! -f "$f" ] || matches=$matches$f$NL
 	done
 	set -f
 	IFS=$NL
 	# shellcheck disable=SC2086 # split at newlines on purpose
-	[ -z "$paths" ] || files "$how" $paths
+	[ -z "$matches" ] || files "$how" $matches
 	IFS=' 	
 '
 }
@@ -733,7 +733,7 @@ identity() {
 }
 
 accounts() {
-	listed=''
+	wanted=''
 	for d in /etc/pam.d /usr/lib/pam.d /etc/sudoers.d /etc/security/pwquality.conf.d; do
 		directory plain "$d" '' # the names
 		n=0
@@ -741,15 +741,15 @@ accounts() {
 		for f in "$d"/*; do
 			[ -f "$f" ] && [ "$n" -lt "$MAX_FILES" ] || continue
 			n=$((n + 1))
-			listed=$listed$f$NL
+			wanted=$wanted$f$NL
 		done
 		set -f
 	done
-	[ -d /etc/pam.d ] || listed=$listed/etc/pam.conf$NL
+	[ -d /etc/pam.d ] || wanted=$wanted/etc/pam.conf$NL
 	IFS=$NL
 	# shellcheck disable=SC2086 # one path a line
 	files account /etc/passwd /etc/shadow /etc/gshadow /etc/group /etc/login.defs /etc/shells /etc/nsswitch.conf /etc/passwdqc.conf \
-		/etc/security/pwquality.conf /etc/security/faillock.conf /etc/security/pwhistory.conf /etc/sudoers /etc/doas.conf $listed
+		/etc/security/pwquality.conf /etc/security/faillock.conf /etc/security/pwhistory.conf /etc/sudoers /etc/doas.conf $wanted
 	IFS=' 	
 '
 	accounts_last_logins
