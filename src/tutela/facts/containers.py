@@ -1,0 +1,151 @@
+"""Running containers of Docker and Podman: what lets them out of their box.
+
+Sources: `docker ps` and `docker inspect` with fixed fields (docker-inspect(1)), the same of Podman; never an environment or a command line (NC3).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import units
+from tutela.facts.look import Look
+from tutela.language import Text
+
+ENGINES = ("docker", "podman")
+PS = "{} ps"
+INSPECT = "{} inspect (running containers, fixed fields)"
+IMAGES = "{} image inspect (images of running containers)"
+INFO = "{} info --format '{{{{json .SecurityOptions}}}}'"
+NEEDS = (*(form.format(engine) for engine in ENGINES for form in (PS, INSPECT, IMAGES, INFO)), *units.NEEDS)
+SOCKETS = re.compile(r"(^|/)(docker|podman|containerd|crio)\.sock$")
+MAX_CONTAINERS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """Container(name='web', engine='docker', privileged=False, engine_socket=False, host_network=False, host_pid=False, exposed=True, image_days=12)"""
+
+    name: str
+    engine: str
+    privileged: bool
+    engine_socket: bool
+    """The engine's socket is mounted: whoever breaks in commands the engine."""
+    host_network: bool
+    host_pid: bool
+    exposed: bool
+    """A port is published beyond loopback, or it shares the network of the host."""
+    image_days: int | Unobserved
+    """Age of its image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Containers:
+    """Containers(engines=('docker',), running=(Container(…),), isolated_users=False)"""
+
+    engines: tuple[str, ...]
+    """Engines that are installed."""
+    running: tuple[Container | Unobserved, ...]
+    isolated_users: bool | Unobserved
+    """Rootless, or user namespaces: root in a container is nobody outside."""
+
+
+def parse(look: Look) -> Containers | Unobserved:
+    """The fact."""
+    engines = tuple(engine for engine in ENGINES if look.source(PS.format(engine)).status not in (Status.ABSENT, Status.MISSING))
+    if not engines and all(look.source(PS.format(engine)).status is Status.MISSING for engine in ENGINES):
+        missing = look.text(PS.format("docker"))
+        assert isinstance(missing, Unobserved)
+        return missing
+    found: list[Container | Unobserved] = []
+    for engine in engines:
+        found += _of(look, engine)
+    others = _others(look, engines)
+    if others is not None:
+        engines, found = (*engines, others.source), [*found, others]
+    isolated: bool | Unobserved = True
+    for engine in engines:
+        said = look.text(INFO.format(engine))
+        if found and isinstance(said, str):
+            isolated = isolated is True and ("name=rootless" in said or "name=userns" in said)
+        elif found:
+            isolated = Unobserved(Reason.NO_DATA, engine, Text("没有看到用户隔离设置", "whether users are isolated is not visible"))
+    return Containers(engines, tuple(found[:MAX_CONTAINERS]), isolated)
+
+
+def _others(look: Look, engines: tuple[str, ...]) -> Unobserved | None:
+    up = look.fact(units.parse)
+    if isinstance(up, Unobserved):
+        return None
+    stems = ("kubelet", "k3s", "k3s-agent", "rke2-server", "rke2-agent", "crio") + (() if engines else ("containerd",))
+    for unit in up.running(*stems):
+        return Unobserved(Reason.NO_ANSWER, unit, Text("由它管理的容器没有接口可查", "no interface to the containers it runs"))
+    return None
+
+
+def _of(look: Look, engine: str) -> list[Container | Unobserved]:
+    listed = look.text(PS.format(engine))
+    if isinstance(listed, Unobserved):
+        return [listed]
+    if not listed.strip():
+        return []
+    text = look.text(INSPECT.format(engine))
+    if isinstance(text, Unobserved):
+        return [text]
+    ages = _ages(look, engine)
+    rows: list[Container | Unobserved] = []
+    for line in text.split("\n")[:MAX_CONTAINERS]:
+        fields = line.split("\t")
+        if len(fields) != 11 or fields[2] not in ("true", "false"):
+            if line:
+                rows.append(Unobserved(Reason.FORMAT, INSPECT.format(engine), Text("无法理解的输出", "output that is not understood")))
+            continue
+        network = fields[3] == "host"
+        rows.append(
+            Container(
+                name=fields[1].lstrip("/")[:80],
+                engine=engine,
+                privileged=fields[2] == "true",
+                engine_socket=any(SOCKETS.search(source) for source in fields[8].split("|")),
+                host_network=network,
+                host_pid=fields[4] == "host",
+                exposed=network or _published(fields[10]),
+                image_days=ages.get(fields[7].removeprefix("sha256:"), Unobserved(Reason.NO_DATA, fields[1], Text("没有镜像的日期", "no date of its image"))),
+            )
+        )
+    return rows
+
+
+def _published(words: str) -> bool:
+    """`{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"}],"81/tcp":null}`; what is not understood counts as published."""
+    try:
+        ports = json.loads(words)
+    except (ValueError, RecursionError):
+        return True
+    if ports is None or not isinstance(ports, dict):
+        return ports is not None
+    for bindings in ports.values():
+        for one in bindings if isinstance(bindings, list) else ():
+            address = one.get("HostIp", "") if isinstance(one, dict) else ""
+            if not str(address).startswith("127.") and address != "::1":
+                return True
+    return False
+
+
+def _ages(look: Look, engine: str) -> dict[str, int | Unobserved]:
+    text = look.text(IMAGES.format(engine))
+    ages: dict[str, int | Unobserved] = {}
+    for line in text.split("\n")[:MAX_CONTAINERS] if isinstance(text, str) else ():
+        found = re.match(r"(?:sha256:)?([0-9a-f]{12,64})\t(\d{4}-\d{2}-\d{2})", line)
+        if found is not None:
+            try:
+                made = datetime.strptime(found[2], "%Y-%m-%d").replace(tzinfo=UTC)
+            except ValueError:
+                continue
+            # Reproducible builds date their images 1970 or 1980: no age at all.
+            if made.year > 1990:
+                ages[found[1]] = max((look.now - made).days, 0)
+    return ages

@@ -1,0 +1,183 @@
+"""Web servers: what their configuration alone proves.
+
+Sources: nginx (ngx_http_core_module: server_tokens; ngx_http_autoindex_module), Apache (ServerTokens, Options, User), Tomcat's web applications.
+Only directives of an allow-list are collected. That no page answers which should not is seen only by asking for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import sockets, units
+from tutela.facts.listing import entries
+from tutela.facts.look import Look
+from tutela.facts.protection_files import NEEDS as FILES
+from tutela.facts.protection_files import files
+from tutela.language import Text
+
+NGINX = "/etc/nginx/nginx.conf"
+NGINX_DIRECTORIES = ("/etc/nginx/conf.d", "/etc/nginx/default.d", "/etc/nginx/sites-enabled")
+APACHE = ("/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf")
+APACHE_DIRECTORIES = ("/etc/apache2/mods-enabled", "/etc/apache2/conf-enabled", "/etc/apache2/sites-enabled", "/etc/httpd/conf.d")
+ENVVARS = "/etc/apache2/envvars"
+NEEDS = (NGINX, *APACHE, ENVVARS, *(one + "/" for one in (*NGINX_DIRECTORIES, *APACHE_DIRECTORIES)), *sockets.NEEDS, *units.NEEDS, *FILES)
+PROGRAMS = {"nginx": "nginx", "openresty": "nginx", "angie": "nginx", "apache2": "apache", "httpd": "apache"}
+OTHERS = frozenset({"caddy", "lighttpd", "haproxy", "traefik", "envoy", "litespeed", "lshttpd", "java", "node", "php-fpm", "gunicorn", "uwsgi"})
+WEB_PORTS = frozenset({80, 443, 8000, 8008, 8080, 8081, 8443, 8888})
+ADMIN_APPS = frozenset({"manager", "host-manager", "examples", "docs"})
+MAX_LINES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Server(kind='nginx', version_hidden=True, listings=(), user='www-data', root=False, admin_apps=())"""
+
+    kind: str
+    """nginx | apache | tomcat | the name of another program"""
+    version_hidden: bool | Unobserved
+    listings: tuple[str, ...] | Unobserved
+    """Places in the configuration that list directories."""
+    user: str | Unobserved
+    as_root: bool | Unobserved
+    """Whether requests are answered as root."""
+    admin_apps: tuple[str, ...] | Unobserved
+    """Administration and example applications that are deployed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """Web(servers=(Server(…),), answers=Unobserved(…))"""
+
+    servers: tuple[Server, ...]
+    answers: tuple[str, ...] | Unobserved
+    """Sensitive paths that answer with 200."""
+
+
+def parse(look: Look) -> Web | Unobserved:
+    """The fact."""
+    seen = look.fact(sockets.parse)
+    if isinstance(seen, Unobserved):
+        return seen
+    kinds: dict[str, None] = {}
+    for one in seen.listening:
+        if one.protocol != "tcp" or isinstance(one.process, Unobserved):
+            if one.protocol == "tcp" and one.port in WEB_PORTS:
+                kinds["?"] = None
+            continue
+        name = one.process or ""
+        if name in PROGRAMS:
+            kinds[PROGRAMS[name]] = None
+        elif one.port in WEB_PORTS or (name in OTHERS and not one.local):
+            kinds["tomcat" if name == "java" and _tomcat_unit(look) else name] = None
+    readers = {"nginx": _nginx, "apache": _apache, "tomcat": _tomcat}
+    servers = tuple(readers.get(kind, lambda _, kind=kind: _other(kind))(look) for kind in kinds)
+    scan = Unobserved(Reason.NO_VANTAGE, "scan", Text("需要请求敏感路径才能知道是否有人应答", "whether a sensitive path answers is seen only by asking for it"))
+    return Web(servers, scan if servers else ())
+
+
+def _other(kind: str) -> Server:
+    doubt = Unobserved(Reason.FORMAT, kind, Text("不认识的网站程序，没有读取它的配置", "a web program that is not known: its configuration is not read"))
+    return Server(kind, doubt, doubt, doubt, doubt, ())
+
+
+def _read(look: Look, directories: tuple[str, ...], pattern: str) -> Iterator[tuple[str, str]]:
+    for directory in directories:
+        names = entries(look, directory)
+        for name in () if isinstance(names, Unobserved) else names:
+            text = look.text(f"{directory}/{name}")
+            if re.fullmatch(pattern, name) and isinstance(text, str):
+                yield f"{directory}/{name}", text
+
+
+def _nginx(look: Look) -> Server:
+    main = look.text(NGINX)
+    if isinstance(main, Unobserved):
+        return Server("nginx", main, main, main, main, ())
+    texts = [(NGINX, main), *_read(look, NGINX_DIRECTORIES, r"[^.].*")]
+    everywhere, shown, listings, user = False, 0, [], ""
+    for path, text in texts:
+        for number, depth, block, words, hidden in _nginx_lines(text, top="main" if path == NGINX else "http"):
+            if words[:1] == ["server_tokens"] and block == "http":
+                everywhere = words[1:2] == ["off"]
+            elif words[:1] == ["server_tokens"] and words[1:2] != ["off"]:
+                shown += 1
+            elif words[:2] == ["autoindex", "on"]:
+                listings.append(f"{path}:{number}")
+            elif words[:1] == ["user"] and depth == 0 and len(words) > 1:
+                user = words[1]
+            elif words == ["end of server"] and not hidden:
+                shown += 0 if everywhere else 1
+    version_hidden = (everywhere and shown == 0) or (not everywhere and shown == 0 and any("server_tokens off" in text for _, text in texts))
+    user = user or "nobody"
+    return Server("nginx", version_hidden, tuple(listings), user, user == "root", ())
+
+
+def _nginx_lines(text: str, top: str) -> Iterator[tuple[int, int, str, list[str], bool]]:
+    """Directives with the block they stand in: (line, depth, block, words, whether the server block has hidden its version)."""
+    stack: list[list[object]] = []
+    for number, line in enumerate(text.split("\n")[:MAX_LINES], 1):
+        for token in re.findall(r"[^;{}]*[;{}]", line[:4000]):
+            words = token[:-1].split()
+            block = str(stack[-1][0]) if stack else top
+            if token[-1] == "{":
+                stack.append([words[0] if words else "", False])
+            elif words:
+                if words[:2] == ["server_tokens", "off"] and stack:
+                    stack[-1][1] = True
+                yield number, len(stack), block, words, False
+            if token[-1] == "}" and stack:
+                name, hidden = stack.pop()
+                if name == "server" and (not stack or stack[-1][0] == "http"):
+                    yield number, len(stack), top, ["end of server"], bool(hidden)
+
+
+def _apache(look: Look) -> Server:
+    main_path = next((name for name in APACHE if look.source(name).status is not Status.ABSENT), APACHE[0])
+    main = look.text(main_path)
+    if isinstance(main, Unobserved):
+        return Server("apache", main, main, main, main, ())
+    texts = [(main_path, main), *_read(look, APACHE_DIRECTORIES, r"[^.].*\.conf")]
+    tokens, signature, listings, user = "Full", "Off", [], ""
+    for path, text in texts:
+        for number, line in enumerate(text.split("\n")[:MAX_LINES], 1):
+            words = line.split()
+            key = words[0].lower() if words else ""
+            if key == "servertokens" and len(words) > 1:
+                tokens = words[1]
+            elif key == "serversignature" and len(words) > 1:
+                signature = words[1]
+            elif key == "options" and any(word.lower() in ("indexes", "+indexes", "all", "+all") for word in words[1:]):
+                listings.append(f"{path}:{number}")
+            elif key == "user" and len(words) > 1:
+                user = words[1]
+    if user.startswith("${"):
+        values = look.text(ENVVARS)
+        found = re.search(rf"{re.escape(user[2:-1])}=(\w[\w-]{{0,40}})", values) if isinstance(values, str) else None
+        user = found[1] if found else ""
+    modules = entries(look, "/etc/apache2/mods-enabled")
+    if not isinstance(modules, Unobserved) and modules and "autoindex.load" not in modules:
+        listings = []
+    doubt = Unobserved(Reason.FORMAT, main_path, Text("没有看到运行账号", "the account it runs as is not visible"))
+    hidden = tokens.lower() in ("prod", "productonly") and signature.lower() == "off"
+    return Server("apache", hidden, tuple(listings), user or doubt, user == "root" if user else doubt, ())
+
+
+def _tomcat_unit(look: Look) -> bool:
+    up = look.fact(units.parse)
+    return not isinstance(up, Unobserved) and any(unit.running and unit.id.startswith("tomcat") for unit in up.by_id.values())
+
+
+def _tomcat(look: Look) -> Server:
+    up = look.fact(units.parse)
+    unit = None if isinstance(up, Unobserved) else next((one for one in up.by_id.values() if one.running and one.id.startswith("tomcat")), None)
+    user = (unit.user or "root") if unit is not None else ""
+    seen = files(look)
+    doubt = Unobserved(Reason.FORMAT, "tomcat", Text("没有读取 Tomcat 的配置", "Tomcat's configuration is not read"))
+    apps: tuple[str, ...] | Unobserved = seen if isinstance(seen, Unobserved) else ()
+    if not isinstance(seen, Unobserved):
+        found = (re.fullmatch(r"/(?:var/lib|usr/share|opt)/tomcat[^/]{0,40}/webapps/([^/]{1,100})", path) for path in seen)
+        apps = tuple(sorted({one[1] for one in found if one is not None and one[1] in ADMIN_APPS}))
+    return Server("tomcat", doubt, doubt, user, user == "root", apps)
