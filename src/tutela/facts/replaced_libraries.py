@@ -59,14 +59,14 @@ def parse(look: Look) -> ReplacedLibraries | Unobserved:
     if isinstance(seen, Unobserved):
         return seen
     listening: dict[int, tuple[str, set[int]]] = {}
-    for one in seen.listening:
-        if one.local:
+    for socket in seen.listening:
+        if socket.local:
             continue
-        if isinstance(one.pid, Unobserved):
-            return one.pid
-        if one.pid is not None:
-            name = one.process if isinstance(one.process, str) else "?"
-            listening.setdefault(one.pid, (name, set()))[1].add(one.port)
+        if isinstance(socket.pid, Unobserved):
+            return socket.pid
+        if socket.pid is not None:
+            name = socket.process if isinstance(socket.process, str) else "?"
+            listening.setdefault(socket.pid, (name, set()))[1].add(socket.port)
     came = _came(look)
     services = [
         Stale(listening[pid][0], pid, library, tuple(sorted(listening[pid][1])), _hours(look, came, library))
