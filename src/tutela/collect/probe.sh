@@ -215,7 +215,7 @@ directory() { # how directory pattern : the names in it as one source "<director
 #   syslog   configuration of rsyslog and syslog-ng: comments are dropped, keys that sound like secrets, headers and accounts of databases are masked
 #   logrotate  without the scripts
 #   settings   of an allow-list of keys the value stays, of any other key nothing (NC3)
-#   yaml     the same for YAML: the names of keys stay, values and items of the allow-list too, any other becomes ***
+#   yaml     the same for YAML: the names of keys stay, values and items of the allow-list too, any other becomes "***"
 #   hba      pg_hba.conf: options after the method lose their values
 #   server   command lines of data services: values of an allow-list of options (NC9)
 # With frames=1 it reads file names and prints framed sources; else it filters its input.
@@ -582,11 +582,11 @@ function yaml_line(s,   head, k, v) {
 		sub(/:[ \t]*$/, "", k)
 		gsub(/["\047]/, "", k)
 		if (v ~ /^[ \t]*$/) return head k ":"
-		if (v ~ /^[|>][+-]?[ \t]*$/) return head k ": ***"
-		return head k ": " ((setting_key(k) || k ~ /^(type|bindIp|clientCAFile|enabled)$/) ? v : "***")
+		if (v ~ /^[|>][+-]?[ \t]*$/) return head k ": |"
+		return head k ": " ((setting_key(k) || k ~ /^(type|bindIp|clientCAFile|enabled)$/) ? v : "\"***\"")
 	}
 	if (head ~ /-/ && s ~ /^["\047]?([0-9a-fA-F.:]+|_[a-z0-9]+(:[a-z0-9]+)?_|kube-[a-z-]+|etcd|localhost)["\047]?$/) return head s
-	return (s == "---" || s == "...") ? s : head (head ~ /-/ ? "***" : "#")
+	return (s == "---" || s == "...") ? s : head (head ~ /-/ ? "\"***\"" : "#")
 }
 function server_line(s,   n, w, i, k, v, out, before, head) {
 	# The command line of a data service, its words separated by \037: names of options stay, values only of an allow-list.
@@ -672,7 +672,7 @@ function redact(s,   f, n, i) {
 	s = mask_urls(s)
 	if (how == "secrets") return mask_words(mask_pairs(s))
 	if (how == "command") return mask_command(s)
-	if ((how == "job" || how == "script") && s ~ /^[ \t]*#/) return (s ~ /^#!\//) ? "#!" job_value(substr(s, 3, index(s " ", " ") - 3)) : "#"
+	if ((how == "job" || how == "script") && s ~ /^[ \t]*#/) return (s ~ /^#!\//) ? "#!" job_value(substr(s, 3, index(s " ", " ") - 3)) (match(s, / -[a-z]+$/) ? substr(s, RSTART) : "") : "#"
 	if (how == "job" || how == "script") return mask_job(s)
 	if (how == "cron" || how == "crontab" || how == "anacron") return cron_line(s, how)
 	if (how == "units") return unit_line(s)
@@ -736,11 +736,11 @@ accounts() {
 	wanted=''
 	for d in /etc/pam.d /usr/lib/pam.d /etc/sudoers.d /etc/security/pwquality.conf.d; do
 		directory plain "$d" '' # the names
-		n=0
+		count=0
 		set +f
 		for f in "$d"/*; do
-			[ -f "$f" ] && [ "$n" -lt "$MAX_FILES" ] || continue
-			n=$((n + 1))
+			[ -f "$f" ] && [ "$count" -lt "$MAX_FILES" ] || continue
+			count=$((count + 1))
 			wanted=$wanted$f$NL
 		done
 		set -f
@@ -979,7 +979,12 @@ firewall_saved() { # what the packet filter becomes after a restart
 		/etc/ufw/before.rules /etc/ufw/before6.rules /etc/ufw/after.rules /etc/ufw/after6.rules /etc/ufw/user.rules /etc/ufw/user6.rules /etc/firewalld/firewalld.conf
 	directory plain /etc/nftables.d '*.nft'
 	directory plain /etc/nftables '*.nft'
+	guards
 	have firewall-cmd || return 0
+	case $(printf '%s\n' "$OUT" | awk -F= '$1 == "Id" { id = $2 } $1 == "ActiveState" && id == "firewalld.service" { print $2 }') in
+	active | reloading) ;;
+	*) return 0 ;; # asking a firewalld that does not run takes seconds
+	esac
 	for f in '--list-all-zones' '--list-all-policies' '--direct --get-all-rules'; do
 		if [ -n "$QUICK" ]; then
 			emit skipped 0 "firewall-cmd $f" ''
@@ -1001,6 +1006,7 @@ guards() { # states of the units that guard the host, in one call
 	if have systemctl && [ -d /run/systemd/system ]; then
 		run env TZ=UTC0 systemctl show -p $show "$@"
 	else
+		OUT=
 		emit absent 127 "env TZ=UTC0 systemctl show -p $show $*" ''
 	fi
 }
@@ -1638,11 +1644,26 @@ protection() {
 	else
 		emit denied 0 "stat -L -c '%a %u %g %s %Y %F %n' (databases and programs of protection)" ''
 	fi
-	OUT= # where an ordinary account cannot tell what there is
-	for f in /var/lib/clamav /var/lib/aide /var/lib/tripwire /var/lib/tripwire/report /var/log/aide /var/ossec; do
-		if [ -d "$f" ] && { [ ! -r "$f" ] || [ ! -x "$f" ]; }; then OUT=$OUT$f$NL; fi
-	done
-	emit ok 0 'directories of protection that may not be listed' "${OUT%"$NL"}"
+}
+
+applications() { # what marks application software outside packages: names of files, nothing in them
+	name='find (application software outside packages)'
+	if [ -n "$QUICK" ]; then emit skipped 0 "$name" ''; return; fi
+	if ! have find; then emit absent 127 "$name" ''; return; fi
+	existing /opt /srv /var/www /usr/local /usr/share/nginx /var/lib/tomcat9 /var/lib/tomcat10 /var/lib/tomcat /usr/share/tomcat
+	IFS=$NL
+	# shellcheck disable=SC2086 # split at newlines on purpose
+	set -- $FOUND
+	IFS=' 	
+'
+	if [ $# -eq 0 ]; then emit ok 0 "$name" ''; return; fi
+	capture "$WALK_SECONDS" nice find "$@" -xdev -maxdepth 8 '(' -name node_modules -o -name vendor -o -name site-packages -o -name dist-packages -o -name .git -o -name "*$NL*" ')' -prune -o \
+		-type f '(' -name 'log4j-core-*.jar' -o -name 'log4j-1.*.jar' -o -path '*/wp-includes/version.php' -o -name catalina.jar -o -name jrt-fs.jar -o -name 'spring-core-*.jar' -o -name '*.war' \
+		-o -name package-lock.json -o -name yarn.lock -o -name pnpm-lock.yaml -o -name composer.lock -o -name requirements.txt -o -name Pipfile.lock -o -name poetry.lock -o -name uv.lock \
+		-o -path /usr/local/bin/node -o -path /usr/local/bin/php -o -path /usr/local/sbin/php-fpm ')' -print
+	if [ "${#OUT}" -gt 200000 ]; then emit truncated "$RC" "$name" ''; return; fi
+	# Beside a directory that may not be entered the rest was seen; the exit code says so.
+	case $RC in 0 | 1) emit ok "$RC" "$name" "$OUT" ;; *) emit_captured "$name" ;; esac
 }
 
 web() { # configuration of web servers, directives of an allow-list only
@@ -2065,7 +2086,7 @@ lane() { # function... : collects first, then passes on what came before it
 	printf %s "${held%.}"
 }
 
-printf '' | lane walk | lane log_samples | lane log_shipping log_files time_sync | lane updates | lane advisories integrity deleted_libraries listening_programs | lane jobs | lane storage protection web containers kernel | lane data_services | lane ssh | lane bans knock | lane packages update_settings sockets firewall firewall_saved guards | lane identity accounts sessions key_files
+printf '' | lane walk | lane applications | lane log_samples | lane log_shipping log_files time_sync | lane updates | lane advisories integrity deleted_libraries listening_programs | lane jobs | lane storage protection web containers kernel | lane data_services | lane ssh | lane bans knock | lane packages update_settings sockets firewall firewall_saved | lane identity accounts sessions key_files
 emit ok 0 finished "$(date +%s)"
 echo end
 

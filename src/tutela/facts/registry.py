@@ -20,6 +20,7 @@ MODULES: dict[str, str] = {
     "addresses": "tutela.facts.addresses",
     "admins": "tutela.facts.admins",
     "antivirus": "tutela.facts.antivirus",
+    "applications": "tutela.facts.applications",
     "apt_settings": "tutela.facts.apt_settings",
     "audit": "tutela.facts.audit",
     "automatic_updates": "tutela.facts.automatic_updates",
