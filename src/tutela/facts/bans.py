@@ -1,0 +1,127 @@
+"""What else answers guessing with a ban: sshguard, crowdsec, OpenSSH's own penalties.
+
+Source: sshguard.conf(5), cscli(8) `-o json`, sshd_config(5) PerSourcePenalties.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+from typing import Any
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import guards, ssh
+from tutela.facts.fail2ban import WIDE
+from tutela.facts.look import Look
+from tutela.language import Text
+
+SETTINGS = ("/etc/sshguard/sshguard.conf", "/etc/sshguard.conf")
+WHITELIST = "/etc/sshguard/whitelist"
+BOUNCERS = "cscli bouncers list -o json"
+NEEDS = (*SETTINGS, WHITELIST, BOUNCERS, *guards.NEEDS)
+HEARTBEAT = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Equivalent:
+    """Equivalent(name='sshguard', running=True, acts=True, ignores=())"""
+
+    name: str
+    running: bool | Unobserved
+    acts: bool | Unobserved
+    """sshguard: a backend is set; crowdsec: a bouncer asked within five minutes."""
+    ignores: tuple[str, ...] | Unobserved
+    """Prefixes it never blocks that hold more than an administrator's desk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bans:
+    """Bans(installed=(Equivalent(…),), penalties=False)"""
+
+    installed: tuple[Equivalent, ...]
+    penalties: bool | Unobserved
+    """Every OpenSSH server slows down who fails (PerSourcePenalties)."""
+
+
+def parse(look: Look) -> Bans | Unobserved:
+    """The fact; Unobserved where neither units nor processes could be seen."""
+    found = look.fact(guards.parse)
+    if isinstance(found, Unobserved):
+        return found
+    if isinstance(found.units, Unobserved) and isinstance(found.processes, Unobserved):
+        return found.units
+    installed = [one for one in (_sshguard(look, found), _crowdsec(look, found)) if one is not None]
+    return Bans(tuple(installed), _penalties(look))
+
+
+def _running(found: guards.Guards, unit: str, process: str) -> bool | Unobserved:
+    state = found.unit(unit)
+    if isinstance(state, guards.UnitState):
+        return state.running
+    return found.running(process)
+
+
+def _sshguard(look: Look, found: guards.Guards) -> Equivalent | None:
+    settings = next((name for name in SETTINGS if look.source(name).status not in (Status.ABSENT, Status.MISSING)), None)
+    running = _running(found, "sshguard.service", "sshguard")
+    if settings is None and running is not True and not isinstance(found.unit("sshguard.service"), guards.UnitState):
+        return None
+    text = look.text(settings or SETTINGS[0])
+    acts: bool | Unobserved = text if isinstance(text, Unobserved) else re.search(r"^\s*BACKEND=[\"']?\S", text, re.MULTILINE) is not None
+    listed = look.text_or_none(WHITELIST)
+    ignores = listed if isinstance(listed, Unobserved) else _wide((listed or "").split("\n"))
+    return Equivalent("sshguard", running, acts, ignores)
+
+
+def _wide(lines: list[str]) -> tuple[str, ...]:
+    wide = []
+    for line in lines:
+        try:
+            network = ip_network(line.strip(), strict=False)
+        except ValueError:
+            continue
+        if not network.is_loopback and network.prefixlen < WIDE[network.version]:
+            wide.append(line.strip())
+    return tuple(wide)
+
+
+def _crowdsec(look: Look, found: guards.Guards) -> Equivalent | None:
+    client = look.source(BOUNCERS)
+    running = _running(found, "crowdsec.service", "crowdsec")
+    if client.status in (Status.ABSENT, Status.MISSING) and running is not True:
+        return None
+    text = look.text(BOUNCERS)
+    return Equivalent("crowdsec", running, text if isinstance(text, Unobserved) else _heartbeat(look, text), ())
+
+
+def _heartbeat(look: Look, text: str) -> bool | Unobserved:
+    unknown = Unobserved(Reason.FORMAT, BOUNCERS, Text("看不懂的回答", "an answer that is not understood"))
+    try:
+        bouncers: Any = json.loads(text or "[]")
+        pulls = [_time(one["last_pull"]) for one in bouncers or ()]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return unknown
+    return any(pull is not None and look.now - pull <= HEARTBEAT for pull in pulls)
+
+
+def _time(words: Any) -> datetime | None:
+    if not isinstance(words, str) or not words:
+        return None
+    made = datetime.fromisoformat(words[:19])
+    return made.replace(tzinfo=UTC)
+
+
+def _penalties(look: Look) -> bool | Unobserved:
+    found = look.fact(ssh.parse)
+    if isinstance(found, Unobserved):
+        return found
+    doubt: Unobserved | None = None
+    for server in found.servers:
+        if isinstance(server.penalties, Unobserved):
+            doubt = server.penalties
+        elif not server.penalties:
+            return False
+    return doubt if doubt is not None else bool(found.servers)

@@ -1,0 +1,233 @@
+"""Whether fail2ban really bans who guesses SSH passwords: running, watching a live log, covering the real port.
+
+Source: fail2ban-client(1) in interactive mode; its answers are words for people, so what is not understood is Unobserved.
+Which addresses are banned never leaves the host (NC8).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import guards, ssh
+from tutela.facts.look import Look
+from tutela.language import Text
+
+ANSWERS = "fail2ban-client -i (status and settings of the jails for SSH)"
+FAILURES = "journalctl -q -o short-unix --since -24h _COMM=sshd + _COMM=sshd-session (failures an hour)"
+RULES = ("nft -j list ruleset", "iptables-legacy-save", "iptables-save")
+NEEDS = (ANSWERS, FAILURES, *RULES, *guards.NEEDS)
+MANY_FAILURES = 20
+"""From so many failed logins in a day on, a counter of zero means that fail2ban looks at the wrong log."""
+WIDE = {4: 24, 6: 48}
+"""An ignored prefix that is shorter excuses whole networks."""
+PERMANENT = 10**9
+"""A negative ban time bans for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jail:
+    """Jail(name='sshd', tries=5, window_s=600, ban_s=3600, watches=True, covers_ports=True, ignores=(), blind=False, bans_visible=None)"""
+
+    name: str
+    tries: int | Unobserved
+    window_s: int | Unobserved
+    ban_s: int | Unobserved
+    """1000000000 for a permanent ban."""
+    watches: bool | Unobserved
+    """It follows a log file, or the journal."""
+    covers_ports: bool | Unobserved
+    """Its ban closes every port on which an SSH server listens."""
+    ignores: tuple[str, ...]
+    """Ignored prefixes that hold more than an administrator's desk."""
+    blind: bool | Unobserved
+    """The journal shows many failures since it started, and it counted none."""
+    bans_visible: bool | Unobserved | None
+    """A chain or set of its bans is in the packet filter; None: it has banned nobody yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fail2ban:
+    """Fail2ban(installed=True, running=True, at_boot=True, jails=(Jail(…),), needed=True)"""
+
+    installed: bool | Unobserved
+    running: bool | Unobserved
+    at_boot: bool | Unobserved
+    jails: tuple[Jail, ...] | Unobserved
+    """The jails for SSH."""
+    needed: bool | Unobserved
+    """Somebody can log in knowing a password only, over a port that is reached from outside."""
+
+
+def parse(look: Look) -> Fail2ban | Unobserved:
+    """The fact, part by part."""
+    client = look.source(ANSWERS)
+    if client.status is Status.MISSING:
+        text = look.text(ANSWERS)
+        assert isinstance(text, Unobserved)
+        return text
+    found = look.fact(guards.parse)
+    unit = found if isinstance(found, Unobserved) else found.unit("fail2ban.service")
+    process = found if isinstance(found, Unobserved) else found.running("fail2ban-server")
+    running = process if unit is None else unit if isinstance(unit, Unobserved) else unit.running
+    if client.status is Status.OK:
+        running = True  # it answered
+    installed: bool | Unobserved = client.status is not Status.ABSENT or running
+    return Fail2ban(
+        installed=installed,
+        running=running if installed is not False else False,
+        at_boot=unit if isinstance(unit, Unobserved) else unit is not None and unit.at_boot,
+        jails=() if client.status is Status.ABSENT or running is False else _jails(look),
+        needed=_needed(look),
+    )
+
+
+def _needed(look: Look) -> bool | Unobserved:
+    found = look.fact(ssh.parse)
+    return found if isinstance(found, Unobserved) else found.password_reachable
+
+
+def _jails(look: Look) -> tuple[Jail, ...] | Unobserved:
+    text = look.text(ANSWERS)
+    if isinstance(text, Unobserved):
+        return text
+    answers = _answers(text)
+    listed = re.search(r"Jail list:\s*(.*)", "\n".join(answers.get("status", ())))
+    if listed is None:
+        return _unknown("没有列出监狱", "it lists no jails")
+    names = [name for name in re.split(r"[,\s]+", listed[1]) if "ssh" in name]
+    return tuple(_jail(look, name, answers) for name in names)
+
+
+def _answers(text: str) -> dict[str, list[str]]:
+    """Answers by question."""
+    made: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in text.split("\n"):
+        if line.startswith("> "):
+            current = made.setdefault(line[2:], [])
+        else:
+            current.append(line)
+    return made
+
+
+def _jail(look: Look, name: str, answers: dict[str, list[str]]) -> Jail:
+    status = "\n".join(answers.get(f"status {name}", ()))
+    failed, banned = _number(status, "Total failed"), _number(status, "Total banned")
+    ban = _setting(answers, f"get {name} bantime")
+    return Jail(
+        name=name,
+        tries=_setting(answers, f"get {name} maxretry"),
+        window_s=_setting(answers, f"get {name} findtime"),
+        ban_s=PERMANENT if isinstance(ban, int) and ban < 0 else ban,
+        watches=_watches(answers, name),
+        covers_ports=_covers(look, answers, name),
+        ignores=_ignored(answers.get(f"get {name} ignoreip", ())),
+        blind=_blind(look, failed),
+        bans_visible=None if banned == 0 else banned if isinstance(banned, Unobserved) else _visible(look),
+    )
+
+
+def _unknown(zh: str, en: str) -> Unobserved:
+    return Unobserved(Reason.FORMAT, ANSWERS, Text(zh, en))
+
+
+def _setting(answers: dict[str, list[str]], question: str) -> int | Unobserved:
+    lines = [line.strip() for line in answers.get(question, ()) if line.strip()]
+    if len(lines) == 1 and re.fullmatch(r"-?[0-9]{1,12}", lines[0]):
+        return int(lines[0])
+    return _unknown(f"看不懂“{question}”的回答", f"the answer to {question!r} is not a number")
+
+
+def _number(status: str, label: str) -> int | Unobserved:
+    found = re.search(rf"{label}:\s*([0-9]{{1,12}})", status)
+    return int(found[1]) if found else _unknown(f"没有 {label}", f"it has no {label}")
+
+
+def _watches(answers: dict[str, list[str]], name: str) -> bool | Unobserved:
+    journal, files = answers.get(f"get {name} journalmatch"), answers.get(f"get {name} logpath")
+    if journal is None or files is None:
+        return _unknown("没有日志来源", "it does not say what it watches")
+    in_journal = any("=" in line for line in journal)
+    in_files = any(line.lstrip("|`- ").startswith("/") for line in files)
+    return in_journal or in_files
+
+
+def _covers(look: Look, answers: dict[str, list[str]], name: str) -> bool | Unobserved:
+    actions = [line.strip() for line in answers.get(f"get {name} actions", ()) if line.strip() and not line.rstrip().endswith(":")]
+    if not actions:
+        return _unknown("没有封禁动作", "it has no ban action")
+    names = {one for line in actions for one in re.split(r"[,\s]+", line)}
+    if any(one.endswith("allports") for one in names):
+        return True
+    words = [answers[f"get {name} action {one} port"] for one in names if answers.get(f"get {name} action {one} port")]
+    if not words:
+        return _unknown("看不到封禁的端口", "the ports that it bans cannot be seen")
+    servers = look.fact(ssh.parse)
+    if isinstance(servers, Unobserved):
+        return servers
+    ports: set[int] = set()
+    for server in servers.servers:
+        if isinstance(server.ports, Unobserved):
+            return server.ports
+        ports |= set(server.ports)
+    return all(_in_ports(port, " ".join(lines)) for lines in words for port in ports)
+
+
+def _in_ports(port: int, words: str) -> bool:
+    """`ssh`, `22,2222`, `0:65535`."""
+    for word in re.split(r"[,\s]+", words):
+        if word == "ssh" and port == 22:
+            return True
+        span = re.fullmatch(r"([0-9]{1,5})(?:[:-]([0-9]{1,5}))?", word)
+        if span and int(span[1]) <= port <= int(span[2] or span[1]):
+            return True
+    return False
+
+
+def _ignored(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    wide = []
+    for line in lines:
+        word = line.strip().lstrip("|`- ")
+        try:
+            network = ip_network(word, strict=False)
+        except ValueError:
+            continue
+        if not network.is_loopback and network.prefixlen < WIDE[network.version]:
+            wide.append(word)
+    return tuple(wide)
+
+
+def _blind(look: Look, failed: int | Unobserved) -> bool | Unobserved:
+    if isinstance(failed, Unobserved) or failed > 0:
+        return failed if isinstance(failed, Unobserved) else False
+    evidence = look.source(FAILURES)
+    if evidence.status in (Status.ABSENT, Status.SKIPPED):
+        return False  # no journal to compare with, or left out on request: the other signs decide
+    text = look.text(FAILURES)
+    if isinstance(text, Unobserved):
+        return text
+    found = look.fact(guards.parse)
+    unit = None if isinstance(found, Unobserved) else found.unit("fail2ban.service")
+    start = unit.started.timestamp() if unit is not None and not isinstance(unit, Unobserved) and unit.started is not None else 0.0
+    total = 0
+    for line in text.split("\n"):
+        row = re.fullmatch(r"([0-9]{1,12}) ([0-9]{1,9})", line.strip())
+        # Only hours that began after it started count for sure.
+        if row and int(row[1]) >= start:
+            total += int(row[2])
+    return total >= MANY_FAILURES
+
+
+def _visible(look: Look) -> bool | Unobserved:
+    doubt: Unobserved | None = None
+    for name in RULES:
+        for source in look.names(name):
+            text = look.text_or_none(source)
+            if isinstance(text, Unobserved):
+                doubt = doubt or text
+            elif text is not None and re.search(r"\bf2b-|\bf2b_|addr-set-", text):
+                return True
+    return doubt if doubt is not None else False
