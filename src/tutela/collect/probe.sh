@@ -1459,12 +1459,21 @@ units() { # states of loaded units, and of the services that timers start; in UT
 		emit absent 127 "env TZ=UTC0 systemctl show -p $show *.service *.timer" ''
 		return
 	fi
-	shown=$(run_masked units env TZ=UTC0 systemctl show -p $show '*.service' '*.timer'; printf .)
+	# A pattern stands for what runs. A service that a timer starts mostly has the timer's name; the others are asked for afterwards.
+	set +f
+	set -- /etc/systemd/system/timers.target.wants/*.timer /usr/lib/systemd/system/timers.target.wants/*.timer
+	set -f
+	started=
+	for f in "$@"; do
+		f=${f##*/}
+		case $f in \** | *[!A-Za-z0-9:_.@-]*) ;; *) started="$started ${f%.timer}.service" ;; esac
+	done
+	# shellcheck disable=SC2086 # one word a unit
+	shown=$(run_masked units env TZ=UTC0 systemctl show -p $show '*.service' '*.timer' $started; printf .)
 	shown=${shown%.}
 	printf %s "$shown"
-	# A service that a timer starts and that does not run now is not listed by a pattern.
 	# shellcheck disable=SC2046 # one word a unit
-	set -- $(printf %s "$shown" | awk -F= '$1 == "Unit" && $2 ~ /^[A-Za-z0-9:_.@-]+$/ { want[$2] } $1 == "Id" { delete want[$2]; seen[$2] } END { for (u in want) if (!(u in seen)) print u }')
+	set -- $(printf %s "$shown" | awk -F= '$1 == "Unit" && $2 ~ /^[A-Za-z0-9:_.@-]+$/ { want[$2] } $1 == "Id" { seen[$2] } END { for (u in want) if (!(u in seen)) print u }')
 	[ $# -eq 0 ] || run_masked units env TZ=UTC0 systemctl show -p $show "$@"
 }
 
