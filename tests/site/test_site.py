@@ -31,7 +31,7 @@ def test_the_template_with_every_line_in_use_is_valid_and_shows_every_setting(la
 
     assert site.waivers[0].target == "H-085"
     shown = set(re.findall(r"^# ([a-z_]+):", text, flags=re.M))
-    optional = {"inventory_name", "patch_tool", "allowed_suid", "allowed_world_writable", "allowed_unpackaged", "edr"}
+    optional = {"inventory_name", "patch_tool", "allowed_suid", "allowed_world_writable", "allowed_unpackaged", "unpackaged_versions", "edr"}
     assert set(_READERS) - shown == optional
 
 

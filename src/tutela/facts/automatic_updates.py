@@ -70,8 +70,8 @@ def parse(look: Look) -> AutomaticUpdates | Unobserved:
 
 def _central(look: Look) -> bool | Unobserved:
     tool = look.site.patch_tool
-    if tool is None:
-        return False
+    if tool is None or tool.lower() in ("none", "unattended-upgrades", "dnf-automatic"):
+        return False  # the distribution's own is looked at here
     return Unobserved(
         Reason.NO_ANSWER,
         tool,

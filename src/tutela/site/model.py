@@ -154,6 +154,8 @@ class Site:
     """Services of H-090 that are approved."""
     allowed_unpackaged: tuple[str, ...] = ()
     """Executables outside packages that are registered (SBOM)."""
+    unpackaged_versions: Mapping[str, datetime.date] = field(default_factory=dict)
+    """By path, the day on which the registered version was released."""
     edr: str | None = None
     sample_logs: bool = True
     """False: the owner does not want logs sampled for sensitive data."""

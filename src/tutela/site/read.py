@@ -144,7 +144,19 @@ def _years(node: Node) -> tuple[int, int]:
 
 _PER_HOST = frozenset(
     {"networks", "approved_ports", "hostname_pattern", "inventory_name", "accounts", "data_sets", "data_class", "mlps_level", "roles"}
-    | {"ssh_measures", "patch_tool", "allowed_suid", "allowed_world_writable", "allowed_services", "allowed_unpackaged", "edr", "contacts", "sample_logs", "log_servers"}
+    | {
+        "ssh_measures",
+        "patch_tool",
+        "allowed_suid",
+        "allowed_world_writable",
+        "allowed_services",
+        "allowed_unpackaged",
+        "unpackaged_versions",
+        "edr",
+        "contacts",
+        "sample_logs",
+        "log_servers",
+    }
 )
 """What may differ from host to host."""
 
@@ -171,6 +183,7 @@ _READERS: dict[str, Any] = {
     "allowed_world_writable": Node.texts,
     "allowed_services": Node.texts,
     "allowed_unpackaged": Node.texts,
+    "unpackaged_versions": lambda node: {path: value.date() for path, value in node.items()},
     "edr": Node.text,
     "sample_logs": Node.boolean,
     "parameters": _parameters,
