@@ -19,6 +19,8 @@ NEEDS = (STAT, HIDDEN)
 
 WRITERS = frozenset({"root", "syslog", "_rsyslog", "systemd-journal-remote"})
 """Accounts that may own logs of authentication."""
+LAST_SECOND = 253_402_300_799
+"""The end of the year 9999, beyond which no date can be written."""
 GROUPS_THAT_WRITE = frozenset({"root", "utmp", "syslog", "adm", "systemd-journal"})
 
 _LINE = re.compile(r"([0-7]{1,5}) (\S+) (\S+) (\d{1,18}) (-?\d{1,12}) (-?\d{1,12}|\?|-) ([^|]*)\|(/.*)")
@@ -100,7 +102,7 @@ def parse(look: Look) -> LogFiles | Unobserved:
 
 
 def _time(stamp: str) -> datetime:
-    return datetime.fromtimestamp(min(int(stamp), 253_402_300_799), UTC)
+    return datetime.fromtimestamp(min(max(int(stamp), 0), LAST_SECOND), UTC)
 
 
 def _faults(log: LogFile) -> list[str]:
