@@ -1,6 +1,6 @@
 """How long root has been at it, and whether an idle shell ends by itself.
 
-Sources: loginctl(1) show-session, ps(1) for shells with a terminal, TMOUT in the shells' start-up files (bash(1)), sshd_config(5)
+Sources: loginctl(1) show-session, proc(5) stat for shells with a terminal, TMOUT in the shells' start-up files (bash(1)), sshd_config(5)
 ClientAliveInterval. Ages and names of programs only, no addresses and no arguments.
 """
 
@@ -15,7 +15,9 @@ from tutela.facts.look import Look
 from tutela.language import Text
 
 LOGIND = "loginctl show-session"
-PROCESSES = "ps -eo pid,euid,tty,etimes,comm (with a terminal)"
+PROCESSES = "/proc/[0-9]*/stat (with a terminal)"
+TICKS = 100
+"""A second in /proc/<pid>/stat; USER_HZ on every supported machine."""
 TMOUT = "grep -sHn TMOUT /etc/profile /etc/bash.bashrc /etc/bashrc /etc/profile.d/*.sh"
 NEEDS = (LOGIND, PROCESSES, TMOUT, "/proc/uptime", "sshd -T")
 _NUMBER = re.compile(r"\d{1,12}")
@@ -47,7 +49,7 @@ class Sessions:
 
 
 def parse(look: Look) -> Sessions | Unobserved:
-    """The fact; unknown when neither logind nor ps could be asked."""
+    """The fact; unknown when neither logind nor the process table could be asked."""
     logins = _logind(look)
     shells = _processes(look)
     if isinstance(logins, Unobserved) and isinstance(shells, Unobserved):
@@ -57,17 +59,23 @@ def parse(look: Look) -> Sessions | Unobserved:
     return Sessions(tuple(found), minutes, by)
 
 
+def _uptime(look: Look) -> int | Unobserved:
+    """Seconds since boot."""
+    text = look.text("/proc/uptime")
+    if isinstance(text, Unobserved):
+        return text
+    found = re.match(r"\d{1,10}", text)
+    return int(found[0]) if found is not None else Unobserved(Reason.FORMAT, "/proc/uptime", Text("格式不明", "not understood"))
+
+
 def _logind(look: Look) -> list[Session] | Unobserved:
     names = list(look.names(LOGIND)) or [LOGIND]
     text = look.text(names[0])
-    uptime = look.text("/proc/uptime")
+    up = _uptime(look)
     if isinstance(text, Unobserved):
         return text
-    if isinstance(uptime, Unobserved):
-        return uptime
-    up = re.match(r"\d{1,10}", uptime)
-    if up is None:
-        return Unobserved(Reason.FORMAT, "/proc/uptime", Text("格式不明", "not understood"))
+    if isinstance(up, Unobserved):
+        return up
     made: list[Session] = []
     for block in text.split("\n\n"):
         fields = dict(line.partition("=")[::2] for line in block.split("\n"))
@@ -77,7 +85,7 @@ def _logind(look: Look) -> list[Session] | Unobserved:
         # A session without terminal and without a far end is no person at work (cron).
         if not (fields.get("TTY") or fields.get("Remote") == "yes") or not _NUMBER.fullmatch(began):
             continue
-        hours = max(int(up[0]) - int(began) / 1e6, 0) / 3600
+        hours = max(up - int(began) / 1e6, 0) / 3600
         terminal = fields.get("TTY", "")
         made.append(Session(fields.get("Name", "root"), fields.get("Service", ""), terminal, round(hours, 1), _serial(terminal)))
     return made
@@ -85,13 +93,16 @@ def _logind(look: Look) -> list[Session] | Unobserved:
 
 def _processes(look: Look) -> list[Session] | Unobserved:
     lines = look.lines(PROCESSES)
+    up = _uptime(look)
     if isinstance(lines, Unobserved):
         return lines
+    if isinstance(up, Unobserved):
+        return up
     made: list[Session] = []
     for line in lines:
-        words = line.split(None, 4)
-        if len(words) == 5 and words[1] == "0" and _NUMBER.fullmatch(words[3]) and words[4].strip().lstrip("-") in SHELLS | {"su"}:
-            made.append(Session("root", words[4].strip(), words[2], round(int(words[3]) / 3600, 1), _serial(words[2])))
+        words = line.split()
+        if len(words) == 4 and words[0] == "0" and _NUMBER.fullmatch(words[2]) and words[3].lstrip("-") in SHELLS | {"su"}:
+            made.append(Session("root", words[3], words[1], round(max(up - int(words[2]) / TICKS, 0) / 3600, 1), _serial(words[1])))
     return made
 
 
