@@ -22,8 +22,10 @@ import pytest
 from tests import scenes
 from tutela.evidence import Bundle, Unobserved, Vantage
 from tutela.evidence.bundle import read_frames
-from tutela.facts import exposure, firewall
+from tutela.facts import exposure, firewall, interfaces
 from tutela.facts.look import Look
+from tutela.facts.netfilter import nft_text
+from tutela.facts.netfilter.host import Host
 from tutela.site import Site
 
 pytestmark = [
@@ -346,3 +348,17 @@ def test_published_container_ports_are_exposed_although_input_drops(bench: Bench
     assert forwarded == [(8080, "ipv4", "172.17.0.2:80", True, ("0.0.0.0/0",)), (8081, "ipv4", "172.17.0.2:81", True, ("198.18.0.0/16",))]
     own = [one.classes for one in seen.ports if one.via == "socket" and one.port == 8080 and one.family == "ipv4" and one.protocol == "tcp"]
     assert own == [("loopback",)]
+
+
+@pytest.mark.parametrize("name", [name for name, rules in RULESETS.items() if rules and "iptables" not in rules])
+def test_a_saved_file_means_what_the_kernel_makes_of_it(bench: Bench, name: str) -> None:
+    """The file is read by `nft_text`, the kernel's listing by `nft_json`; a walk must not tell them apart."""
+    bench.load(RULESETS[name])
+    loaded = bench.look().fact(firewall.parse)
+    saved = nft_text.read(RULESETS[name], lambda _: None)
+    assert not isinstance(loaded, Unobserved)
+    assert saved is not None
+
+    mine = Host(saved, bench.look().fact(interfaces.parse))
+    for family, protocol, port in itertools.product((4, 6), ("tcp", "udp"), (*PORTS, KNOWN_TO_NOBODY, 9080, 8081)):
+        assert mine.ways(family, protocol, port) == loaded.host.ways(family, protocol, port)

@@ -6,7 +6,7 @@ Extensions of iptables-nft stand there as `xt` with a name and no arguments; `ip
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
@@ -39,6 +39,14 @@ def read(text: str) -> tuple[Ruleset, frozenset[tuple[str, str]]] | None:
         return None
 
 
+def read_objects(objects: list[dict[str, Any]]) -> Ruleset | None:
+    """The same from the objects of a listing that is already parsed."""
+    try:
+        return _Reader(objects).ruleset()[0]
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, NotUnderstoodError, RecursionError):
+        return None
+
+
 def _too_deep(text: str) -> bool:
     """Nesting is counted before json recurses; brackets inside strings only make this stricter."""
     depth = deepest = 0
@@ -54,7 +62,7 @@ def _too_deep(text: str) -> bool:
 class _Reader:
     """Reads one listing."""
 
-    def __init__(self, objects: list[Mapping[str, Any]]) -> None:
+    def __init__(self, objects: Sequence[Mapping[str, Any]]) -> None:
         self.objects = objects
         self.sets: dict[tuple[str, str, str], Mapping[str, Any]] = {}
         self.extensions: set[tuple[str, str]] = set()
