@@ -1280,14 +1280,14 @@ packages() {
 	if have rpm; then run rpm -qa --qf '%{NAME}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{ARCH}\n'; fi
 }
 
-updates() { # updates that apt would install, from the metadata that is there; without caches, so that nothing is written
-	name='apt-get -s -o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= dist-upgrade'
+updates() { # updates that apt would install, from the metadata that is there; without caches and the log of its planner, so that nothing is written
+	name='apt-get -s -o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o Dir::Log::Planner= dist-upgrade'
 	if ! have apt-get; then
 		emit absent 127 "$name" ''
 	elif [ -n "$QUICK" ]; then
 		emit skipped 0 "$name" ''
 	else
-		capture 120 apt-get -s -o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= dist-upgrade
+		capture 120 apt-get -s -o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o Dir::Log::Planner= dist-upgrade
 		emit_captured "$name"
 	fi
 }

@@ -24,7 +24,7 @@ from tutela.facts.packages import Package
 from tutela.facts.update_files import UpdateFiles
 from tutela.language import Text
 
-APT = "apt-get -s -o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= dist-upgrade"
+APT = "apt-get -s -o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o Dir::Log::Planner= dist-upgrade"
 DNF = "updateinfo.xml (security advisories of installed packages)"
 NEEDS = (APT, DNF, *apt_settings.NEEDS, *packages.NEEDS, *update_files.NEEDS, *package_sources.NEEDS)
 METADATA_HOURS = 48
