@@ -18,8 +18,9 @@ from tutela.language import Text
 SETTINGS = "/etc/knockd.conf"
 OPTIONS = ("/etc/default/knockd", "/etc/sysconfig/knockd")
 FILES = "stat -L -c '%a %u %g %Y %n' (knockd files)"
-RULES = ("nft -j list ruleset", "iptables-legacy-save")
-NEEDS = (SETTINGS, *OPTIONS, FILES, *RULES, *guards.NEEDS)
+RULES = "nft -j list ruleset"
+LEGACY = "iptables-legacy-save"
+NEEDS = (SETTINGS, *OPTIONS, FILES, RULES, LEGACY, *guards.NEEDS)
 DEFAULT_INTERFACE = "eth0"
 SEQUENCE_SECONDS = (1, 15)
 """Derived default knock.seq_timeout."""
@@ -203,7 +204,7 @@ def _command(look: Look, name: str, command: str) -> Iterator[Problem | Unobserv
 def _mentions(look: Look, word: str) -> bool | Unobserved:
     """Whether the packet filter has something of this name."""
     doubt: Unobserved | None = None
-    for name in RULES:
+    for name in (RULES, *look.names(LEGACY)):
         text = look.text_or_none(name)
         if isinstance(text, Unobserved):
             doubt = doubt or text
@@ -215,7 +216,7 @@ def _mentions(look: Look, word: str) -> bool | Unobserved:
 def _established(look: Look) -> Iterator[Problem | Unobserved]:
     """Without an earlier accept of established connections the closing door cuts the session that it let in (C-50b)."""
     doubt: Unobserved | None = None
-    for name in RULES:
+    for name in (RULES, *look.names(LEGACY)):
         text = look.text_or_none(name)
         if isinstance(text, Unobserved):
             doubt = doubt or text
