@@ -11,17 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import exposure, sockets
+from tutela.evidence import Unobserved
+from tutela.facts import exposure, packages, sockets
 from tutela.facts.look import Look
-from tutela.language import Text
 
 PROCESSES = "/proc/[0-9]*/cmdline (data services)"
-PACKAGES = (
-    "dpkg-query -W -f ${db:Status-Abbrev}\\t${Package}\\t${Version}\\t${Architecture}\\n",
-    "rpm -qa --qf %{NAME}\\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\\t%{ARCH}\\n",
-)
-NEEDS = (*exposure.NEEDS, *sockets.NEEDS, PROCESSES, *PACKAGES)
+NEEDS = (*exposure.NEEDS, *sockets.NEEDS, *packages.NEEDS, PROCESSES)
 
 FORWARDERS = frozenset(["docker-proxy", "rootlessport", "rootlesskit", "conmon", "pasta", "pasta.avx2", "slirp4netns", "systemd"])
 """Programs that listen for somebody else: a container, a socket unit."""
@@ -68,6 +63,7 @@ class Endpoint:
     protocol: str
     address: str
     process: str | Unobserved | None
+    """Name of the program; of general ones such as java the service behind it: kafka."""
     state: str | Unobserved
     """loopback | firewall only (declared clients, admin networks or nobody get there) | open (others get there)."""
     world: bool | Unobserved
@@ -110,11 +106,12 @@ def endpoints(look: Look, service: Service) -> Endpoints:
     owners = _owners(look)
     found = []
     for port in seen.ports:
-        mine = _is_of(port, service, owners)
+        owner = owners.get((port.protocol, port.port, port.address), port.process)
+        mine = _is_of(port, service, owner)
         if isinstance(mine, Unobserved):
-            found.append(_endpoint(port, mine))
+            found.append(_endpoint(port, owner, mine))
         elif mine:
-            found.append(_endpoint(port, None))
+            found.append(_endpoint(port, owner, None))
     return tuple(found)
 
 
@@ -128,11 +125,10 @@ def _owners(look: Look) -> dict[tuple[str, int, str], str]:
     return {(one.protocol, one.port, one.address): names[one.pid] for one in listening.listening if isinstance(one.pid, int) and one.pid in names}
 
 
-def _is_of(port: exposure.Port, service: Service, owners: dict[tuple[str, int, str], str]) -> bool | Unobserved:
+def _is_of(port: exposure.Port, service: Service, owner: str | Unobserved | None) -> bool | Unobserved:
     if port.via == "dnat":
         target = (port.target or "").rpartition(":")[2]
         return port.process in service.processes or (target.isdigit() and int(target) in service.ports)
-    owner = owners.get((port.protocol, port.port, port.address), port.process)
     if isinstance(owner, Unobserved):
         return owner if port.port in service.ports else False
     if owner in service.processes:
@@ -140,7 +136,7 @@ def _is_of(port: exposure.Port, service: Service, owners: dict[tuple[str, int, s
     return port.port in service.ports and (owner is None or owner in FORWARDERS)
 
 
-def _endpoint(port: exposure.Port, doubt: Unobserved | None) -> Endpoint:
+def _endpoint(port: exposure.Port, owner: str | Unobserved | None, doubt: Unobserved | None) -> Endpoint:
     if port.local:
         state: str | Unobserved = "loopback"
     elif isinstance(port.undeclared, Unobserved):
@@ -149,7 +145,7 @@ def _endpoint(port: exposure.Port, doubt: Unobserved | None) -> Endpoint:
         state = "open" if port.undeclared else "firewall only"
     if doubt is not None and state != "loopback":
         state = doubt  # somebody listens there, perhaps another program
-    return Endpoint(port.port, port.protocol, port.address, port.process, state, port.external, port.approved)
+    return Endpoint(port.port, port.protocol, port.address, owner, state, port.external, port.approved)
 
 
 def beyond_loopback(found: Endpoints) -> bool | Unobserved:
@@ -161,22 +157,10 @@ def beyond_loopback(found: Endpoints) -> bool | Unobserved:
 
 def installed(look: Look, patterns: tuple[str, ...]) -> bool | Unobserved:
     """Whether a package of one of these names is installed."""
-    seen = False
-    for source in PACKAGES:
-        if look.source(source).status in (Status.MISSING, Status.ABSENT):
-            continue
-        lines = look.lines(source)
-        if isinstance(lines, Unobserved):
-            return lines
-        seen = True
-        for line in lines:
-            fields = line.split("\t")
-            if len(fields) == 4 and fields[0][1:2] not in ("i", "U", "F", "H", "W", "t"):
-                continue  # removed; its configuration may be left
-            name = fields[1] if len(fields) == 4 else fields[0]
-            if any(fnmatchcase(name, pattern) for pattern in patterns):
-                return True
-    return False if seen else Unobserved(Reason.NO_DATA, PACKAGES[0], Text("看不到软件包列表", "the list of packages was not seen"))
+    seen = look.fact(packages.parse)
+    if isinstance(seen, Unobserved):
+        return seen
+    return any(fnmatchcase(one.name, pattern) for one in seen.installed for pattern in patterns)
 
 
 def present(look: Look, service: Service, configured: bool | Unobserved = False) -> bool | Unobserved:

@@ -63,6 +63,7 @@ MODULES: dict[str, str] = {
     "mysql": "tutela.facts.mysql",
     "os": "tutela.facts.os_release",
     "other_services": "tutela.facts.other_services",
+    "outside": "tutela.facts.outside",
     "package_integrity": "tutela.facts.package_integrity",
     "package_sources": "tutela.facts.package_sources",
     "packages": "tutela.facts.packages",

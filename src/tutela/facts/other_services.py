@@ -1,0 +1,220 @@
+"""The other data services of H-067: where each listens, and whether it asks who is there.
+
+One table: engine, ports, program names, packages, and how one knows that it asks. Where the table says `unseen`, no file that is read tells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tutela.evidence import Reason, Unobserved
+from tutela.facts import bound
+from tutela.facts.bound import Process, Service
+from tutela.facts.look import Look
+from tutela.language import Text
+
+DAEMON_JSON = "/etc/docker/daemon.json"
+RABBITMQ = "/etc/rabbitmq/rabbitmq.conf"
+KAFKA = ("/etc/kafka/server.properties", "/opt/kafka/config/server.properties")
+CASSANDRA = ("/etc/cassandra/cassandra.yaml", "/etc/cassandra/conf/cassandra.yaml")
+RSYNCD = "/etc/rsyncd.conf"
+SAMBA = "/etc/samba/smb.conf"
+NEEDS = (*bound.NEEDS, DAEMON_JSON, RABBITMQ, *KAFKA, *CASSANDRA, RSYNCD, SAMBA)
+
+Asks = Callable[[Look, tuple[Process, ...]], "bool | Unobserved"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Found(engine='Docker API', address='0.0.0.0', port=2375, protocol='tcp', state='open', asks=False, approved=False)"""
+
+    engine: str
+    address: str
+    port: int
+    protocol: str
+    state: str | Unobserved
+    """loopback | firewall only | open"""
+    asks: bool | Unobserved
+    """A stranger is refused."""
+    approved: bool
+    """The site's approved ports name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherServices:
+    """OtherServices(present=True, found=(Found(…),))"""
+
+    present: bool | Unobserved
+    found: tuple[Found, ...]
+    """One for each port that one of them listens on."""
+
+
+# --- how one knows that it asks --------------------------------------------------------------------------------------
+
+
+def _always(_look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
+    """It cannot be run without a login."""
+    return True
+
+
+def _never(_look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
+    """It has no login of its own."""
+    return False
+
+
+def _unseen(_look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
+    return Unobserved(
+        Reason.NO_ANSWER, bound.PROCESSES, Text("是否要求登录，读到的配置里没有答案", "no configuration that is read says whether it asks for a login")
+    )
+
+
+def _docker(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
+    if any(one.option("tlsverify") in ("", "true") for one in up):
+        return True
+    text = look.text_or_none(DAEMON_JSON)
+    if isinstance(text, Unobserved):
+        return text
+    return text is not None and re.search(r"\btlsverify: *true\b", text) is not None
+
+
+def _rabbitmq(look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
+    """The account guest with its known password is for loopback only, unless the configuration opens it."""
+    text = look.text_or_none(RABBITMQ)
+    if isinstance(text, Unobserved):
+        return text
+    opened = re.search(r"^\s*loopback_users(\s*=\s*none|\.guest\s*=\s*false)\s*$", text or "", re.MULTILINE)
+    return opened is None
+
+
+def _kafka(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
+    for name in KAFKA:
+        text = look.text_or_none(name)
+        if isinstance(text, Unobserved):
+            return text
+        if text is None:
+            continue
+        found = re.findall(r"^\s*listeners\s*=(.*)$", text, re.MULTILINE)
+        names = [one.strip().partition("://")[0].upper() for one in (found[-1] if found else "PLAINTEXT://").split(",")]
+        if any(one in ("PLAINTEXT", "SSL") for one in names):
+            return False
+        if all(one.startswith("SASL_") or one == "CONTROLLER" for one in names):
+            return True
+        return Unobserved(Reason.FORMAT, name, Text("监听器用了自定的名字", "its listeners have names of their own"))
+    return _unseen(look, up)
+
+
+def _cassandra(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
+    for name in CASSANDRA:
+        text = look.text_or_none(name)
+        if isinstance(text, Unobserved):
+            return text
+        if text is not None:
+            found = re.findall(r"^authenticator:[ ]*(\S+)", text, re.MULTILINE)
+            return bool(found) and "AllowAll" not in found[-1]  # without the line everyone is let in
+    return _unseen(look, up)
+
+
+def _jupyter(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
+    """A token is made by default; an empty one on the command line turns it off."""
+    for one in up:
+        if any(word.endswith((".token=empty", ".password=empty")) for word in one.words):
+            return False
+    return _unseen(look, up)
+
+
+def _rsync(look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
+    """Every module names its users, or a default for all of them does."""
+    text = look.text(RSYNCD)
+    if isinstance(text, Unobserved):
+        return text
+    asks: dict[str, bool] = {"": False}
+    module = ""
+    for line in text.split("\n"):
+        line = line.strip()
+        if line.startswith("["):
+            module = line.strip("[]").strip()
+            asks[module] = asks[""]
+        elif re.match(r"auth\s+users\s*=\s*\S", line):
+            asks[module if module != "global" else ""] = True
+    return all(answer for name, answer in asks.items() if name not in ("", "global"))
+
+
+def _samba(look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
+    text = look.text(SAMBA)
+    if isinstance(text, Unobserved):
+        return text
+    return re.search(r"^\s*guest ok\s*=\s*(yes|true|1)\s*$", text, re.MULTILINE | re.IGNORECASE) is None
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A row: Engine('RabbitMQ', (5672, 15672), ('beam.smp',), ('rabbitmq-server',), _rabbitmq)"""
+
+    name: str
+    ports: tuple[int, ...]
+    processes: tuple[str, ...]
+    packages: tuple[str, ...]
+    asks: Asks
+    kernel: bool = False
+    """The kernel itself listens, so no program is named."""
+    own_ports_only: bool = False
+    """Its other ports are not meant: node to node with certificates, or loopback by design."""
+
+
+TABLE = (
+    Engine("Docker API", (2375, 2376), ("dockerd",), ("docker-ce", "docker.io", "docker-engine", "moby-engine"), _docker, own_ports_only=True),
+    Engine("containerd", (), ("containerd",), (), _never),
+    Engine("RabbitMQ", (5672, 5671, 15672), ("beam.smp",), ("rabbitmq-server",), _rabbitmq),
+    Engine("Kafka", (9092,), ("kafka",), ("kafka", "confluent-kafka"), _kafka),
+    Engine("ZooKeeper", (2181,), ("zookeeper",), ("zookeeper", "zookeeperd"), _unseen),
+    Engine("ClickHouse", (8123, 9000), ("clickhouse-serv", "clickhouse-server", "clickhouse"), ("clickhouse-server",), _unseen),
+    Engine("InfluxDB", (8086,), ("influxd",), ("influxdb", "influxdb2"), _unseen),
+    Engine("CouchDB", (5984,), ("couchdb",), ("couchdb",), _unseen),
+    Engine("Cassandra", (9042,), ("cassandra",), ("cassandra",), _cassandra),
+    Engine("Hadoop/YARN", (8088, 9870), ("hadoop",), ("hadoop-*",), _unseen),
+    Engine("Jupyter", (8888,), ("jupyter", "jupyter-lab", "jupyter-noteboo", "jupyter-notebook", "jupyterhub"), ("jupyter-notebook",), _jupyter),
+    Engine("Ray", (8265,), ("ray", "raylet", "gcs_server"), (), _never),
+    Engine("MinIO", (9000, 9001), ("minio",), ("minio",), _always),
+    Engine("Consul", (8500,), ("consul",), ("consul",), _unseen),
+    Engine("SQL Server", (1433,), ("sqlservr",), ("mssql-server",), _always),
+    Engine("Oracle", (1521,), ("tnslsnr", "oracle"), ("oracle-database-*",), _always),
+    Engine("Dameng", (5236,), ("dmserver",), (), _always),
+    Engine("rsync", (873,), ("rsync",), (), _rsync),
+    Engine("SMB", (139, 445), ("smbd", "ksmbd.mountd"), ("samba", "ksmbd-tools"), _samba, kernel=True),
+    Engine("iSCSI", (3260,), ("tgtd",), ("tgt", "targetcli-fb", "targetcli"), _unseen, kernel=True),
+)
+
+
+def parse(look: Look) -> OtherServices | Unobserved:
+    """The fact; Unobserved when processes or sockets were not seen."""
+    every = bound.processes(look)
+    if isinstance(every, Unobserved):
+        return every
+    found: list[Found] = []
+    for engine in TABLE:
+        service = Service(engine.processes, engine.ports, engine.packages)
+        up = tuple(one for one in every if one.name in engine.processes)
+        seen = bound.endpoints(look, service)
+        if isinstance(seen, Unobserved):
+            return seen
+        asks: bool | Unobserved | None = None
+        for one in seen:
+            # A port alone names an engine only if it runs in a container here, or the kernel is the program.
+            if one.process not in engine.processes and not (up or (engine.kernel and one.process is None) or isinstance(one.process, Unobserved)):
+                continue
+            if engine.own_ports_only and one.port not in engine.ports:
+                continue
+            if asks is None:
+                asks = _unseen(look, up) if up and all(process.container for process in up) and engine.asks is not _always else engine.asks(look, up)
+            found.append(Found(engine.name, one.address, one.port, one.protocol, one.state, asks, one.approved))
+    whole = Service(
+        tuple(name for engine in TABLE for name in engine.processes),
+        (),
+        tuple(pattern for engine in TABLE for pattern in engine.packages),
+    )
+    return OtherServices(present=True if found else bound.present(look, whole), found=tuple(found))
