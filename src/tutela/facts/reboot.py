@@ -124,7 +124,7 @@ def _kind(release: str) -> str:
     found = re.search(r"[.](?:x86_64|aarch64|ppc64le|s390x|riscv64|loongarch64)(?:[+](.*))?$", release)
     if found is not None:
         return found[1] or ""
-    return re.sub(r"^[0-9][0-9.]*(?:[-~+](?:rc)?[0-9][A-Za-z0-9.+~]*)*-?", "", release)
+    return "-".join(part for part in release.split("-")[1:] if not re.match(r"[0-9]|rc[0-9]", part))
 
 
 def _rebuilt(look: Look, running: str) -> bool | Unobserved:
