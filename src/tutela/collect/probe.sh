@@ -861,6 +861,26 @@ walk() { # one pass over the local file systems: setuid and setgid programs, wha
 	fi
 }
 
+journal_logins() { # where no database of logins is kept (Debian 13): names and times of sessions that PAM opened, from the journal
+	named='journalctl -q -r -o short-unix SYSLOG_FACILITY=10 (sessions opened)'
+	if have lastlog || have lastlog2 || have last || have wtmpdb; then return; fi
+	if [ -n "$QUICK" ]; then emit skipped 0 "$named" ''; return; fi
+	if ! have journalctl; then emit absent 127 "$named" ''; return; fi
+	OUT=$({ limit "$WALK_SECONDS" journalctl -q --no-pager -r -n 300000 -o short-unix SYSLOG_FACILITY=10 2>/dev/null </dev/null; echo "rc $?"; } | awk '
+		/^rc [0-9]+$/ { rc = $0; next }
+		{ oldest = $1 }
+		match($0, /\((sshd|login|remote|gdm-password|gdm-autologin|lightdm|sddm|cockpit|xrdp-sesman|vsftpd|proftpd):session\): session opened for user [^ (]+/) {
+			who = substr($0, RSTART, RLENGTH)
+			sub(/.* /, "", who)
+			if (!seen[who]++) print who " " int($1)
+		}
+		END { if (oldest != "") print "begins " int(oldest); print rc }')
+	RC=${OUT##*rc }
+	OUT=${OUT%rc *}
+	OUT=${OUT%"$NL"}
+	if [ "$ME" != 0 ] && [ -z "$OUT" ]; then emit denied "$RC" "$named" ''; else emit_captured "$named"; fi
+}
+
 walk_files() {
 	# Mount points of local file systems, each device once.
 	mounts=$(awk '
@@ -2095,7 +2115,7 @@ lane() { # function... : collects first, then passes on what came before it
 	printf %s "${held%.}"
 }
 
-printf '' | lane walk | lane applications | lane log_samples | lane log_shipping log_files time_sync | lane updates | lane advisories integrity deleted_libraries listening_programs | lane jobs | lane storage protection web containers kernel | lane data_services | lane ssh | lane bans knock | lane packages update_settings sockets firewall firewall_saved | lane identity accounts sessions key_files
+printf '' | lane walk journal_logins | lane applications | lane log_samples | lane log_shipping log_files time_sync | lane updates | lane advisories integrity deleted_libraries listening_programs | lane jobs | lane storage protection web containers kernel | lane data_services | lane ssh | lane bans knock | lane packages update_settings sockets firewall firewall_saved | lane identity accounts sessions key_files
 emit ok 0 finished "$(date +%s)"
 echo end
 

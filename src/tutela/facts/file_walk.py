@@ -184,7 +184,11 @@ SHIPPED_CAPABILITIES = (
 
 def _capable(look: Look) -> Iterator[Privileged | Unobserved]:
     if look.source(CAPABILITIES).status is Status.ABSENT:
-        yield Unobserved(Reason.NO_ANSWER, "getcap", Text("没有 getcap，看不到文件能力", "without getcap file capabilities cannot be seen"))
+        yield Unobserved(
+            Reason.NO_ANSWER,
+            "getcap",
+            Text("没有 getcap（libcap2-bin 或 libcap），看不到文件能力", "without getcap (libcap2-bin, libcap) file capabilities cannot be seen"),
+        )
         return
     text = look.text(CAPABILITIES)
     if isinstance(text, Unobserved):
@@ -199,7 +203,7 @@ def _capable(look: Look) -> Iterator[Privileged | Unobserved]:
 
 
 def _secrets(look: Look, people: Accounts | Unobserved) -> Iterator[SecretFile]:
-    names = {account.uid: account.name for account in people.accounts} if isinstance(people, Accounts) else {}
+    names = {account.uid: account.name for account in reversed(people.accounts)} if isinstance(people, Accounts) else {}
     own_group = _group_of_one(people)
     for line in _lines(look, SECRETS):
         fields = line.split("\t")

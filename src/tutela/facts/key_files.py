@@ -25,7 +25,7 @@ LIMITS: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     ("/etc/sudoers.d", 0o755, ()),
     ("/etc/sudoers*", 0o640, ()),
     ("/etc/doas.conf", 0o644, ()),
-    ("/var/spool/cron/crontabs", 0o1730, ("crontab",)),
+    ("/var/spool/cron/crontabs", 0o1775, ("crontab",)),
     ("/var/spool/cron", 0o755, ()),
     ("/etc/cron.allow", 0o644, ("crontab",)),
     ("/etc/cron.deny", 0o644, ("crontab",)),

@@ -1,7 +1,7 @@
 """When each account that can log in last did so.
 
 Sources: lastlog(8) or lastlog2(8), which know an account's last login since ever; last(1) or wtmpdb(8), which know logins since their file
-began. The probe keeps names and times only.
+began; where none of these is kept, sessions that PAM opened, as far back as the journal goes. The probe keeps names and times only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from tutela.facts.look import Look
 from tutela.language import Text
 
 FOR_EVER = ("lastlog2", "lastlog")
-SINCE = ("wtmpdb last --time-format iso", "last -w --time-format iso")
+JOURNAL = "journalctl -q -r -o short-unix SYSLOG_FACILITY=10 (sessions opened)"
+SINCE = ("wtmpdb last --time-format iso", "last -w --time-format iso", JOURNAL)
 BIRTHS = "stat -c '%f %u %g %W %Y %n' (key files)"
 NEEDS = (*accounts.NEEDS, *FOR_EVER, *SINCE, BIRTHS)
 NEW_DAYS = 30
@@ -118,6 +119,8 @@ def _births(look: Look) -> dict[str, int]:
 
 def _moment(text: str) -> datetime | None:
     """A time with its offset from UTC, as the tools print it; None for anything else."""
+    if re.fullmatch(r"\d{9,10}", text):
+        return datetime.fromtimestamp(int(text), UTC)
     if (found := _ISO.fullmatch(text.strip())) is not None:
         year, month, day, hour, minute, second, offset, minutes = found.groups()
     elif (found := _LONG.fullmatch(text.strip())) is not None:
