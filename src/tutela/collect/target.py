@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -57,8 +58,10 @@ def read_target(words: str) -> Target:
     if words.startswith("ssh://"):
         return _ssh(words)
     path = Path(words)
-    if path.exists():
-        return BundleTarget(path)
+    # What no file could be called is no file; `exists` alone would raise on a name of 300 letters.
+    with suppress(OSError, ValueError):
+        if words and path.exists():
+            return BundleTarget(path)
     raise UsageError(
         Text(
             f"看不懂的目标 {words!r}：没有这个文件；远程主机请写成 ssh://[用户@]主机[:端口]，主机清单写成 @文件",
@@ -74,7 +77,8 @@ def _ssh(words: str) -> SshTarget:
     except ValueError:
         host, port = "", None
         parts = urlsplit("ssh://")
-    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.password is not None:
+    # urlsplit drops newlines and tabs, which would name another host than the one that was written.
+    if not words.isprintable() or parts.path not in ("", "/") or parts.query or parts.fragment or parts.password is not None:
         raise UsageError(Text(f"地址 {words!r} 只能是 ssh://[用户@]主机[:端口]", f"the address {words!r} may only be ssh://[user@]host[:port]"))
     # urlsplit lowers the host's case; ssh_config's Host patterns may mind.
     raw = parts.netloc.rpartition("@")[2]

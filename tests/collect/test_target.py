@@ -1,0 +1,72 @@
+"""Targets from the command line: what ssh could take for an option or a command never gets that far."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tutela.collect.run import Look
+from tutela.collect.ssh import ssh_argv
+from tutela.collect.target import BundleTarget, LocalTarget, SshTarget, read_target
+from tutela.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("words", "target"),
+    [
+        ("ssh://h.example", SshTarget("h.example", "h.example")),
+        ("ssh://root@H.Example:2222/", SshTarget("H.Example", "H.Example", "root", 2222)),
+        ("ssh://[2001:db8::1]:22", SshTarget("2001:db8::1", "2001:db8::1", None, 22)),
+        ("localhost", LocalTarget()),
+        (".", LocalTarget()),
+    ],
+)
+def test_addresses(words: str, target: object) -> None:
+    assert read_target(words) == target
+
+
+def test_a_file_that_exists_is_a_bundle(tmp_path: Path) -> None:
+    assert read_target(str(tmp_path)) == BundleTarget(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "no-such-file",
+        "n" * 5000,
+        "a\x00b",
+        "ssh://",
+        "ssh://-oProxyCommand=id",
+        "ssh://-l@h",
+        "ssh://u:secret@h",
+        "ssh://h/path",
+        "ssh://h?x",
+        "ssh://h:0",
+        "ssh://h:99999",
+        "ssh://h:x",
+        "ssh://[::1",
+        "ssh://h;id",
+        "ssh://$(id)",
+        "ssh://h\nx",
+        "ssh://ho st",
+    ],
+)
+def test_what_is_no_target_is_refused(words: str) -> None:
+    with pytest.raises(UsageError):
+        read_target(words)
+
+
+@given(st.text(max_size=40).map(lambda words: f"ssh://{words}"))
+def test_any_address_is_safe_or_refused(words: str) -> None:
+    try:
+        target = read_target(words)
+    except UsageError:
+        return
+    assert isinstance(target, SshTarget)
+    argv = ssh_argv(target, Look())
+    assert argv[argv.index("--") + 1] == target.host
+    assert not target.host.startswith("-")
