@@ -70,15 +70,17 @@ def read(text: str, family: int, origin: str, sets: Mapping[str, IpSet] | None =
             chains.setdefault((origin, table, name), [])
             if name in HOOKS:
                 bases.append(_base(origin, table, name, rest.split(" ", 1)[0], family))
-        elif line.startswith(("-A ", "[")) and table:
+        elif line.startswith(("-A ", "-I ", "[")) and table:
             words = _split(re.sub(r"^\[[0-9:]+\] ", "", line))
-            if words is None or len(words) < 2 or words[0] != "-A":
+            if words is None or len(words) < 2 or words[0] not in ("-A", "-I"):
                 return None
-            chains.setdefault((origin, table, words[1]), []).extend(reader.rules(words[2:]))
-        elif line.startswith("-") and table:
-            return None  # -I, -D: a script's line, whose order is not that of the file
+            rules = chains.setdefault((origin, table, words[1]), [])
+            numbered = words[0] == "-I" and len(words) > 2 and re.fullmatch(r"[0-9]{1,5}", words[2]) is not None
+            made = reader.rules(words[3:] if numbered else words[2:])
+            at = len(rules) if words[0] == "-A" else max(0, int(words[2]) - 1) if numbered else 0
+            rules[at:at] = made
         else:
-            return None
+            return None  # -D, -N and the like: a script, no saved table
     return Ruleset({key: tuple(rules) for key, rules in chains.items()}, tuple(bases), (origin,) if chains else ()), frozenset(tables)
 
 
@@ -136,6 +138,7 @@ class _Reader:
         module = ""
         negated = False
         protocol = ""
+        target: tuple[bool, list[str]] | None = None
         while at < len(words):
             word = words[at]
             if word == "!":
@@ -148,7 +151,11 @@ class _Reader:
                 at += 2
                 continue
             if word in ("-j", "-g", "--jump", "--goto"):
-                return [self._target(tuple(conditions), word in ("-g", "--goto"), words[at + 1 :])]
+                # iptables-save writes the target last; people (and ufw) also write matches behind it.
+                end = next((i for i in range(at + 2, len(words)) if words[i] in ("-m", "-p", "-s", "-d", "-i", "-o", "!")), len(words))
+                target = (word in ("-g", "--goto"), words[at + 1 : end])
+                at = end
+                continue
             if word in ("-c", "--set-counters"):
                 at += 3
                 continue
@@ -161,7 +168,7 @@ class _Reader:
                 protocol = values[0]
             conditions.append(self._option(module, word, values, negated, protocol))
             negated = False
-        return [Rule(tuple(conditions))]
+        return [self._target(tuple(conditions), *target) if target is not None else Rule(tuple(conditions))]
 
     def _module(self, module: str) -> list[Condition]:
         if module in _EITHER:
