@@ -107,7 +107,7 @@ def test_times_of_systemd() -> None:
 
 SOURCES = {
     "jobs": [
-        "env TZ=UTC0 systemctl show -p Id *.service *.timer",
+        "env TZ=UTC0 systemctl show -p Id,LoadState,ActiveState,SubState,User,ExecStart *.service *.timer",
         "/etc/crontab",
         "/etc/anacrontab",
         "/etc/cron.d/",

@@ -16,7 +16,7 @@ from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
 
-SHOW = "env TZ=UTC0 systemctl show -p "
+SHOW = "env TZ=UTC0 systemctl show -p Id,LoadState,ActiveState,SubState,User,ExecStart"
 NEEDS = (SHOW,)
 MAX_UNITS = 5000
 
