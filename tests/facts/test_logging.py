@@ -201,7 +201,7 @@ def test_no_text_makes_the_reader_of_logrotate_raise(text: str) -> None:
 
 
 STAT_LINE = st.from_regex(
-    r"[0-7]{1,5} [a-z?]{1,4} [a-z?]{1,4} [0-9]{1,18} -?[0-9]{1,12} (-?[0-9]{1,12}|\?) [a-z ]{1,12}\|/var/log/[a-z.@0-9/-]{0,30}", fullmatch=True
+    r"[0-7]{1,5} [a-z?]{1,4} [a-z?]{1,4} [0-9]{1,18} -?[0-9]{1,12} (-?[0-9]{1,12}|\?|W) [a-z ]{1,12}\|/var/log/[a-z.@0-9/-]{0,30}", fullmatch=True
 )
 
 

@@ -23,7 +23,7 @@ LAST_SECOND = 253_402_300_799
 """The end of the year 9999, beyond which no date can be written."""
 GROUPS_THAT_WRITE = frozenset({"root", "utmp", "syslog", "adm", "systemd-journal"})
 
-_LINE = re.compile(r"([0-7]{1,5}) (\S+) (\S+) (\d{1,18}) (-?\d{1,12}) (-?\d{1,12}|\?|-) ([^|]*)\|(/.*)")
+_LINE = re.compile(r"([0-7]{1,5}) (\S+) (\S+) (\d{1,18}) (-?\d{1,12}) (-?\d{1,12}|[?W-]) ([^|]*)\|(/.*)")
 _AUTHENTICATION = re.compile(
     r"/var/log/(?:auth\.log|secure|btmp|tallylog|sudo\.log|sudo-io)[^/]*|/var/log/audit(?:/.*)?|/(?:var|run)/log/journal/[^/]+/system[^/]*"
 )
@@ -40,7 +40,7 @@ class LogFile:
     size: int
     modified: datetime
     born: datetime | None
-    """When the file was made; None: the file system does not say."""
+    """When the file was made; None: the file system or stat does not say (busybox prints a `W`)."""
     kind: str
     """regular file | directory | symbolic link | …"""
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tutela.evidence import Reason, Unobserved
+from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import listing
 from tutela.facts.look import Look
 from tutela.facts.syslog import coverage
@@ -119,7 +119,7 @@ class _Reader:
 
     def file(self, name: str, depth: int, into: list[_Statement] | None) -> None:
         """Read one file; `into` is the block it is included in, None at the top."""
-        if depth > MAX_DEPTH or name in self.files:
+        if depth > MAX_DEPTH or name in self.files or (depth > 0 and self.look.source(name).status is Status.ABSENT):
             return
         text = self.look.text(name)
         if isinstance(text, Unobserved):

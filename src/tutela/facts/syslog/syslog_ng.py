@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from tutela.evidence import Reason, Unobserved
+from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import listing
 from tutela.facts.look import Look
 from tutela.facts.syslog import coverage
@@ -94,7 +94,7 @@ class _Reader:
         self.logs: list[_Node] = []
 
     def file(self, name: str, depth: int) -> None:
-        if depth > MAX_DEPTH or name in self.files:
+        if depth > MAX_DEPTH or name in self.files or (depth > 0 and self.look.source(name).status is Status.ABSENT):
             return
         text = self.look.text(name)
         if isinstance(text, Unobserved):
