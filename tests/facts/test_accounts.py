@@ -44,3 +44,27 @@ def test_an_account_whose_keys_are_unseen_is_no_closed_door() -> None:
 
     assert isinstance(made, accounts.Accounts)
     assert isinstance(made.accounts[0].can_log_in, Unobserved)
+
+
+def keys_of(**more: object) -> object:
+    sources = {PASSWD: "ops:x:1000:1000::/home/ops:/bin/bash", SHADOW: "ops:locked:20000::::::"} | more
+    made = scenes.look({"sources": sources}).fact(accounts.parse)
+    assert isinstance(made, accounts.Accounts)
+    return made.accounts[0].keys
+
+
+def test_keys_are_counted_where_sshd_looks_for_them() -> None:
+    elsewhere = {"sshd -T": "authorizedkeysfile /etc/ssh/keys/%u .ssh/authorized_keys", "/etc/ssh/keys/ops": "ssh-ed25519 length=68"}
+
+    assert keys_of(**elsewhere, **{"/home/ops/.ssh/authorized_keys": {"status": "absent"}}) == 1
+
+
+def test_without_an_ssh_server_no_key_counts() -> None:
+    assert keys_of(**{"sshd -T": {"status": "absent"}}) == 0
+
+
+def test_a_home_that_may_not_be_read_leaves_a_doubt() -> None:
+    denied = keys_of(**{"sshd -T": {"status": "denied"}, "/home/ops/.ssh/authorized_keys": {"status": "denied"}})
+
+    assert isinstance(denied, Unobserved)
+    assert denied.source == "/home/ops/.ssh/authorized_keys"

@@ -16,7 +16,8 @@ from tutela.facts import platform
 from tutela.facts.look import Look
 from tutela.language import Text
 
-NEEDS = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/login.defs", "/etc/shells", "/etc/nsswitch.conf", *platform.NEEDS)
+SSHD = "sshd -T"
+NEEDS = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/login.defs", "/etc/shells", "/etc/nsswitch.conf", SSHD, *platform.NEEDS)
 UID_MIN = 1000
 """What shadow-utils takes when login.defs says nothing."""
 NOBODY = 65534
@@ -48,7 +49,7 @@ class Account:
     algorithm: str | Unobserved | None
     """Prefix of the hash, also of a locked one: `$y$`, `des`, `bsdi`, `other`; None without a hash."""
     keys: int | Unobserved
-    """Public keys in ~/.ssh/authorized_keys."""
+    """Public keys that sshd accepts for it, by its AuthorizedKeysFile; 0 where there is no SSH server."""
     changed: date | Unobserved | None
     """When the password was set last; None when the database does not say. 1970-01-01 means it must be changed at the next login."""
     max_days: int | Unobserved | None
@@ -223,7 +224,7 @@ def _account(
         packaged_shell=name in packaged,
         password=entry if isinstance(entry, Unobserved) else _password(entry[0]),
         algorithm=entry if isinstance(entry, Unobserved) else _algorithm(entry[0]),
-        keys=_keys(look, home),
+        keys=_keys(look, name, home),
         changed=aged[0],
         max_days=aged[1],
         password_age_days=aged[2],
@@ -260,17 +261,36 @@ def _ages(look: Look, entry: list[str] | Unobserved) -> _Ages:
     return changed, longest, age, left, ended
 
 
-def _keys(look: Look, home: str) -> int | Unobserved:
-    """Lines with a key in the two files that sshd reads by default; a path elsewhere is the SSH facts' business."""
+def _keys(look: Look, name: str, home: str) -> int | Unobserved:
+    """Lines with a key in the files that sshd reads for an account (AuthorizedKeysFile: %h home, %u name)."""
     count = 0
-    for name in ("authorized_keys", "authorized_keys2"):
-        text = look.text_or_none(f"{home.rstrip('/')}/.ssh/{name}")
+    seen = False
+    unread: list[Unobserved] = []
+    missing: list[Unobserved] = []
+    for pattern in _key_files(look):
+        path = pattern.replace("%h", home.rstrip("/")).replace("%u", name)
+        file = path if path.startswith("/") else f"{home.rstrip('/')}/{path}"
+        text = look.text_or_none(file)
         if isinstance(text, Unobserved):
-            if name == "authorized_keys2" and look.source(text.source).status is Status.MISSING:
-                continue
-            return text
-        count += sum(1 for line in (text or "").split("\n") if line.strip())
-    return count
+            (missing if look.source(file).status is Status.MISSING else unread).append(text)
+        else:
+            seen = True
+            count += sum(1 for line in (text or "").split("\n") if line.strip())
+    if count:
+        return count
+    if unread:
+        return unread[0]
+    # The probe names every file that counts, so one seen file settles the rest; and where there is no SSH server none counts.
+    return missing[0] if missing and not seen and look.source(SSHD).status is not Status.ABSENT else 0
+
+
+def _key_files(look: Look) -> tuple[str, ...]:
+    text = look.text(SSHD)
+    for line in text.split("\n") if isinstance(text, str) else ():
+        key, _, value = line.strip().partition(" ")
+        if key.lower() == "authorizedkeysfile":
+            return tuple(word for word in value.split()[:8] if word != "none")
+    return (".ssh/authorized_keys", ".ssh/authorized_keys2")
 
 
 def _groups(look: Look, problems: list[Problem | Unobserved]) -> tuple[Group, ...] | Unobserved:
