@@ -13,6 +13,7 @@
 #
 # Statuses: ok, absent (no such file or command), denied, timeout, failed, truncated, skipped. The last line is "end".
 # Everything stands in one function called on the last line: a download that was cut short runs nothing.
+# No here-documents: bash keeps them in files.
 
 tutela_probe() {
 
@@ -32,6 +33,8 @@ done
 unset CDPATH ENV BASH_ENV POSIXLY_CORRECT GREP_OPTIONS
 LC_ALL=C LANG=C PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_PAGER='' SYSTEMD_COLORS=0 PAGER=cat COLUMNS=300
 export LC_ALL LANG PATH SYSTEMD_PAGER SYSTEMD_COLORS PAGER COLUMNS
+TMPDIR=/dev/shm # where apt-get unpacks its lists, in unnamed files: memory
+export TMPDIR
 IFS=' 	
 '
 set -f -u
@@ -201,6 +204,7 @@ directory() { # how directory pattern : the names in it as one source "<director
 #   last     tables of logins: of each line the account and the time, no addresses; the newest line of an account only
 #   knock    sequences become their length and kind (NC7)
 #   filter   packet filter rules: ports of rules that may be a knock sequence become 0 (NC7)
+#   snmp     snmpd.conf: communities but the published ones are masked
 #   daemon   the command line of a server
 #   cell     sshd -T, only the keywords that Match may change
 #   keys     authorized_keys: options, type and comment stay, the key itself becomes its length
@@ -438,22 +442,46 @@ function cron_line(s, kind,   n, w, i, fields, out) {
 	if (match(s, /[^\\]%/)) s = substr(s, 1, RSTART)
 	return out mask_job(s)
 }
-function web_line(s,   k, w) {
+function web_line(s,   i, c, quote, part, out) {
+	# Several directives may stand in one line: each is judged by itself. Quotes hide separators; comments are dropped.
+	part = out = quote = ""
+	sub(/^[ \t]+/, "", s)
+	if (s ~ /^</) return web_directive(s)
+	for (i = 1; i <= length(s); i++) {
+		c = substr(s, i, 1)
+		if (quote != "") {
+			part = part c
+			if (c == "\\") part = part substr(s, ++i, 1)
+			else if (c == quote) quote = ""
+		} else if (c == "#" && (i == 1 || substr(s, i - 1, 1) ~ /[ \t;{}]/)) break
+		else if (c == ";" || c == "{" || c == "}") {
+			out = out (out == "" ? "" : " ") web_directive(part) (c == "{" ? " " : "") c
+			part = ""
+		} else {
+			if (c == "\"" || c == "\047") quote = c
+			part = part c
+		}
+	}
+	if (part !~ /^[ \t]*$/) out = out (out == "" ? "" : " ") web_directive(part)
+	return out ~ /^[ ;]*$/ ? "" : out
+}
+function web_directive(s,   k, w, n) {
 	# An allow-list of directives; the value of any other directive may be a secret.
 	sub(/^[ \t]+/, "", s)
-	if (s ~ /^#/ || s == "") return ""
-	sub(/[ \t]#.*/, "", s)
+	sub(/[ \t]+$/, "", s)
 	k = tolower(s)
-	sub(/[ \t;{>].*/, "", k)
-	if (k ~ /^(server_tokens|autoindex|user|listen|server_name|ssl_protocols|ssl_certificate|ssl_prefer_server_ciphers|stub_status|include|includeoptional|root|deny|allow|return|index|server|http|events|stream|servertokens|serversignature|options|documentroot|sslprotocol|sslengine|sslcertificatefile|alias|scriptalias|require|group|loadmodule|servername|indexoptions|define|undefine|traceenable|\}|\{)$/) {
-		if (k == "return") { split(s, w, /[ \t]+/); return w[1] " " w[2] (s ~ /;$/ ? ";" : "") (s ~ /\}/ ? " }" : "") }
-		return s
-	}
-	if (k ~ /^(location|<\/?(directory|directorymatch|location|locationmatch|virtualhost|files|filesmatch|ifmodule|ifdefine|limit|limitexcept))/) return s
-	if (k ~ /^(add_header|header)$/ && tolower(s) ~ /strict-transport-security/) return s
-	if (k ~ /^export/ && s ~ /APACHE_RUN_(USER|GROUP)=[a-z_-]+/) return s
-	gsub(/[^{}]/, "", s)
-	return s
+	sub(/[ \t>].*/, "", k)
+	n = split(s, w, /[ \t]+/)
+	if (k == "return") return w[1] " " w[2]
+	if (k == "define") return w[1] " " w[2] (n > 2 ? (secret_key(w[2]) ? " ***" : " " w[3]) : "")
+	if (k == "require") return tolower(w[2]) ~ /^(all|ip|local|valid-user|not)$/ ? s : w[1] " " w[2] " ***"
+	if (k ~ /^(server_tokens|autoindex|user|listen|server_name|ssl_protocols|ssl_certificate|ssl_prefer_server_ciphers|stub_status|include|includeoptional|root|deny|allow|index|server|http|events|stream|servertokens|serversignature|options|documentroot|sslprotocol|sslengine|sslcertificatefile|alias|scriptalias|group|loadmodule|servername|indexoptions|undefine|traceenable)$/) return s
+	# The path of a hook may be its only secret: of paths only what the checks ask for stays.
+	if (k ~ /^(location|<location(match)?)$/) return w[n] ~ /^"?\/?"?>?$/ || (length(w[n]) <= 40 && w[n] !~ /[0-9]/ && w[n] ~ /\.|manager|phpmyadmin|actuator|status|admin/) ? s : w[1] " ***" (k == "location" ? "" : ">")
+	if (k ~ /^<\/?(directory|directorymatch|location|locationmatch|virtualhost|files|filesmatch|ifmodule|ifdefine|limit|limitexcept)$/) return s
+	if (tolower(s) ~ /^(add_header|header)[ \t]+((always|set|add|append|merge|onsuccess)[ \t]+)*"?strict-transport-security"?[ \t]/) return s
+	if (match(s, /^export[ \t]+APACHE_RUN_(USER|GROUP)=[a-z_-]+/)) return substr(s, 1, RLENGTH)
+	return ""
 }
 function unit_line(s,   at, head, rest, end) {
 	if (s ~ /^Environment=/) return "Environment=" mask_job(substr(s, 13))
@@ -507,6 +535,20 @@ function last_line(s,   who) {
 		!match(s, /[A-Z][a-z][a-z] [A-Z][a-z][a-z] [ 0-9][0-9] [0-9:]+ [+-][0-9]+ [0-9][0-9][0-9][0-9]/)) return ""
 	if (seen_account[who]++) return ""
 	return who " " substr(s, RSTART, RLENGTH)
+}
+function snmp_line(s,   n, w, i, key, out) {
+	# A community is a password (NC3); only the two that everybody knows stay in clear.
+	sub(/^[ \t]+/, "", s)
+	if (s ~ /^#/ || s == "") return ""
+	n = split(s, w, /[ \t]+/)
+	key = tolower(w[1])
+	if (key ~ /^r[ow]community6?$/) i = 2
+	else if (key ~ /^com2sec6?$/) i = (w[2] == "-Cn") ? 6 : 4
+	else return (key ~ /^(agentaddress|r[ow]user|access|view|group|syslocation|sysservices|master)$/) ? s : w[1] " ***"
+	if (w[i] !~ /^"?(public|private)"?$/) w[i] = "***"
+	out = w[1]
+	for (i = 2; i <= n; i++) out = out " " w[i]
+	return out
 }
 function filter_line(s,   n, part, i, out) {
 	# Rules that note an address for later may spell a knock sequence (NC7): the port in them becomes 0.
@@ -661,6 +703,7 @@ function redact(s,   f, n, i) {
 	if (how == "keys") return keys_line(s)
 	if (how == "knock") return mask_urls(knock_line(s))
 	if (how == "filter") return filter_line(s)
+	if (how == "snmp") return snmp_line(s)
 	if (how == "daemon") return daemon_line(s)
 	if (how == "cell") return (s ~ /^(port|usepam|permitrootlogin|passwordauthentication|kbdinteractiveauthentication|pubkeyauthentication|authenticationmethods|permitemptypasswords|allowusers|denyusers|allowgroups|denygroups|maxauthtries|x11forwarding|allowtcpforwarding|disableforwarding|authorizedkeysfile|authorizedkeyscommand|pubkeyauthoptions|gssapiauthentication|hostbasedauthentication) /) ? s : ""
 	if (how == "last") return last_line(s)
@@ -1016,6 +1059,11 @@ firewall_saved() { # what the packet filter becomes after a restart
 			run_root firewall-cmd --permanent $f
 		fi
 	done
+}
+
+plain_services() { # settings of services that may speak in clear
+	if have vsftpd; then files plain /etc/vsftpd.conf /etc/vsftpd/vsftpd.conf; fi
+	if have snmpd; then files snmp /etc/snmp/snmpd.conf; directory snmp /etc/snmp/snmpd.conf.d '*.conf'; fi
 }
 
 guards() { # states of the units that guard the host, in one call
@@ -1588,7 +1636,7 @@ named() { # text kind : the scripts (or settings) that jobs in the text name, on
 }
 
 storage() {
-	files plain /proc/self/mountinfo /proc/swaps /proc/mdstat /etc/crypttab /sys/class/dmi/id/sys_vendor /sys/class/dmi/id/product_name
+	files plain /proc/self/mountinfo /proc/swaps /proc/mdstat /etc/crypttab /sys/class/dmi/id/sys_vendor /sys/class/dmi/id/product_name /run/systemd/container /.dockerenv /run/.containerenv
 	files secrets /etc/fstab
 	set +f
 	set -- /sys/class/scsi_host/host*/proc_name
@@ -1602,15 +1650,13 @@ storage() {
 	emit_captured 'lsblk -J -o NAME,TYPE,FSTYPE,MAJ:MIN,TRAN'
 	devices=$(printf %s "$OUT" | awk '{ gsub(/[{},]/, "\n"); print }' | awk -F'"' '
 		$2 == "name" { name = $4 } $2 == "type" { type = $4; if (type == "disk") disks = disks " " name }
-		$2 == "fstype" && $4 == "crypto_LUKS" { print "luks " name }
-		END { split(disks, d, " "); for (i in d) print "disk " d[i] }')
+		$2 == "fstype" && $4 == "crypto_LUKS" { print "luks/" name }
+		END { split(disks, d, " "); for (i in d) print "disk/" d[i] }')
 	luks='' disks=''
-	while read -r kind device; do
-		case $device in *[!A-Za-z0-9_-]* | '') continue ;; esac
-		case $kind in luks) luks="$luks $device" ;; disk) disks="$disks $device" ;; esac
-	done <<-EOT
-		$devices
-	EOT
+	for device in $devices; do
+		case ${device#*/} in *[!A-Za-z0-9_-]* | '') continue ;; esac
+		case $device in luks/*) luks="$luks ${device#*/}" ;; disk/*) disks="$disks ${device#*/}" ;; esac
+	done
 	for device in $luks; do
 		# Without its lock file: a look leaves nothing behind.
 		if [ "$ME" = 0 ]; then run_masked luks cryptsetup luksDump --disable-locks "/dev/$device"; else emit denied 0 "cryptsetup luksDump --disable-locks /dev/$device" ''; fi
@@ -1848,14 +1894,15 @@ log_samples() { # patterns of secrets and personal numbers in the logs of the la
 	logs=$OUT
 	OUT=$({
 		left=50
-		while read -r f; do
+		IFS=$NL
+		for f in $logs; do
 			if [ "$left" -gt 0 ] && [ -f "$f" ] && [ -r "$f" ]; then
 				left=$((left - 10))
 				limit 20 tail -c 10000000 "$f" 2>/dev/null </dev/null
 			fi
-		done <<-EOT
-			$logs
-		EOT
+		done
+		IFS=' 	
+'
 		# Where nothing writes text files the journal is the log.
 		if [ ! -e /var/log/syslog ] && [ ! -e /var/log/messages ] && have journalctl; then
 			limit 20 journalctl -q --no-pager -o cat --since=-24h 2>/dev/null </dev/null | head -c 20000000
@@ -1927,7 +1974,7 @@ time_sync() { # asks the local daemon only; timedatectl would start a service of
 data_processes() { # data services that run: process, user, whether in a container, masked command line
 	name='/proc/[0-9]*/cmdline (data services)'
 	if ! { read -r comm </proc/1/comm; } 2>/dev/null; then emit denied 0 "$name" ''; return; fi
-	OUT=
+	OUT= paths=
 	set +f
 	for f in /proc/[0-9]*; do
 		{ read -r comm <"$f/comm"; } 2>/dev/null || continue
@@ -1941,10 +1988,17 @@ data_processes() { # data services that run: process, user, whether in a contain
 		# shellcheck disable=SC3013 # every shell that the probe meets knows -ef
 		if [ "$ME" = 0 ] && ! [ "$f/ns/net" -ef /proc/self/ns/net ]; then where=1; fi
 		{ while read -r value; do case $value in *docker* | *libpod* | *kubepods* | *containerd-* | *lxc*) where=1 ;; esac; done <"$f/cgroup"; } 2>/dev/null
-		OUT="${OUT}pid=${f##*/} name=$comm uid=$uid container=$where args$(printf '\037')$(tr '\000\n' '\037 ' <"$f/cmdline" 2>/dev/null)$NL"
+		OUT="${OUT}pid=${f##*/} name=$comm uid=$uid container=$where args$NL" paths="$paths $f/cmdline"
 	done
 	set -f
-	[ -z "$OUT" ] || OUT=$(printf %s "$OUT" | awk -v how=server "$AWK")
+	# Of all command lines at once; in them a newline becomes a blank, and a line that looks like tail's counts only in its turn.
+	# shellcheck disable=SC2086 # one word a path
+	[ -z "$OUT" ] || OUT=$({ printf %s "$OUT"; tail -c +1 /dev/null $paths 2>/dev/null; } | tr '\000' '\037' | awk '
+		!tails && /^pid=/ { head[++n] = $0; match($0, /^pid=[0-9]+/); pid[n] = substr($0, 5, RLENGTH - 4); next }
+		/^==> \/dev\/null <==$/ && !tails { tails = 1; next }
+		/^==> \/proc\/[0-9]+\/cmdline <==$/ { match($0, /[0-9]+/); p = substr($0, RSTART, RLENGTH); for (i = at + 1; i <= n && pid[i] != p; i++); if (i <= n) { at = i; next } }
+		at { args[at] = args[at] (args[at] == "" ? "" : " ") $0 }
+		END { for (i = 1; i <= n; i++) print head[i] "\037" args[i] }' | awk -v how=server "$AWK")
 	emit ok 0 "$name" "$OUT"
 }
 
@@ -1987,7 +2041,11 @@ included() { # how pattern file... : the files, and what they include, four deep
 			}
 			close(path) }')
 		set --
-		while read -r kind entry; do
+		IFS=$NL
+		for entry in $found; do
+			IFS=' 	
+'
+			kind=${entry%% *} entry=${entry#* }
 			case $kind in
 			hba) hba="$hba $entry"; continue ;;
 			directory) entry=$entry/$pattern ;;
@@ -2002,9 +2060,9 @@ included() { # how pattern file... : the files, and what they include, four deep
 				;;
 			?*) set -- "$@" "$entry" ;;
 			esac
-		done <<-EOT
-			$found
-		EOT
+		done
+		IFS=' 	
+'
 	done
 }
 
@@ -2115,7 +2173,7 @@ lane() { # function... : collects first, then passes on what came before it
 	printf %s "${held%.}"
 }
 
-printf '' | lane walk journal_logins | lane applications | lane log_samples | lane log_shipping log_files time_sync | lane updates | lane advisories integrity deleted_libraries listening_programs | lane jobs | lane storage protection web containers kernel | lane data_services | lane ssh | lane bans knock | lane packages update_settings sockets firewall firewall_saved | lane identity accounts sessions key_files
+printf '' | lane walk journal_logins | lane applications | lane log_samples | lane log_shipping log_files time_sync | lane updates | lane advisories integrity deleted_libraries listening_programs | lane jobs | lane storage protection web containers kernel | lane data_services | lane ssh | lane bans knock | lane packages update_settings sockets firewall firewall_saved plain_services | lane identity accounts sessions key_files
 emit ok 0 finished "$(date +%s)"
 echo end
 
