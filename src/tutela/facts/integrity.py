@@ -50,7 +50,7 @@ def parse(look: Look) -> Integrity | Unobserved:
     if database is None and programs and not as_root(look):
         database = Unobserved(Reason.PRIVILEGE, "/var/lib/aide", Text("权限不足，看不到数据库", "not permitted to see its database"))
     last, differences = _last_check(look)
-    if not isinstance(database, Unobserved) and database is not None and last is None:
+    if isinstance(database, str) and not isinstance(last, float):
         logs = [one.changed for path, one in seen.items() if re.fullmatch(r"/var/log/aide/aide(-check)?\.log", path) and one.size]
         if logs:
             last = _days(look, max(logs))

@@ -1,6 +1,6 @@
 """Whether this is a physical machine, a virtual one or a container.
 
-Source: systemd-detect-virt(1); without it, the vendor names of the firmware (SMBIOS).
+Source: systemd-detect-virt(1); without it, the signs that container managers leave, and the vendor names of the firmware (SMBIOS).
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from tutela.language import Text
 
 DETECT = "systemd-detect-virt"
 FIRMWARE = ("/sys/class/dmi/id/sys_vendor", "/sys/class/dmi/id/product_name")
-NEEDS = (DETECT, *FIRMWARE)
+SIGNS = ("/run/systemd/container", "/.dockerenv", "/run/.containerenv")
+"""Files that container managers leave inside."""
+NEEDS = (DETECT, *FIRMWARE, *SIGNS)
 CONTAINERS = frozenset({"openvz", "lxc", "lxc-libvirt", "systemd-nspawn", "docker", "podman", "rkt", "wsl", "proot", "pouch", "container-other"})
 VIRTUAL_FIRMWARE = re.compile(
     r"QEMU|KVM|VMware|VirtualBox|innotek|Xen|Bochs|Virtual Machine|Alibaba Cloud|Tencent Cloud|OpenStack|Amazon EC2|Google Compute|HVM domU"
@@ -39,6 +41,9 @@ def parse(look: Look) -> Machine | Unobserved:
         if word == "none":
             return Machine("physical", word)
         return Machine("container" if word in CONTAINERS else "virtual", word)
+    for name in SIGNS:
+        if look.source(name).status is Status.OK:
+            return Machine("container", name)
     names = [text.strip() for name in FIRMWARE if isinstance(text := look.text(name), str)]
     if any(names):
         found = VIRTUAL_FIRMWARE.search(" ".join(names))
