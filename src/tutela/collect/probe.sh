@@ -442,7 +442,7 @@ function cron_line(s, kind,   n, w, i, fields, out) {
 	if (match(s, /[^\\]%/)) s = substr(s, 1, RSTART)
 	return out mask_job(s)
 }
-function web_line(s,   i, c, quote, part, out) {
+function web_line(s,   i, n, c, quote, part, out) {
 	# Several directives may stand in one line: each is judged by itself. Quotes hide separators; comments are dropped.
 	part = out = quote = ""
 	sub(/^[ \t]+/, "", s)
@@ -453,6 +453,9 @@ function web_line(s,   i, c, quote, part, out) {
 			part = part c
 			if (c == "\\") part = part substr(s, ++i, 1)
 			else if (c == quote) quote = ""
+		} else if ((c == "$" || c == "%") && substr(s, i + 1, 1) == "{" && (n = index(substr(s, i), "}"))) {
+			part = part substr(s, i, n)
+			i += n - 1
 		} else if (c == "#" && (i == 1 || substr(s, i - 1, 1) ~ /[ \t;{}]/)) break
 		else if (c == ";" || c == "{" || c == "}") {
 			out = out (out == "" ? "" : " ") web_directive(part) (c == "{" ? " " : "") c
