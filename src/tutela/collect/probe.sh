@@ -657,7 +657,7 @@ function server_line(s,   n, w, i, k, v, out, before, head) {
 			v = k "=" (v == "" ? "empty" : server_value(k, v))
 		}
 		else if (v ~ /^--[A-Za-z][A-Za-z0-9_.-]*$/ || v ~ /^-[A-Za-z]$/) ;
-		else if (before ~ /^--?[A-Za-z]/ && before !~ /=/) { v = server_value(before, v) }
+		else if (before ~ /^--?[A-Za-z]/ && before !~ /=/) { v = (v ~ /^-/) ? "***" : server_value(before, v) }
 		else if (v ~ /^(server|proxy|agent|\[(cluster|sentinel)\])$/) ;
 		else if (v ~ /^[][0-9.:*a-f]+:[0-9]+$/) ;
 		else if (v ~ /^\/[A-Za-z0-9_.\/-]*(jupyter|kibana|dashboards)[A-Za-z0-9_.\/-]*$/) ;
@@ -671,6 +671,7 @@ function server_value(k, v) {
 	if (length(k) > 1) sub(/^D/, "", k) # java -Dkey=value
 	v = mask_urls(v)
 	if (v !~ /^[][A-Za-z0-9_.:,*\/@-]+$/ || secret_key(k)) return "***"
+	if (k ~ /^(auth|noauth|ssl|tls|enabled|user|options|map|guest|kind|host|mode)$/) return v ~ /^(true|false|yes|no|on|off)$/ ? v : "***"
 	if (setting_key(k) || k ~ /^(H|l|U|p|s|ip|D|c|f|config|config-file|config_file|defaults-file|defaults-extra-file|NotebookApp.ip|ServerApp.ip|dashboard-host)$/) return (k == "c" && v !~ /^\// && v !~ /^(config_file|hba_file|data_directory|listen_addresses|port)=/) ? "***" : v
 	if (v ~ /^(true|false|yes|no|on|off)$/) return v
 	return "***"
