@@ -1,0 +1,143 @@
+"""What the probe prints about data services holds no secret: canaries through its own awk, and its own reader of included files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import tutela.collect
+
+PROBE = (Path(tutela.collect.__file__).parent / "probe.sh").read_text("utf-8")
+CANARY = "Kanarienvogel7"
+AWKS = [one for one in (["mawk"], ["gawk"], ["busybox", "awk"]) if shutil.which(one[0])]
+
+
+def masked(awk: list[str], how: str, text: str) -> str:
+    program = re.search(r"^AWK='\n([^']*)'$", PROBE, re.MULTILINE)
+    assert program is not None
+    done = subprocess.run([*awk, "-v", f"how={how}", program[1]], input=text, capture_output=True, text=True, check=True, timeout=20)
+    assert done.stderr == ""
+    return done.stdout.rstrip("\n")
+
+
+@pytest.mark.parametrize("awk", AWKS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("bind 127.0.0.1 -::1", "bind 127.0.0.1 -::1"),
+        (f"requirepass {CANARY}", "requirepass ***"),
+        ('requirepass ""', "requirepass empty"),
+        (f"masterauth {CANARY}", "masterauth ***"),
+        (f"sentinel auth-pass mymaster {CANARY}", "sentinel ***"),
+        (f"user default on >{CANARY} ~* +@all", "user default on >*** ~*** +@all"),
+        (f"user app off #{CANARY} ~{CANARY}:* &{CANARY}", "user app off >*** ~*** ~***"),
+        (f"rename-command CONFIG {CANARY}", "rename-command CONFIG ***"),
+        (f"password = {CANARY}", ""),
+        (f"wsrep_sst_auth = root:{CANARY}", ""),
+        (f"# requirepass {CANARY}", ""),
+        ("skip-grant-tables", "skip-grant-tables"),
+        ("!includedir /etc/mysql/conf.d/", "!includedir /etc/mysql/conf.d/"),
+        ("-l 127.0.0.1", "-l 127.0.0.1"),
+        (f"primary_conninfo = 'host=192.0.2.1 password={CANARY}'", ""),
+        ("hba_file = '/etc/postgresql/15/main/pg_hba.conf'", "hba_file = '/etc/postgresql/15/main/pg_hba.conf'"),
+        ("ETCD_CLIENT_CERT_AUTH=true", "ETCD_CLIENT_CERT_AUTH=true"),
+        (f"default_pass = {CANARY}", ""),
+        (f"secrets file = /etc/{CANARY}", ""),
+        ("auth users = backup", "auth users = backup"),
+        (f'sasl.jaas.config=… password="{CANARY}";', ""),
+    ],
+)
+def test_of_settings_only_an_allow_list_leaves_the_host(awk: list[str], line: str, kept: str) -> None:
+    assert masked(awk, "settings", line + "\n") == kept
+
+
+@pytest.mark.parametrize("awk", AWKS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("host all all 0.0.0.0/0 trust", "host all all 0.0.0.0/0 trust"),
+        (f"host all all 0.0.0.0/0 ldap ldapserver=x ldapbindpasswd={CANARY}", "host all all 0.0.0.0/0 ldap ldapserver=*** ldapbindpasswd=***"),
+        (f'host all all ::/0 radius radiussecrets="{CANARY} x"', "host all all ::/0 radius radiussecrets=***"),
+        (f"# {CANARY}", ""),
+    ],
+)
+def test_options_behind_the_method_lose_their_values(awk: list[str], line: str, kept: str) -> None:
+    assert masked(awk, "hba", line + "\n") == kept
+
+
+@pytest.mark.parametrize("awk", AWKS, ids=" ".join)
+def test_yaml_keeps_its_shape_and_loses_its_values(awk: list[str]) -> None:
+    text = f"""security:
+  authorization: enabled
+  keyFile: /etc/{CANARY}
+  ldap: {{bind: {{queryPassword: {CANARY}}}}}
+net:
+  bindIp: 127.0.0.1,::1
+note: |
+  password: {CANARY}
+  {CANARY}
+list:
+- {CANARY}
+- --token={CANARY}
+- --anonymous-auth=false
+"""
+    assert masked(awk, "yaml", text) == (
+        'security:\n  authorization: enabled\n  keyFile: "***"\n  ldap: "***"\nnet:\n  bindIp: 127.0.0.1,::1\n'
+        'note: |\n  password: "***"\n  #\nlist:\n- "***"\n- --token=***\n- --anonymous-auth=false'
+    )
+
+
+@pytest.mark.parametrize("awk", AWKS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("name", "words", "kept"),
+    [
+        ("mysqld", ["/usr/sbin/mysqld", "--skip-grant-tables", f"--init-file=/x/{CANARY}"], "/usr/sbin/mysqld --skip-grant-tables --init-file=***"),
+        ("redis-server", ["redis-server 127.0.0.1:6379"], "redis-server 127.0.0.1:6379"),
+        ("redis-server", ["redis-server", "--requirepass", f"{CANARY} {CANARY}", "--port", "6380"], "redis-server --requirepass *** --port 6380"),
+        ("mongod", ["mongod", "--bind_ip_all", "--auth", f"-p{CANARY}", "--tls", CANARY], "mongod --bind_ip_all --auth *** --tls ***"),
+        ("etcd", ["etcd", "--client-cert-auth=true", f"--discovery-token={CANARY}"], "etcd --client-cert-auth=true --discovery-token=***"),
+        ("dockerd", ["/usr/bin/dockerd", "-H", "tcp://0.0.0.0:2375"], "/usr/bin/dockerd -H tcp://0.0.0.0:2375"),
+        ("consul", ["consul", "agent", "-encrypt", CANARY, f"-retry-join={CANARY}"], "consul agent *** *** -retry-join=***"),
+        ("minio", ["minio", "server", f"http://user:{CANARY}@192.0.2.1/x"], "minio server ***"),
+        ("memcached", ["memcached", "-l", "127.0.0.1", "-U", "0", "-S"], "memcached -l 127.0.0.1 -U 0 -S"),
+        ("postgres", ["postgres", "-D", "/srv/pg", "-c", f"primary_conninfo=password={CANARY}"], "postgres -D /srv/pg -c primary_conninfo=***"),
+    ],
+)
+def test_of_a_command_line_only_an_allow_list_leaves_the_host(awk: list[str], name: str, words: list[str], kept: str) -> None:
+    head = f"pid=7 name={name} uid=5 container=0 args"
+    assert masked(awk, "server", "\x1f".join([head, *words, ""]) + "\n") == f"{head} {kept}"
+
+
+@pytest.mark.parametrize("awk", AWKS, ids=" ".join)
+def test_java_is_named_by_its_service_or_left_out(awk: list[str]) -> None:
+    head = "pid=7 name=java uid=5 container=0 args"
+    text = "\x1f".join([head, "java", f"-Dpassword={CANARY}", "kafka.Kafka", ""]) + "\n" + "\x1f".join([head, "java", "-jar", f"{CANARY}.jar"]) + "\n"
+
+    assert masked(awk, "server", text) == "pid=7 name=kafka uid=5 container=0 args java -Dpassword=*** ***"
+
+
+def test_included_files_are_found_four_deep_and_only_where_data_services_live(tmp_path: Path) -> None:
+    """`included` with its allow-list moved to a directory of ours: the loop of includes ends, other files stay unread."""
+    root = tmp_path / "etc"
+    (root / "conf.d").mkdir(parents=True)
+    (root / "main.cnf").write_text(f"[mysqld]\n!includedir {root}/conf.d\n!include /etc/{CANARY}\n", "utf-8")
+    (root / "conf.d" / "a.cnf").write_text(f"[mysqld]\nbind-address = 127.0.0.1\n!include {root}/main.cnf\n", "utf-8")
+    (root / "conf.d" / "b.txt").write_text(CANARY, "utf-8")
+    allowed = str(root).replace("/", r"\/")
+    body = PROBE.replace(r"\/(etc\/(mysql|my\.cnf|redis|valkey|postgresql)|", rf"({allowed}|\/etc\/none|").replace(
+        r"|usr\/local\/(etc|pgsql))[A-Z", r"|\/usr\/none)[A-Z"
+    )
+    body = re.sub(r"^printf '' \| lane .*$", f"tree_seen=$NL; included settings '*.cnf' {root}/main.cnf", body, flags=re.MULTILINE)
+    script = tmp_path / "probe.sh"
+    script.write_text(body, "utf-8")
+
+    done = subprocess.run(["sh", str(script)], capture_output=True, text=True, check=True, timeout=20)
+
+    assert done.stderr == ""
+    names = [line for line in done.stdout.split("\n") if line.startswith(str(root))]
+    assert names == [f"{root}/main.cnf", f"{root}/conf.d/", f"{root}/conf.d/a.cnf"]
+    assert CANARY not in done.stdout.replace(f"!include /etc/{CANARY}", "")
