@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 import tutela.collect
+from tutela.evidence.bundle import read_frames
+from tutela.facts import audit, journal, log_files, log_forwarding, log_samples, logrotate, time_sync
+from tutela.facts.syslog import agents, rsyslog, syslog_ng
 
 PROBE = (Path(tutela.collect.__file__).parent / "probe.sh").read_text("utf-8")
 CANARY = "Kanarienvogel7"
@@ -102,3 +105,23 @@ def test_a_line_counts_once_for_what_it_holds(awk: list[str], line: str, kind: s
     counts = dict(word.split("=") for word in said.split())
     assert {name for name in ("password", "token", "key", "id", "card") if counts[name] != "0"} == ({kind} if kind else set())
     assert counts["lines"] == "1"
+
+
+def test_the_probe_prints_every_source_of_logs_and_time_under_the_name_the_facts_ask_for() -> None:
+    done = subprocess.run(["sh", "-s", "--", "--quick"], input=PROBE.encode(), capture_output=True, check=True, timeout=60)
+    sources = read_frames(done.stdout)
+
+    wanted = [
+        rsyslog.MAIN,
+        rsyslog.MAIN[:-5] + ".d/",
+        syslog_ng.MAIN,
+        agents.JOURNAL_UPLOAD,
+        agents.JOURNAL_UPLOAD + ".d/",
+        *agents.FLUENT_BIT,
+        *agents.VECTOR,
+        agents.FILEBEAT,
+    ]
+    wanted += [log_forwarding.STATES, log_forwarding.MODIFIED, log_forwarding.COMPLAINTS, log_files.STAT, log_files.HIDDEN]
+    wanted += [journal.CONF, journal.VENDOR, journal.SPACE, *(f"{one}/" for one in journal.DROPINS), *logrotate.NEEDS]
+    wanted += [audit.STATE, audit.RULES, log_samples.COUNTS, time_sync.SYNCHRONIZED, time_sync.FINISHED]
+    assert [name for name in wanted if name not in sources] == []

@@ -20,7 +20,7 @@ CONF = "/etc/systemd/journald.conf"
 VENDOR = "/usr/lib/systemd/journald.conf"
 DROPINS = ("/usr/lib/systemd/journald.conf.d", "/usr/local/lib/systemd/journald.conf.d", "/run/systemd/journald.conf.d", "/etc/systemd/journald.conf.d")
 """From the weakest to the strongest."""
-SPACE = "stat -f -c '%S %b %f %a' /var/log"
+SPACE = "stat -f -c %S %b %f %a /var/log"
 NEEDS = (*log_files.NEEDS, CONF, VENDOR, *(f"{one}/" for one in DROPINS), SPACE)
 
 TEXT_LOGS = ("/var/log/syslog", "/var/log/messages")
