@@ -42,6 +42,7 @@ umask 077
 NL='
 '
 ME=$(id -u)
+WAITING=
 MAX_FILE=524288 # bytes of one file; more is "truncated"
 MAX_FILES=400   # files of one directory
 WALK_SECONDS=10 # for walks over the file system
@@ -135,10 +136,9 @@ hidden() { # path : true when a directory above it may not be searched, so that 
 	done
 }
 
-files() { # how path... : one source a file; all readable ones by a single awk
+files() { # how path... : one source a file; the readable ones wait for `read_files`, since a process for each call would cost more than reading
 	how=$1
 	shift
-	readable=
 	for f in "$@"; do
 		if [ ! -e "$f" ]; then
 			if hidden "$f"; then emit denied 0 "$f" ''; else emit absent 0 "$f" ''; fi
@@ -147,10 +147,14 @@ files() { # how path... : one source a file; all readable ones by a single awk
 		elif [ ! -r "$f" ]; then
 			emit denied 0 "$f" ''
 		else
-			case $f in *"$NL"*) emit failed 0 "${f%%"$NL"*}" 'a newline in its name' ;; *) readable=$readable$f$NL ;; esac
+			case $f in *"$NL"*) emit failed 0 "${f%%"$NL"*}" 'a newline in its name' ;; *) WAITING="$WAITING$how	${SUFFIX-}	$f$NL" ;; esac
 		fi
 	done
-	[ -z "$readable" ] || printf '%s' "$readable" | awk -v how="$how" -v frames=1 -v max="$MAX_FILE" -v suffix="${SUFFIX-}" "$AWK"
+}
+
+read_files() { # all files that wait, by a single awk
+	[ -z "$WAITING" ] || printf '%s' "$WAITING" | awk -v frames=1 -v max="$MAX_FILE" "$AWK"
+	WAITING=
 }
 
 directory() { # how directory pattern : the names in it as one source "<directory>/", and its matching files
@@ -222,7 +226,7 @@ directory() { # how directory pattern : the names in it as one source "<director
 #   yaml     the same for YAML: the names of keys stay, values and items of the allow-list too, any other becomes "***"
 #   hba      pg_hba.conf: options after the method lose their values
 #   server   command lines of data services: values of an allow-list of options (NC9)
-# With frames=1 it reads file names and prints framed sources; else it filters its input.
+# With frames=1 it reads lines of how, suffix and path, and prints framed sources; else it filters its input.
 
 AWK='
 function secret_key(k) {
@@ -743,9 +747,10 @@ function redact(s,   f, n, i) {
 }
 BEGIN {
 	if (!frames) next_file = ""
-	account = (how == "account")
 	while (frames && (getline path) > 0) {
-		if (account) how = (path ~ /^\/etc\/passwd/) ? "passwd" : (path ~ /^\/etc\/g?shadow/) ? "shadow" : (path ~ /\/pam\.(d|conf)/) ? "pam" : (path ~ /^\/etc\/(sudoers|doas)/) ? "sudoers" : "plain"
+		how = substr(path, 1, index(path, "\t") - 1); path = substr(path, length(how) + 2)
+		suffix = substr(path, 1, index(path, "\t") - 1); path = substr(path, length(suffix) + 2)
+		if (how == "account") how = (path ~ /^\/etc\/passwd/) ? "passwd" : (path ~ /^\/etc\/g?shadow/) ? "shadow" : (path ~ /\/pam\.(d|conf)/) ? "pam" : (path ~ /^\/etc\/(sudoers|doas)/) ? "sudoers" : "plain"
 		body = ""; status = "ok"; inkey = inscript = 0; nth = 0
 		while ((r = (getline line < path)) > 0) {
 			if (++nth == 1 && how == "script" && line !~ /^#!/) { status = ""; break }
@@ -1559,7 +1564,7 @@ cron() {
 }
 
 jobs() { # what runs by itself: units, timers, cron; the scripts and settings they name, and what those leave behind
-	text=$(units; cron; printf .)
+	text=$(WAITING=; units; cron; read_files; printf .)
 	text=${text%.} scripts='' seen_files=$NL
 	printf %s "$text"
 	named "$text" script
@@ -1634,7 +1639,7 @@ named() { # text kind : the scripts (or settings) that jobs in the text name, on
 	how=script
 	[ "$2" = script ] || how=job
 	# shellcheck disable=SC2086 # one word a path
-	found=$(SUFFIX=' (job)'; files $how $found; printf .) # another part of the probe may read the same file in its own way
+	found=$(SUFFIX=' (job)' WAITING=; files $how $found; read_files; printf .) # another part of the probe may read the same file in its own way
 	scripts=${scripts-}${found%.}
 	printf %s "${found%.}"
 }
@@ -1749,6 +1754,45 @@ web() { # configuration of web servers, directives of an allow-list only
 	files web /etc/nginx/nginx.conf /etc/apache2/apache2.conf /etc/apache2/ports.conf /etc/apache2/envvars /etc/httpd/conf/httpd.conf
 	for d in /etc/nginx/conf.d /etc/nginx/sites-enabled /etc/nginx/default.d /etc/nginx/snippets /etc/apache2/conf-enabled /etc/apache2/sites-enabled /etc/httpd/conf.d; do directory web "$d" '*'; done
 	directory web /etc/apache2/mods-enabled '*.conf'
+	certificates
+}
+
+certificates() { # when the certificates that web servers present end; of a file that holds a key too nothing else is printed (NC2)
+	name='openssl x509 -noout -enddate (certificates of web servers)'
+	if ! have openssl; then emit absent 127 "$name" ''; return; fi
+	set +f
+	set -- /etc/nginx/nginx.conf /etc/nginx/conf.d/*.conf /etc/nginx/default.d/*.conf /etc/nginx/sites-enabled/* /etc/apache2/sites-enabled/*.conf /etc/httpd/conf.d/*.conf
+	set -f
+	n=$#
+	while [ "$n" -gt 0 ]; do
+		n=$((n - 1))
+		f=$1
+		shift
+		if [ -f "$f" ] && [ -r "$f" ]; then set -- "$@" "$f"; fi
+	done
+	found=
+	[ $# -eq 0 ] || found=$(awk '
+		match(tolower($0), /^[^#]*(^|[ \t;{])(ssl_certificate|sslcertificatefile)[ \t]+/) {
+			p = substr($0, RLENGTH + 1)
+			sub(/[; \t].*/, "", p)
+			gsub(/["\047]/, "", p)
+			kind = FILENAME ~ /^\/etc\/nginx/ ? "nginx" : "apache"
+			if (p !~ /^\// && kind == "nginx") p = "/etc/nginx/" p
+			if (p ~ /^\/[A-Za-z0-9_.\/@+-]+$/ && !((kind, p) in done) && ++n <= 10) { done[kind, p]; print kind, p }
+		}' "$@")
+	rows=
+	while read -r kind f; do
+		if [ -z "$f" ]; then continue; fi
+		if [ ! -r "$f" ]; then
+			rows="$rows$kind $f unreadable$NL"
+			continue
+		fi
+		capture 5 openssl x509 -noout -enddate -in "$f"
+		case $OUT in notAfter=*) rows="$rows$kind $f $OUT$NL" ;; *) rows="$rows$kind $f unreadable$NL" ;; esac
+	done <<-EOT
+		$found
+	EOT
+	emit ok 0 "$name" "${rows%"$NL"}"
 }
 
 containers() { # fixed fields only; never an environment or a command (NC3)
@@ -2172,7 +2216,7 @@ mysql_accounts() { # counts of accounts that need no password, by root's own soc
 }
 
 lane() { # function... : collects first, then passes on what came before it
-	held=$(for part in "$@"; do "$part"; done; printf .)
+	held=$(for part in "$@"; do "$part"; done; read_files; printf .)
 	cat
 	printf %s "${held%.}"
 }
