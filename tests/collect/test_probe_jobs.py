@@ -125,7 +125,7 @@ def test_a_file_that_is_no_script_is_left_out(awk: list[str], tmp_path: Path) ->
     (tmp_path / "data").write_text(f"{CANARY}\n")
     (tmp_path / "script").write_text(f"#!/bin/sh\nrestic backup /srv\nPASSWORD={CANARY}\n")
 
-    said = run(awk, "AWK", f"{tmp_path}/data\n{tmp_path}/script\n", "-v", "how=script", "-v", "frames=1", "-v", "max=1000", "-v", "suffix= (job)")
+    said = run(awk, "AWK", f"script\t (job)\t{tmp_path}/data\nscript\t (job)\t{tmp_path}/script\n", "-v", "frames=1", "-v", "max=1000")
 
     assert "data" not in said
     assert f"{tmp_path}/script (job)\n#!/bin/sh\nrestic backup /srv\nPASSWORD=***\n" in said
