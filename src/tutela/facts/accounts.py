@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import platform
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 SSHD = "sshd -T"
 NEEDS = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/login.defs", "/etc/shells", "/etc/nsswitch.conf", SSHD, *platform.NEEDS)
@@ -29,7 +29,7 @@ MAX_ACCOUNTS = 20_000
 _NUMBER = re.compile(r"\d{1,10}")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Account:
     """Account(name='ops', uid=1000, shell='/bin/bash', password='usable', algorithm='$y$', keys=1, ...)"""
 
@@ -80,7 +80,7 @@ class Account:
         return self.keys if isinstance(self.keys, Unobserved) else self.keys > 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Group:
     """Group(name='sudo', gid=27, members=('ops',)); members are those of the group's line, not those whose primary group it is."""
 
@@ -89,7 +89,7 @@ class Group:
     members: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Problem:
     """Problem(kind='duplicate-uid', file='/etc/passwd', what='0: root toor')"""
 
@@ -99,7 +99,7 @@ class Problem:
     what: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Accounts:
     """All local accounts and groups."""
 

@@ -7,7 +7,6 @@ Bridges to the host's own containers and tunnels carry addresses that nobody els
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv6Address
 
 from tutela.evidence import Reason, Unobserved
@@ -15,13 +14,14 @@ from tutela.facts import interfaces
 from tutela.facts.interfaces import ADDRESSES, Address
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 from tutela.site.model import Network
 
 NEEDS = interfaces.NEEDS
 _GENERATED = re.compile(r" (temporary|dynamic|mngtmpaddr)( |\\|$)")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Used:
     """Used(address='192.0.2.10', interface='eth0', assigned=True)"""
 
@@ -30,7 +30,7 @@ class Used:
     assigned: bool | Unobserved
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Addresses:
     """Addresses(used=(Used(address='192.0.2.10', interface='eth0', assigned=True),))"""
 

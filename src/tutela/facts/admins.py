@@ -5,19 +5,18 @@ Sources: group(5), passwd(5), sudoers(5), nsswitch.conf(5). A member of docker, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import accounts, platform, sudo
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 NEEDS = (*accounts.NEEDS, *sudo.NEEDS)
 GROUPS = ("root", "sudo", "wheel", "admin", "docker", "lxd", "incus", "incus-admin", "libvirt", "libvirtd", "disk")
 """Besides the groups that the platform's data names."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Admin:
     """Admin(user='ops', via=('sudo', 'docker'))"""
 
@@ -26,7 +25,7 @@ class Admin:
     """Groups, and `sudoers` for a rule of its own."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Admins:
     """Admins(members=(Admin('ops', ('sudo',)),))"""
 

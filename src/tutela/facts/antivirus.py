@@ -6,7 +6,6 @@ Sources: the units that run, the schedules, the age of ClamAV's databases in /va
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 
 from tutela.evidence import Reason, Unobserved
@@ -16,6 +15,7 @@ from tutela.facts.protection_files import NEEDS as FILES
 from tutela.facts.protection_files import files
 from tutela.facts.schedules import Job
 from tutela.language import Text
+from tutela.record import record
 
 NEEDS = (*units.NEEDS, *schedules.NEEDS, *FILES)
 DAEMONS = ("clamav-daemon", "clamd", "clamd@", "clamav-clamonacc", "clamonacc")
@@ -40,7 +40,7 @@ AGENTS = {
 """Units of endpoint products."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Antivirus:
     """Antivirus(daemon=True, scan_days=None, signature_days=0.3, product=None, product_alive=False)"""
 

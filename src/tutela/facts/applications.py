@@ -7,7 +7,6 @@ Where no package manager answers for a file nobody here can say whether it is cu
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Unobserved
@@ -15,6 +14,7 @@ from tutela.facts import packages, security_updates
 from tutela.facts.look import Look
 from tutela.facts.security_updates import Update
 from tutela.language import Text
+from tutela.record import record
 
 OUTSIDE = "find (application software outside packages)"
 NEEDS = (*packages.NEEDS, *security_updates.NEEDS, OUTSIDE)
@@ -43,7 +43,7 @@ MARKS = {
 """Kind of software -> the file name that gives it away."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Application:
     """Application(kind='PHP', packages=('php8.2-cli', 'php8.2-fpm'))"""
 
@@ -51,7 +51,7 @@ class Application:
     packages: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outside:
     """Outside(kind='log4j', path='/opt/app/lib/log4j-core-2.14.1.jar', registered=Unobserved(…), hole='CVE-2021-44228')"""
 
@@ -63,7 +63,7 @@ class Outside:
     """A hole of its very version that is known and high; None too where the site registered the file, since holes are closed in place."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Applications:
     """Applications(installed=(Application(…),), pending=(), outside=())"""
 

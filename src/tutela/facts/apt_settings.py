@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 DIRECTORY = "/etc/apt/apt.conf.d/"
 MAIN = "/etc/apt/apt.conf"
@@ -21,7 +21,7 @@ NEEDS = (DIRECTORY, MAIN, RELEASES)
 MAX_TOKENS = 50_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Release:
     """Release(origin='Debian', label='Debian-Security', suite='oldstable-security', version='12', codename='bookworm-security', dated=…)"""
 
@@ -39,7 +39,7 @@ class Release:
         return self.label == "Debian-Security" or self.suite.endswith("-security")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AptSettings:
     """AptSettings(values={'apt::periodic::unattended-upgrade': ('1',)}, releases=(Release(…),))"""
 

@@ -6,13 +6,13 @@ Source: auditctl(8): `auditctl -s` for the state, `auditctl -l` for the rules th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import pairwise
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import units
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 STATE = "auditctl -s"
 RULES = "auditctl -l"
@@ -24,7 +24,7 @@ OTHER_TOOLS = ("auditbeat", "falco", "falco-modern-bpf", "falco-bpf", "falco-kmo
 IDENTITY = ("/etc/passwd", "/etc/shadow", "/etc/group")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Audit:
     """Audit(installed=True, enabled=1, lost=0, rules=31, uncovered=(), container=False, other_tools=())"""
 

@@ -6,7 +6,6 @@ Source: unattended-upgrade(8) and apt.systemd.daily with apt.conf(5), or dnf-aut
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
@@ -19,6 +18,7 @@ from tutela.facts.packages import Packages
 from tutela.facts.units import Units
 from tutela.facts.update_files import UpdateFiles
 from tutela.language import Text
+from tutela.record import record
 
 WANTS = ("/etc/systemd/system/timers.target.wants/", "/usr/lib/systemd/system/timers.target.wants/")
 DNF = ("/etc/dnf/automatic.conf", "/etc/dnf/dnf5-plugins/automatic.conf")
@@ -29,7 +29,7 @@ FRESH = timedelta(days=3)
 """A host that is younger may not have had its first run yet."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AutomaticUpdates:
     """AutomaticUpdates(tool='unattended-upgrades', installed=True, switched_on=True, timers_on=True, security=True, last_run=…, days=0.4, central=False, image=False)"""
 

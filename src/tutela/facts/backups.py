@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tutela.evidence import Reason, Unobserved
@@ -17,6 +17,7 @@ from tutela.facts.look import Look
 from tutela.facts.mounts import Mounts, under
 from tutela.facts.schedules import Job, Schedules
 from tutela.language import Text
+from tutela.record import record
 from tutela.site import DataSet
 
 RCLONE = ("/root/.config/rclone/rclone.conf", "/etc/rclone.conf")
@@ -83,7 +84,7 @@ PREFIXES = frozenset({"sudo", "nice", "ionice", "chronic", "exec", "env", "time"
 TAKES_VALUE = frozenset({"-e", "--rsh", "--exclude", "--exclude-from", "--exclude-file", "--iexclude", "--include-from", "--files-from", "--password-file", "--passphrase-file", "--config", "-c", "--cache-dir", "--log-file", "--temp-dir", "--link-dest", "--compare-dest", "--copy-dest", "--backup-dir", "--partial-dir", "--tag", "--host", "-i", "--key-file", "--rsync-path", "-T", "-X", "--defaults-file", "--defaults-extra-file", "--exclude-if-present"})  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Backup:
     """Backup(job='site-backup.timer', tool='restic', kind='files', engine=None, sources=('/etc', '/srv'), destination='other-host', …)"""
 
@@ -111,7 +112,7 @@ class Backup:
     failed: bool | Unobserved
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Copy:
     """Copy(job='site-backup.timer', tool='restic', periods=0.4, failed=False, in_rpo=True, off_host=True, second=True)"""
 
@@ -127,7 +128,7 @@ class Copy:
     """A copy lies at another site, or cannot be changed from here."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Protected:
     """Protected(path='/srv', copies=(Copy(…),), last_drill_days=40, drills_in_a_year=2)"""
 
@@ -139,7 +140,7 @@ class Protected:
     drills_in_a_year: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Store:
     """Store(path='/var/backups/db', open_to_all=False)"""
 
@@ -147,7 +148,7 @@ class Store:
     open_to_all: bool | Unobserved
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Engine:
     """Engine(name='mysql', dumped=True, copied=False)"""
 
@@ -158,7 +159,7 @@ class Engine:
     """Whether an enabled job copies its live data directory."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Backups:
     """Backups(jobs=(Backup(…),), declared=True, unimportant=False, protected=(Protected(…),), …)"""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -17,6 +16,7 @@ from tutela.facts import guards, ssh
 from tutela.facts.fail2ban import WIDE
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 SETTINGS = ("/etc/sshguard/sshguard.conf", "/etc/sshguard.conf")
 WHITELIST = "/etc/sshguard/whitelist"
@@ -25,7 +25,7 @@ NEEDS = (*SETTINGS, WHITELIST, BOUNCERS, *guards.NEEDS)
 HEARTBEAT = timedelta(minutes=5)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Equivalent:
     """Equivalent(name='sshguard', running=True, acts=True, ignores=())"""
 
@@ -37,7 +37,7 @@ class Equivalent:
     """Prefixes it never blocks that hold more than an administrator's desk."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bans:
     """Bans(installed=(Equivalent(…),), penalties=False)"""
 

@@ -7,11 +7,11 @@ Of GRUB's configuration only the presence of a superuser and a password is colle
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 GRUB = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg")
 USER = "/boot/grub2/user.cfg"
@@ -21,7 +21,7 @@ NEEDS = (*GRUB, USER, SECURE_BOOT, "/etc/shadow", "/proc/cmdline", *RESCUE)
 ROOM_CLAUSES = ("HL-1.3", "HL-1.3a", "HL-1.3b")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Boot:
     """Boot(grub_password=False, secure_boot='on', rescue_open=(), room=None)"""
 

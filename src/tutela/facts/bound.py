@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Unobserved
 from tutela.facts import exposure, packages, sockets
 from tutela.facts.look import Look
+from tutela.record import record
 
 PROCESSES = "/proc/[0-9]*/cmdline (data services)"
 NEEDS = (*exposure.NEEDS, *sockets.NEEDS, *packages.NEEDS, PROCESSES)
@@ -22,7 +22,7 @@ FORWARDERS = frozenset(["docker-proxy", "rootlessport", "rootlesskit", "conmon",
 """Programs that listen for somebody else: a container, a socket unit."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Service:
     """How one engine is known: Service(processes=('mysqld', 'mariadbd'), ports=(3306, 33060), packages=('mariadb-server*',))"""
 
@@ -32,7 +32,7 @@ class Service:
     """Shell patterns."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Process:
     """Process(pid=83, name='mariadbd', uid=102, container=False, words=('/usr/sbin/mariadbd', '--skip-grant-tables'))"""
 
@@ -55,7 +55,7 @@ class Process:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Endpoint:
     """Endpoint(port=3306, protocol='tcp', address='0.0.0.0', process='mariadbd', state='open', world=True, approved=False)"""
 

@@ -5,17 +5,16 @@ A bundle of one look holds neither; both stay unobserved until the centre judges
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tutela.evidence import Reason, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 NEEDS = (BOOT_ID, "/proc/uptime")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Centre:
     """Centre(unexplained_reboots=Unobserved(…), abuse=Unobserved(…))"""
 

@@ -6,13 +6,12 @@ Defaults count: the API server lets anonymous requests in (to what RBAC gives th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import bound, plain_yaml
 from tutela.facts.bound import Endpoint, Process, Service
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 ETCD = ("etcd",)
 KUBELET = ("kubelet",)
@@ -33,7 +32,7 @@ MANIFESTS = "/etc/kubernetes/manifests"
 NEEDS = (*bound.NEEDS, KUBELET_FILE, *ETCD_FILES, ETCD_YAML, f"{MANIFESTS}/")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Component:
     """Component(name='etcd', asks=False, reached='open')"""
 
@@ -45,7 +44,7 @@ class Component:
     """loopback | firewall only | open | nowhere: the widest of its ports."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClusterServices:
     """ClusterServices(present=True, endpoints=(Endpoint(…),), components=(Component(…),))"""
 

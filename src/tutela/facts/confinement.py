@@ -6,12 +6,12 @@ Sources: /sys/fs/selinux/enforce, /etc/selinux/config (selinux(8)); /sys/module/
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import exposure
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 ENFORCE = "/sys/fs/selinux/enforce"
 CONFIG = "/etc/selinux/config"
@@ -20,7 +20,7 @@ PROFILES = "/sys/kernel/security/apparmor/profiles"
 NEEDS = (ENFORCE, CONFIG, ENABLED, PROFILES, "/sys/kernel/security/lsm", "/proc/cmdline", *exposure.NEEDS)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Confinement:
     """Confinement(system='apparmor', enforcing=True, after_boot=True, complaining=(), profiles=34)"""
 

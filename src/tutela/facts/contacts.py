@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tutela.evidence import Reason, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 NEEDS = ()
 CONTACTS_CLAUSE = "HL-2.5a"
 LABEL_CLAUSE = "HL-2.6a"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Contacts:
     """Contacts(reachable=2, verified_days=30, patrol_days=120)"""
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import units
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 ENGINES = ("docker", "podman")
 PS = "{} ps"
@@ -25,7 +25,7 @@ SOCKETS = re.compile(r"(^|/)(docker|podman|containerd|crio)\.sock$")
 MAX_CONTAINERS = 2000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Container:
     """Container(name='web', engine='docker', privileged=False, engine_socket=False, host_network=False, host_pid=False, exposed=True, image_days=12)"""
 
@@ -42,7 +42,7 @@ class Container:
     """Age of its image."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Containers:
     """Containers(engines=('docker',), running=(Container(…),), isolated_users=False)"""
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.encryption import LSBLK, devices
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 MDSTAT = "/proc/mdstat"
 SMART = "smartctl -n standby -H -j /dev/"
@@ -24,7 +24,7 @@ CONTROLLERS = frozenset({"megaraid_sas", "megaraid_mbox", "aacraid", "smartpqi",
 NO_DISKS = re.compile(r"zram|loop|ram|sr|fd|vd|xvd|nbd|rbd|md")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Disk:
     """Disk(name='sda', healthy=True)"""
 
@@ -32,7 +32,7 @@ class Disk:
     healthy: bool | Unobserved
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Array:
     """Array(name='md0', level='raid1', state='[2/1] [U_]', healthy=False)"""
 
@@ -42,7 +42,7 @@ class Array:
     healthy: bool | Unobserved
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Disks:
     """Disks(disks=(Disk(…),), arrays=(Array(…),), controllers=())"""
 

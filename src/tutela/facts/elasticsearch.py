@@ -6,13 +6,12 @@ Elasticsearch 8 turns security on by itself, 7 does not; without a setting only 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import bound, plain_yaml
 from tutela.facts.bound import Endpoint, Service
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 ENGINES = ("elasticsearch", "opensearch")
 CONSOLES = ("kibana", "opensearch-dashboards")
@@ -27,7 +26,7 @@ ANSWER = "curl http://127.0.0.1:9200/ (status)"
 NEEDS = (*bound.NEEDS, *FILES.values(), *CONSOLE_FILES, ANSWER)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Elasticsearch:
     """Elasticsearch(present=True, endpoints=(Endpoint(…),), authentication=True, beyond_loopback=False)"""
 

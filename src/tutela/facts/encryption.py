@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -16,6 +15,7 @@ from tutela.facts import mounts
 from tutela.facts.look import Look
 from tutela.facts.mounts import Mount, Mounts
 from tutela.language import Text
+from tutela.record import record
 
 LSBLK = "lsblk -J -o NAME,TYPE,FSTYPE,MAJ:MIN,TRAN"
 DUMP = "cryptsetup luksDump --disable-locks /dev/"
@@ -29,7 +29,7 @@ ENCRYPTED_TYPES = frozenset({"ecryptfs", "fuse.gocryptfs", "fuse.encfs", "fuse.c
 MEMORY_TYPES = frozenset({"tmpfs", "ramfs", "devtmpfs"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Device:
     """Device(name='vda3', type='part', fstype='crypto_LUKS', number='254:3', above=('vda',))"""
 
@@ -44,7 +44,7 @@ class Device:
     """sata | sas | nvme | usb | virtio…"""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Luks:
     """Luks(device='vda3', version=2, ciphers=('aes-xts-plain64',), key_bits=512, derivations=('argon2id',))"""
 
@@ -57,7 +57,7 @@ class Luks:
     """LUKS2, AES-XTS with 512 bits (two keys of 256) or SM4-XTS, and a slow derivation of the key."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """Place(path='/srv/db', encrypted=True, mount='/srv')"""
 
@@ -66,7 +66,7 @@ class Place:
     mount: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeyFile:
     """KeyFile(volume='data', path='/boot/key', clear=True)"""
 
@@ -76,7 +76,7 @@ class KeyFile:
     """Whether it lies on a file system that is not encrypted."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Encryption:
     """Encryption(sensitive=True, places=(Place(…),), luks=(Luks(…),), keys=(), swaps=(Place(…),))"""
 

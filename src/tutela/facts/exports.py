@@ -7,7 +7,6 @@ A blank before the bracket makes two clients: `/srv 192.0.2.0/24 (rw)` is that n
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -16,6 +15,7 @@ from tutela.facts.bound import Endpoint, Service
 from tutela.facts.listing import entries
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 SERVICE = Service(processes=("ganesha.nfsd",), ports=(111, 2049), packages=("nfs-kernel-server", "nfs-ganesha*"))
 MAIN = "/etc/exports"
@@ -28,7 +28,7 @@ V6_OFFSET = 40
 """A /64 of IPv6 is one network as a /24 is, so its prefix counts 40 bits less."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Export:
     """Export(path='/srv', client='192.0.2.0/24', kind='network', world=False, prefix=24, inside=True, rw=True, squash=True, …)"""
 
@@ -55,7 +55,7 @@ class Export:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Exports:
     """Exports(present=True, serving=True, exports=(Export(…),), endpoints=(Endpoint(…),))"""
 

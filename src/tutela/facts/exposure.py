@@ -12,7 +12,6 @@ A class is reached when one address of it gets through; `sources` says which one
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 from tutela.evidence import Unobserved
@@ -24,16 +23,19 @@ from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_net
 from tutela.facts.netfilter.host import Host, Way
 from tutela.facts.netfilter.rules import Verdict, mentioned
 from tutela.facts.sockets import Socket
+from tutela.record import record
 from tutela.site import ApprovedPort
 
 NEEDS = (*sockets.NEEDS, *firewall.NEEDS, *interfaces.NEEDS)
 ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - addresses that are seen, not bound
+PROXIES = frozenset(["docker-proxy", "rootlessport", "rootlesskit", "conmon", "pasta", "pasta.avx2", "slirp4netns", "passt", "containerd-shim"])
+"""Programs that hold a container's port on the host."""
 MAX_FORWARDED = 512
 """Forwarded ports that are listed one by one."""
 LINK_LOCAL = union(((0xFE80 << 112, (0xFEC0 << 112) - 1),))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Port:
     """Port(port=3306, protocol='tcp', family='ipv4', address='0.0.0.0', process='mariadbd', unit='mariadb.service', local=False, classes=('loopback', 'admin'), external=False, …)"""
 
@@ -70,8 +72,13 @@ class Port:
     application: str | None
     """The application of that approval."""
 
+    @property
+    def published(self) -> bool:
+        """A container's: forwarded by DNAT, or held by the engine's own proxy."""
+        return self.via == "dnat" or self.process in PROXIES
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Exposure:
     """Exposure(ports=(Port(…), …))"""
 
@@ -96,7 +103,7 @@ def reached(look: Look) -> tuple[Reached, ...] | Unobserved:
     return tuple(sorted(ports, key=lambda one: one.order))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Classes:
     """Who gets somewhere, by the site's source classes."""
 
@@ -111,7 +118,7 @@ class Classes:
         return self.doubt if self.doubt is not None and self.maybe & these else False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reached:
     """A port, the socket that answers there (None: DNAT to elsewhere), and the addresses that get there."""
 

@@ -7,13 +7,13 @@ Which addresses are banned never leaves the host (NC8).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import ip_network
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import guards, ssh
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 ANSWERS = "fail2ban-client -i (status and settings of the jails for SSH)"
 FAILURES = "journalctl -q -o short-unix --since -24h _COMM=sshd + _COMM=sshd-session (failures an hour)"
@@ -27,7 +27,7 @@ PERMANENT = 10**9
 """A negative ban time bans for ever."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Jail:
     """Jail(name='sshd', tries=5, window_s=600, ban_s=3600, watches=True, covers_ports=True, ignores=(), blind=False, bans_visible=None)"""
 
@@ -48,7 +48,7 @@ class Jail:
     """A chain or set of its bans is in the packet filter; None: it has banned nobody yet."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fail2ban:
     """Fail2ban(installed=True, running=True, at_boot=True, jails=(Jail(…),), needed=True)"""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -18,6 +17,7 @@ from tutela.facts.accounts import Accounts
 from tutela.facts.look import Look
 from tutela.facts.sudo import LOOSE_DOORS, OPEN_DOORS
 from tutela.language import Text
+from tutela.record import record
 
 WALK, SECRETS, PACKAGED = "tutela walk", "tutela secret-files", "tutela setuid-packages"
 CAPABILITIES = "getcap -r /usr /opt /srv /home"
@@ -31,7 +31,7 @@ _MODE = re.compile(r"[0-7]{1,5}")
 MAX_ROWS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LooseFile:
     """LooseFile(path='/etc/cron.d/backup', mode='0666', problem='world-writable', sensitive=True)"""
 
@@ -44,7 +44,7 @@ class LooseFile:
     """In PATH, /etc, cron or systemd directories."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Privileged:
     """Privileged(path='/usr/local/bin/rootsh', mode='4755', owner=0, gains='setuid', expected=False)"""
 
@@ -57,7 +57,7 @@ class Privileged:
     """Owned by a package, and none of the programs that no package ships so; for capabilities: one that distributions ship with them."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SecretFile:
     """SecretFile(path='/srv/www/.env', kind='password', mode='0644', owner='www-data', readers='everybody')"""
 
@@ -71,7 +71,7 @@ class SecretFile:
     """everybody | group NAME"""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FileWalk:
     """FileWalk(loose=(...), privileged=(...), secrets=(...), not_walked=('/home',))"""
 

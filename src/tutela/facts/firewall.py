@@ -5,16 +5,15 @@ Source: `nft -j list ruleset` (also holds what iptables-nft, ufw and firewalld l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import interfaces
 from tutela.facts.look import Look
 from tutela.facts.netfilter import iptables_save, nft_json
 from tutela.facts.netfilter.addresses import Addresses, of_networks, union
 from tutela.facts.netfilter.host import Host
-from tutela.facts.netfilter.rules import Ruleset, mentioned
+from tutela.facts.netfilter.rules import Ruleset, Verdict, mentioned
 from tutela.language import Text
+from tutela.record import record
 
 NFT = "nft -j list ruleset"
 SAVES = {"iptables-save": 4, "ip6tables-save": 6}
@@ -28,7 +27,7 @@ WIDE = {4: 1 << 25, 6: 1 << 120}
 """Sources from which a packet counts as coming from anywhere: about a hundredth of what there is."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Opening:
     """Opening(family='ipv4', protocol='tcp', port=47001, sources=('0.0.0.0/0',)): a packet that no rule expects gets in."""
 
@@ -38,7 +37,7 @@ class Opening:
     sources: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Firewall:
     """Firewall(frontends=('nftables',), ipv4_default='drop', ipv6_default='accept', ipv6_openings=(Opening(…),), …)"""
 
@@ -49,6 +48,8 @@ class Firewall:
     ipv6_default: str | Unobserved
     openings: tuple[Opening, ...] | Unobserved
     """The ports that were tried and got in."""
+    forwards_ports: bool
+    """Some rule sends packets elsewhere before they are filtered (DNAT)."""
     host: Host
     """For walks of other facts."""
 
@@ -69,6 +70,7 @@ def parse(look: Look) -> Firewall | Unobserved:
         ipv4_default=default[4],
         ipv6_default=default[6],
         openings=doubt if doubt is not None and not openings else tuple(openings),
+        forwards_ports=any(rule.verdict is Verdict.DNAT for rule in ruleset.rules()),
         host=host,
     )
 
@@ -78,6 +80,9 @@ def parse(look: Look) -> Firewall | Unobserved:
 
 def _ruleset(look: Look) -> Ruleset | Unobserved:
     """All rules of the kernel."""
+    nft = look.source(NFT)
+    if nft.status is not Status.ABSENT and isinstance(doubt := look.text(NFT), Unobserved):
+        return doubt
     sets = _sets(look)
     saved = _saved(look, sets)
     if isinstance(saved, Unobserved):
@@ -85,7 +90,6 @@ def _ruleset(look: Look) -> Ruleset | Unobserved:
     legacy = _legacy(look, sets)
     if isinstance(legacy, Unobserved):
         return legacy
-    nft = look.source(NFT)
     if nft.status is Status.ABSENT:
         if not saved and not any(look.source(name).status is Status.OK for name in SAVES):
             return _no_tool(look) if not legacy.bases else legacy

@@ -7,7 +7,6 @@ Sources: /etc/nftables.conf (nft(8)); rules.v4 and rules.v6 of netfilter-persist
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -20,6 +19,7 @@ from tutela.facts.netfilter.addresses import NOBODY, Addresses
 from tutela.facts.netfilter.host import Host
 from tutela.facts.netfilter.rules import Ruleset
 from tutela.language import Text
+from tutela.record import record
 
 NFT_FILES = ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf")
 NFT_DIRECTORIES = ("/etc/nftables.d/", "/etc/nftables/")
@@ -46,21 +46,20 @@ FEW = {4: 256, 6: 256 << 64}
 """A difference this small is a ban or a knock, not another rule set."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Difference:
-    """Difference(family='ipv6', protocol='tcp', port=22, now='nobody', after='::/0'): what changes at the next start."""
+    """Difference(what='ipv6 tcp 22', now='nobody', after='::/0'): what changes at the next start."""
 
-    family: str
-    protocol: str
-    port: int
-    """0: ports that no rule mentions."""
+    what: str
+    """A port, `ipv6 other ports` (those that no rule mentions), or a setting of firewalld: `public ports`."""
     now: str
+    """Who gets in, or the setting; empty: nothing set."""
     after: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FirewallSaved:
-    """FirewallSaved(managers=('nftables.service',), filters=True, differences=())"""
+    """FirewallSaved(managers=("nftables.service",), filters=True, differences=())"""
 
     managers: tuple[str, ...] | Unobserved
     """What loads rules at boot."""
@@ -68,8 +67,6 @@ class FirewallSaved:
     """Rules are loaded now, or will be."""
     differences: tuple[Difference | Unobserved, ...] | Unobserved
     """Where the saved rules let in something else than the running ones."""
-    settings: tuple[str, ...]
-    """Lines of firewalld that differ between running and permanent: `public: ports: 8443/tcp | `."""
 
 
 def parse(look: Look) -> FirewallSaved | Unobserved:
@@ -86,20 +83,14 @@ def parse(look: Look) -> FirewallSaved | Unobserved:
         why = Text("没有 systemd，不知道开机加载什么规则", "without systemd it is not known which rules are loaded at boot")
         return Unobserved(Reason.NO_ANSWER, guards.SHOW, why)
     managers = _managers(look, guarding)
-    settings: tuple[str, ...] = ()
     if "firewalld.service" in managers:
-        compared = _firewalld(look)
-        if isinstance(compared, Unobserved):
-            return FirewallSaved(managers, True, compared, ())
-        # Other tables than firewalld's own come back by themselves or were loaded by hand; firewalld decides what stays.
-        settings = compared
-        doubt = tuple(Difference("", "", 0, *line.split(" | ", 1)) for line in compared)
-        return FirewallSaved(managers, True, doubt, settings)
+        # Tables beside firewalld's own were loaded by programs that load them again; firewalld decides what stays.
+        return FirewallSaved(managers, True, _firewalld(look))
     saved = _saved(look, managers)
     if isinstance(saved, Unobserved):
-        return FirewallSaved(managers, True, saved, settings)
+        return FirewallSaved(managers, True, saved)
     filters = bool(running.frontends) or bool(saved.bases)
-    return FirewallSaved(managers, filters, tuple(_differences(look, running, Host(saved, look.fact(interfaces.parse)))), settings)
+    return FirewallSaved(managers, filters, tuple(_differences(look, running, Host(saved, look.fact(interfaces.parse)))))
 
 
 def _managers(look: Look, guarding: Guards) -> tuple[str, ...]:
@@ -238,13 +229,13 @@ def _differences(look: Look, running: Firewall, saved: Host) -> list[Difference 
         if isinstance(now, Unobserved) or isinstance(after, Unobserved):
             found.append(now if isinstance(now, Unobserved) else after if isinstance(after, Unobserved) else _never())
         elif now != after:
-            found.append(Difference(f"ipv{family}", "", 0, now, after))
+            found.append(Difference(f"ipv{family} other ports", now, after))
     for family, protocol, port in wanted:
         before, later = _sure(running.host, family, protocol, port), _sure(saved, family, protocol, port)
         if isinstance(before, Unobserved) or isinstance(later, Unobserved):
             found.append(before if isinstance(before, Unobserved) else later if isinstance(later, Unobserved) else _never())
         elif max((before - later).count, (later - before).count) > FEW[family]:
-            found.append(Difference(f"ipv{family}", protocol, port, _words(before, family), _words(later, family)))
+            found.append(Difference(f"ipv{family} {protocol} {port}", _words(before, family), _words(later, family)))
     return found
 
 
@@ -276,9 +267,9 @@ def _words(addresses: Addresses, family: int) -> str:
 # --- firewalld -------------------------------------------------------------------------------------------------------
 
 
-def _firewalld(look: Look) -> tuple[str, ...] | Unobserved:
-    """`zone: setting: running | permanent` for each setting that differs."""
-    found: list[str] = []
+def _firewalld(look: Look) -> tuple[Difference, ...] | Unobserved:
+    """Settings of zones and policies that differ between running and permanent."""
+    found: list[Difference] = []
     for words in FIREWALLD:
         running, permanent = look.text(f"firewall-cmd {words}"), look.text(f"firewall-cmd --permanent {words}")
         if isinstance(running, Unobserved) or isinstance(permanent, Unobserved):
@@ -289,13 +280,13 @@ def _firewalld(look: Look) -> tuple[str, ...] | Unobserved:
             continue  # older versions know no policies
         if words == FIREWALLD[2]:
             if sorted(running.split("\n")) != sorted(permanent.split("\n")):
-                found.append("direct rules | differ")
+                found.append(Difference("direct rules", "; ".join(running.split("\n"))[:120], "; ".join(permanent.split("\n"))[:120]))
             continue
         before, later = _zones(running), _zones(permanent)
         for key in sorted(before.keys() | later.keys()):
             now, after = before.get(key, ""), later.get(key, "")
             if now != after:
-                found.append(f"{key[0]}: {key[1]}: {now} | {after}")
+                found.append(Difference(f"{key[0]} {key[1]}", now, after))
     return tuple(found)
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 SHOW = "env TZ=UTC0 systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,"
 PROCESSES = "/proc/[0-9]*/stat (servers that guard)"
@@ -22,7 +22,7 @@ TICKS = 100
 """A second in /proc/PID/stat; 100 on every Linux that is built for a server."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UnitState:
     """UnitState(id='ssh.service', loaded=True, active='active', enabled='enabled', main_pid=612, started=…, changed=…, listens=(), accepts=False)"""
 
@@ -52,7 +52,7 @@ class UnitState:
         return self.loaded and self.enabled in ("enabled", "alias", "generated", "static", "linked")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Process:
     """Process(pid=612, name='sshd', parent=1, started=…, words=('/usr/sbin/sshd', '-D'))"""
 
@@ -64,7 +64,7 @@ class Process:
     """Command line; masked words are `***`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Guards:
     """Guards(units={'ssh.service': UnitState(…)}, processes=(Process(…),))"""
 

@@ -6,13 +6,13 @@ Source: hostname(5), hostname(1). Whether DNS agrees is seen from elsewhere.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import os_release
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 STATIC = "/etc/hostname"
 RUNNING = "hostname"
@@ -50,7 +50,7 @@ _CLOUD = re.compile(
 """Names that clouds and installers give."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hostname:
     """Hostname(static='web-01.example', running='web-01.example', same=True, is_default=False, follows_pattern=True, equals_inventory=None)"""
 

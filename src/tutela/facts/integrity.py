@@ -6,7 +6,6 @@ Sources: aide(1) (exit status 1 to 7: differences; 14 and more: it could not com
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 
 from tutela.evidence import Reason, Unobserved
@@ -15,6 +14,7 @@ from tutela.facts.look import Look
 from tutela.facts.protection_files import NEEDS as FILES
 from tutela.facts.protection_files import as_root, files
 from tutela.language import Text
+from tutela.record import record
 
 NEEDS = (*schedules.NEEDS, *FILES, "/proc/cmdline")
 CHECKS = re.compile(r"(^|[ /])(aide(\.wrapper)?( .*)? (--check|-C|--update|-u)( |$)|dailyaidecheck( |$)|tripwire( .*)? (--check|-m c)( |$))")
@@ -22,7 +22,7 @@ DATABASES = re.compile(r"/var/lib/aide/[^/]{1,100}|/var/lib/tripwire/[^/]{1,100}
 DIFFERENCES = range(1, 8)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Integrity:
     """Integrity(tool='aide', database='/var/lib/aide/aide.db', last_check_days=0.4, differences=False)"""
 

@@ -6,12 +6,12 @@ Source: ip-address(8), /proc/net/route and /proc/net/ipv6_route (proc(5)), sysct
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 ADDRESSES = "ip -o addr"
 ROUTES = "/proc/net/route"
@@ -26,7 +26,7 @@ _TUNNEL = re.compile(r"(wg|tailscale|zt|nebula)")
 """Tunnels over which only peers with a known key can send."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Address:
     """Address(interface='eth0', address=IPv4Interface('192.0.2.10/24'), scope='global')"""
 
@@ -36,7 +36,7 @@ class Address:
     """host | link | global, as ip(8) prints it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Interfaces:
     """Interfaces(addresses=(Address(…),), outside=('eth0',), …)"""
 

@@ -6,7 +6,6 @@ Sources: the units that run; wazuh-agentd.state of Wazuh; programs on the disk.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import units
@@ -14,6 +13,7 @@ from tutela.facts.look import Look
 from tutela.facts.protection_files import NEEDS as FILES
 from tutela.facts.protection_files import files
 from tutela.language import Text
+from tutela.record import record
 
 WAZUH = "/var/ossec/var/run/wazuh-agentd.state"
 NEEDS = (*units.NEEDS, *FILES, WAZUH)
@@ -27,7 +27,7 @@ AGENTS = {
 """Units and programs."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Agent:
     """Agent(name='wazuh', running=True, connected=True)"""
 
@@ -37,7 +37,7 @@ class Agent:
     """Whether it reaches its manager; None: it has none."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Intrusion:
     """Intrusion(agents=(Agent(…),))"""
 

@@ -6,7 +6,6 @@ Source: journald.conf(5): drop-ins of all directories are sorted by name, one of
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -15,6 +14,7 @@ from tutela.facts.log_files import LogFile, LogFiles
 from tutela.facts.look import Look
 from tutela.facts.units import duration
 from tutela.language import Text
+from tutela.record import record
 
 CONF = "/etc/systemd/journald.conf"
 VENDOR = "/usr/lib/systemd/journald.conf"
@@ -28,7 +28,7 @@ RECENT = timedelta(days=7)
 GIB = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Journal:
     """Journal(storage='auto', persistent=True, text_logs=False, survives=True, oldest=datetime(…), usage_bytes=…, max_use_bytes=…, max_retention_s=0, max_file_s=2629800, max_files=100)"""
 

@@ -6,13 +6,13 @@ Source: stat(1) of a fixed list. Stricter is always right; what counts is a bit 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import accounts
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 SOURCE = "stat -c '%f %u %g %W %Y %n' (key files)"
 NEEDS = (SOURCE, *accounts.NEEDS)
@@ -41,7 +41,7 @@ FILE, DIRECTORY = 0o644, 0o755
 """For every other path of the list."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeyFile:
     """KeyFile(path='/etc/shadow', mode='0644', owner='root', group='root', problem='mode 0644, at most 0640')"""
 
@@ -52,7 +52,7 @@ class KeyFile:
     problem: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeyFiles:
     """KeyFiles(files=(KeyFile(...),))"""
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import guards, interfaces, ssh
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 SETTINGS = "/etc/knockd.conf"
 OPTIONS = ("/etc/default/knockd", "/etc/sysconfig/knockd")
@@ -28,7 +28,7 @@ OPEN_SECONDS = (5, 60)
 """Derived default knock.cmd_timeout."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Problem:
     """Problem(rule='KN-4.3', section='openSSH', what='published sequence')"""
 
@@ -38,7 +38,7 @@ class Problem:
     what: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Knock:
     """Knock(chosen=True, installed=True, running=True, at_boot=True, interface='eth0', problems=())"""
 

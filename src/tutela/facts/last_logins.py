@@ -7,7 +7,6 @@ began; where none of these is kept, sessions that PAM opened, as far back as the
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -15,6 +14,7 @@ from tutela.facts import accounts
 from tutela.facts.accounts import Account
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 FOR_EVER = ("lastlog2", "lastlog")
 JOURNAL = "journalctl -q -r -o short-unix SYSLOG_FACILITY=10 (sessions opened)"
@@ -28,7 +28,7 @@ _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d))?([+-]\d\d):?(
 _LONG = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d) ([+-]\d\d)(\d\d) (\d{4})")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Login:
     """Login(user='ops', last=datetime(...), idle_days=3, idle_at_least_days=3, new=False)"""
 
@@ -45,7 +45,7 @@ class Login:
     can_log_in: bool | Unobserved
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LastLogins:
     """LastLogins(accounts=(Login(...),))"""
 

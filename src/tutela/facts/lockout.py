@@ -7,13 +7,13 @@ the right password of a locked account (is it refused?).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import pam
 from tutela.facts.look import Look
 from tutela.facts.pam import PamRule, Stack
 from tutela.language import Text
+from tutela.record import record
 
 CONF = "/etc/security/faillock.conf"
 NEEDS = (*pam.NEEDS, CONF)
@@ -22,7 +22,7 @@ TALLY = ("pam_tally2", "pam_tally")
 _DEFAULTS = {"deny": 3, "unlock_time": 600, "fail_interval": 900}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Guarded:
     """Guarded(service='sshd', counts=True, refuses=True, deny=5, unlock_s=600)"""
 
@@ -44,7 +44,7 @@ class Guarded:
         return self.deny if isinstance(self.deny, Unobserved) else self.deny >= 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lockout:
     """Lockout(stacks=(Guarded(service='login', ...), Guarded(service='sshd', ...)))"""
 

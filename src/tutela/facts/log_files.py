@@ -6,12 +6,12 @@ Source: stat(1) over /var/log and two levels below; names and figures only, no c
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 STAT = "stat -c '%a %U %G %s %Y %W %F|%n' (logs)"
 HIDDEN = "log directories that may not be listed"
@@ -29,7 +29,7 @@ _AUTHENTICATION = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogFile:
     """LogFile(path='/var/log/auth.log', mode=0o640, owner='root', group='adm', size=4711, modified=datetime(…), born=None, kind='regular file')"""
 
@@ -50,7 +50,7 @@ class LogFile:
         return self.kind.startswith("regular")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Loose:
     """Loose(path='/var/log/auth.log', mode='644', owner='root', group='adm', fault='world-readable')"""
 
@@ -62,7 +62,7 @@ class Loose:
     """world-readable | world-writable | group-writable | owner"""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogFiles:
     """Everything that was listed, and what about it is too open."""
 

@@ -8,7 +8,6 @@ What arrives is known to the receiver alone: a configuration is no proof (C-53).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
@@ -19,6 +18,7 @@ from tutela.facts.syslog import agents, coverage, rsyslog, syslog_ng
 from tutela.facts.syslog.coverage import Mask
 from tutela.facts.syslog.model import Route, Routing
 from tutela.language import Text
+from tutela.record import record
 
 STATES = (
     "systemctl show -p Id,LoadState,ActiveState,ExecMainStartTimestampMonotonic rsyslog.service syslog-ng.service "
@@ -47,7 +47,7 @@ SETTLE = timedelta(seconds=2)
 """Start times are reckoned from the time since boot, modification times are whole seconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Target:
     """Target(shipper='rsyslog', host='192.0.2.45', port=514, protocol='udp', tls=False, queue=False, remote=True, declared=True, missing=(), where='/etc/rsyslog.conf')"""
 
@@ -68,7 +68,7 @@ class Target:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shipper:
     """Shipper(name='rsyslog', running=True, started=datetime(…), changed=datetime(…), stale=False, suspended=0, resumed=0)"""
 
@@ -84,7 +84,7 @@ class Shipper:
     resumed: int | Unobserved | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogForwarding:
     """Ways off the host, and how they do."""
 
@@ -100,7 +100,7 @@ class LogForwarding:
     """The receiver has confirmed a marker from this host in the last 24 hours."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _State:
     loaded: bool
     active: bool

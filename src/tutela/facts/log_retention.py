@@ -7,7 +7,6 @@ Measured is the file listing alone: a rotated file is as old as its last change,
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tutela.evidence import Reason, Unobserved
@@ -17,6 +16,7 @@ from tutela.facts.log_files import LogFile, LogFiles
 from tutela.facts.logrotate import FOREVER, Rule
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 NEEDS = (*journal.NEEDS, *logrotate.NEEDS)
 YOUNG_DAYS = 180
@@ -32,7 +32,7 @@ SERVICES = ("nginx", "apache2", "httpd", "caddy", "lighttpd", "mysql", "mariadb"
 MAX_KINDS = 60
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kind:
     """Kind(name='authentication', source='/var/log/auth.log', days=27, configured_days=28, complete=Unobserved(…), where='/etc/logrotate.d/rsyslog')"""
 
@@ -50,7 +50,7 @@ class Kind:
     """File that sets the limit."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogRetention:
     """LogRetention(host_days=412, kinds=(Kind(…), …))"""
 

@@ -6,18 +6,18 @@ The probe counts on the host and sends counts alone (NC5). A number counts only 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 COUNTS = "grep (patterns of sensitive data in logs of the last 24 h, counts)"
 NEEDS = (COUNTS,)
 KINDS = ("password", "token", "key", "id", "card")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hits:
     """Hits(kind='password', lines=3)"""
 
@@ -26,7 +26,7 @@ class Hits:
     lines: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogSamples:
     """LogSamples(sampled_bytes=4096000, sampled_lines=31000, hits=(Hits(kind='password', lines=3),))"""
 

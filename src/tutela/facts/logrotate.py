@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import listing
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 MAIN = "/etc/logrotate.conf"
 NEEDS = (MAIN, "/etc/logrotate.d/")
@@ -43,7 +44,7 @@ MAX_RULES = 2000
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rule:
     """Rule(patterns=('/var/log/syslog',), rotate=4, period_days=7.0, size=None, max_size=None, max_age_days=None, where='/etc/logrotate.d/rsyslog')"""
 

@@ -6,11 +6,11 @@ Source: systemd-detect-virt(1); without it, the signs that container managers le
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 DETECT = "systemd-detect-virt"
 FIRMWARE = ("/sys/class/dmi/id/sys_vendor", "/sys/class/dmi/id/product_name")
@@ -23,7 +23,7 @@ VIRTUAL_FIRMWARE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Machine:
     """Machine(kind='virtual', by='kvm')"""
 

@@ -5,20 +5,19 @@ Sources: the running command line, else /etc/memcached.conf (Debian) or OPTIONS 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import bound
 from tutela.facts.bound import Endpoint, Process, Service
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 SERVICE = Service(processes=("memcached",), ports=(11211,), packages=("memcached",))
 FILES = ("/etc/memcached.conf", "/etc/sysconfig/memcached")
 NEEDS = (*bound.NEEDS, *FILES)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Memcached:
     """Memcached(present=True, endpoints=(Endpoint(…),), udp=False, sasl=False, beyond_loopback=False)"""
 

@@ -7,12 +7,12 @@ Sources: modprobe.d(5) (a file of /etc hides one of the same name in /run and /u
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tutela.evidence import Status, Unobserved
 from tutela.facts.listing import entries
 from tutela.facts.look import Look
 from tutela.facts.sysctl import value_of
+from tutela.record import record
 
 DIRECTORIES = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
 LOADED = "/proc/modules"
@@ -21,7 +21,7 @@ RISKY = {"dccp": ("net-pf-2-proto-33",), "sctp": ("net-pf-2-proto-132",), "rds":
 """Module -> aliases by which the network asks for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Module:
     """Module(name='sctp', blocked=False, loaded=False)"""
 
@@ -30,7 +30,7 @@ class Module:
     loaded: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Modules:
     """Modules(loadable=True, risky=(Module(…), …))"""
 

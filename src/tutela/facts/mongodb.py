@@ -6,13 +6,12 @@ A key file or x509 between members turns authorization on as well.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import bound, plain_yaml
 from tutela.facts.bound import Endpoint, Process, Service
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 SERVICE = Service(
     processes=("mongod", "mongos"),
@@ -23,7 +22,7 @@ FILES = {"mongod": "/etc/mongod.conf", "mongos": "/etc/mongos.conf"}
 NEEDS = (*bound.NEEDS, *FILES.values())
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mongodb:
     """Mongodb(present=True, endpoints=(Endpoint(…),), authorization=True, bind_ip=('127.0.0.1',), beyond_loopback=False)"""
 

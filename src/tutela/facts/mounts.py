@@ -6,11 +6,11 @@ Source: /proc/self/mountinfo (proc_pid_mountinfo(5)); a later mount on the same 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 SOURCE = "/proc/self/mountinfo"
 NEEDS = (SOURCE,)
@@ -38,7 +38,7 @@ REMOTE = frozenset(
 """File systems that lie on another machine (or on the host of a virtual one)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mount:
     """Mount(path='/tmp', device='tmpfs', number='0:35', type='tmpfs', options=('rw', 'nosuid', 'nodev'))"""
 
@@ -57,7 +57,7 @@ class Mount:
         return self.type in REMOTE
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mounts:
     """Mounts(all=(Mount(…), …), hidepid=False, tmp=Mount(…), shm=Mount(…))"""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import bound
@@ -16,6 +15,7 @@ from tutela.facts.bound import Endpoint, Process, Service
 from tutela.facts.listing import entries
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 SERVICE = Service(
     processes=("mysqld", "mariadbd", "mysqld-debug"),
@@ -31,7 +31,7 @@ _GROUP = re.compile(r"server|mysqld(-[0-9.]{1,8})?|mariadbd?(-[0-9.]{1,8})?|gale
 """Groups of option files that the server reads."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mysql:
     """Mysql(present=True, endpoints=(Endpoint(…),), skip_grant_tables=False, bind_address='127.0.0.1', anonymous=0, remote_without_password=0)"""
 

@@ -6,16 +6,16 @@ Source: os-release(5); openEuler puts its service pack only in VERSION and PRETT
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 NEEDS = ("/etc/os-release", "/usr/lib/os-release")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OsRelease:
     """OsRelease(id='debian', like=(), version='12', name='Debian GNU/Linux 12 (bookworm)', codename='bookworm')"""
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import bound
 from tutela.facts.bound import Process, Service
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 RABBITMQ = "/etc/rabbitmq/rabbitmq.conf"
@@ -26,7 +26,7 @@ NEEDS = (*bound.NEEDS, DAEMON_JSON, RABBITMQ, *KAFKA, *CASSANDRA, RSYNCD, SAMBA)
 Asks = Callable[[Look, tuple[Process, ...]], "bool | Unobserved"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Found:
     """Found(engine='Docker API', address='0.0.0.0', port=2375, protocol='tcp', state='open', asks=False, approved=False)"""
 
@@ -42,7 +42,7 @@ class Found:
     """The site's approved ports name it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OtherServices:
     """OtherServices(present=True, found=(Found(…),))"""
 
@@ -151,7 +151,7 @@ def _samba(look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
 # --- the table -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Engine:
     """A row: Engine('RabbitMQ', (5672, 15672), ('beam.smp',), ('rabbitmq-server',), _rabbitmq)"""
 

@@ -7,7 +7,6 @@ A bundle from the host alone does not have it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -21,6 +20,7 @@ from tutela.facts.other_services import TABLE
 from tutela.facts.postgresql import SERVICE as POSTGRESQL
 from tutela.facts.redis import SERVICE as REDIS
 from tutela.language import Text
+from tutela.record import record
 
 SCAN = "scan from outside (open ports)"
 NEEDS = (SCAN,)
@@ -36,7 +36,7 @@ DATA_PORTS = frozenset(
 """Ports of H-060 to H-067, NFS and rpcbind."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OpenPort:
     """OpenPort(vantage='external', address='192.0.2.10', protocol='tcp', port=3306, data_service=True)"""
 
@@ -49,7 +49,7 @@ class OpenPort:
     """One of the ports on which data services and NFS usually listen."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outside:
     """Outside(open=(OpenPort(…),))"""
 

@@ -7,13 +7,13 @@ A line is nine marks, an optional kind (`c` configuration, `d` documentation) an
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import packages
 from tutela.facts.look import Look
 from tutela.facts.packages import Packages
 from tutela.language import Text
+from tutela.record import record
 
 VERIFY = "verify (openssh-server, sudo, login, pam, coreutils)"
 NEEDS = (VERIFY, *packages.NEEDS)
@@ -24,7 +24,7 @@ _PROGRAM = re.compile(r"(/usr)?(/local)?/(s?bin|lib|lib32|lib64|libx32|libexec)/
 _NOT_CODE = re.compile(r"/(share|doc|man|locale|systemd|tmpfiles\.d|sysusers\.d|pam\.d|udev|sysctl\.d)/|\.(conf|service|socket|timer|target|txt|gz|pyc)$")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PackageIntegrity:
     """PackageIntegrity(changed=('/usr/sbin/sshd',), missing=())"""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -17,6 +16,7 @@ from tutela.facts.apt_settings import AptSettings
 from tutela.facts.look import Look
 from tutela.facts.os_release import OsRelease
 from tutela.language import Text
+from tutela.record import record
 
 APT_MAIN = "/etc/apt/sources.list"
 APT_DIRECTORY = "/etc/apt/sources.list.d/"
@@ -27,7 +27,7 @@ MAX_SOURCES = 1000
 YES = ("yes", "true", "1", "on")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Source:
     """Source(file='/etc/apt/sources.list.d/debian.sources', uri='http://deb.debian.org/debian', host='deb.debian.org', release='bookworm', …)"""
 
@@ -48,7 +48,7 @@ class Source:
     """Its host is in the site's list; None: the site has no list."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PackageSources:
     """PackageSources(sources=(Source(…),), unauthenticated=())"""
 

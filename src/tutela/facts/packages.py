@@ -5,11 +5,10 @@ Source: dpkg-query(1), rpm(8).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 DPKG = r"dpkg-query -W -f ${db:Status-Abbrev}\t${Package}\t${Version}\t${Architecture}\n"
 RPM = r"rpm -qa --qf %{NAME}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{ARCH}\n"
@@ -17,7 +16,7 @@ NEEDS = (DPKG, RPM)
 MAX_PACKAGES = 50_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Package:
     """Package(name='openssl', version='3.0.17-1~deb12u2', architecture='amd64', held=False)"""
 
@@ -29,7 +28,7 @@ class Package:
     """Kept at its version on purpose (apt-mark hold)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Packages:
     """Packages(manager='dpkg', installed=(Package(…),))"""
 

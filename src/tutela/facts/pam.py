@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 NEEDS = ("/etc/pam.d/", "/usr/lib/pam.d/", "/etc/pam.conf")
 TYPES = ("auth", "account", "password", "session")
@@ -40,7 +40,7 @@ _SHORT: Mapping[str, Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PamRule:
     """PamRule(type='auth', control='[success=1 default=ignore]', module='pam_unix', arguments=('nullok',), file='/etc/pam.d/common-auth', line=17, level=0)"""
 
@@ -76,7 +76,7 @@ class PamRule:
 Stack = tuple[PamRule, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PamService:
     """One service; each stack with its includes resolved, or why it could not be."""
 
@@ -86,7 +86,7 @@ class PamService:
     session: Stack | Unobserved
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pam:
     """Pam(services={'sshd': PamService(...), 'login': PamService(...)})"""
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import accounts, pam
 from tutela.facts.look import Look
 from tutela.facts.pam import PamRule
 from tutela.language import Text
+from tutela.record import record
 
 CONF, CONF_D = "/etc/security/pwquality.conf", "/etc/security/pwquality.conf.d/"
 NEEDS = (*pam.NEEDS, CONF, CONF_D, "/etc/passwdqc.conf", "/etc/login.defs")
@@ -28,7 +28,7 @@ HASHES = ("gost_yescrypt", "yescrypt", "sha512", "sm3", "blowfish", "bcrypt", "s
 _NUMBER = re.compile(r"-?\d{1,6}")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PasswordPolicy:
     """PasswordPolicy(module='pam_pwquality', enforced=True, minlen=12, four_classes=True, enforce_for_root=True, ...)"""
 
@@ -83,7 +83,7 @@ def parse(look: Look) -> PasswordPolicy | Unobserved:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Values:
     minlen: int
     four_classes: bool

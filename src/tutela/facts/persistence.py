@@ -5,17 +5,16 @@ Source: ld.so(8), /etc/ld.so.preload. What else could be compared (units, timers
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tutela.evidence import Reason, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 PRELOAD = "/etc/ld.so.preload"
 NEEDS = (PRELOAD,)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Persistence:
     """Persistence(preloaded=(), changed=Unobserved(…))"""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from tutela.evidence import Reason, Unobserved
@@ -17,6 +16,7 @@ from tutela.facts.bound import Endpoint, Service
 from tutela.facts.listing import entries
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 SERVICE = Service(
     processes=("postgres", "postmaster"),
@@ -40,7 +40,7 @@ WEAK_METHODS = ("password", "md5", "crypt")
 Network = IPv4Network | IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Record:
     """Record(kind='hostssl', databases=('all',), users=('all',), address='198.51.100.0/24', method='scram-sha-256', file='/etc/…/pg_hba.conf', line=8)"""
 
@@ -79,7 +79,7 @@ class Record:
         return any(one.prefixlen < (8 if one.version == 4 else 16) for one in self.networks)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fault:
     """Fault(cluster='/etc/postgresql/15/main', kind='trust', record='host all all 0.0.0.0/0 trust', world=True, line=8)"""
 
@@ -91,7 +91,7 @@ class Fault:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cluster:
     """Cluster(directory='/etc/postgresql/15/main', port=5432, listen_addresses='localhost', password_encryption='scram-sha-256', records=(Record(…),))"""
 
@@ -103,7 +103,7 @@ class Cluster:
     """In the order in which they are tried."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Postgresql:
     """Postgresql(present=True, endpoints=(Endpoint(…),), clusters=(Cluster(…),), faults=(Fault(…),), beyond_loopback=False)"""
 

@@ -7,7 +7,6 @@ How long it waits is a lower bound: the marker is written again by every package
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -17,6 +16,7 @@ from tutela.facts.package_versions import newer_deb, newer_rpm
 from tutela.facts.packages import Packages
 from tutela.facts.update_files import UpdateFiles
 from tutela.language import Text
+from tutela.record import record
 
 MARKER = "/run/reboot-required"
 MARKED = "/run/reboot-required.pkgs"
@@ -27,7 +27,7 @@ UPTIME = "/proc/uptime"
 NEEDS = (MARKER, MARKED, UNAME, VERSION, RPM, UPTIME, "meta", *update_files.NEEDS, *packages.NEEDS)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reboot:
     """Reboot(marked=True, marked_by=('libc6',), running='6.1.0-18-amd64', newest='6.1.0-21-amd64', behind=True, waiting=True, hours=120)"""
 

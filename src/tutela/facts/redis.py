@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import bound
@@ -16,6 +15,7 @@ from tutela.facts.bound import Endpoint, Process, Service
 from tutela.facts.listing import entries, matching
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 SERVICE = Service(
     processes=("redis-server", "redis-sentinel", "valkey-server", "valkey-sentinel", "keydb-server"),
@@ -29,7 +29,7 @@ NEEDS = (*bound.NEEDS, *FILES, *(f"{one}/" for one in DIRECTORIES), PING)
 MAX_FILES = 100
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Server:
     """Server(port=6379, auth=False, protected_mode=True, root=False, reached='open', renamed=('CONFIG',))"""
 
@@ -44,7 +44,7 @@ class Server:
     """Commands that `rename-command` hides."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Redis:
     """Redis(present=True, endpoints=(Endpoint(…),), servers=(Server(…),))"""
 
@@ -54,7 +54,7 @@ class Redis:
     """Running ones."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Settings:
     """One configuration file with all it includes."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from tutela.record import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class System:
     """One row of the end-of-life table (catalogue H.0.5)."""
 
@@ -31,7 +33,7 @@ class System:
     approximate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Platform:
     """A distribution as data."""
 
@@ -48,7 +50,7 @@ class Platform:
     admin_groups: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reference:
     """All reference data of one edition of the content."""
 

@@ -7,13 +7,13 @@ Only libraries of cryptography and the C library count, as these are what a secu
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import sockets
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 MAPS = "grep (libraries mapped by processes and deleted, /proc/[0-9]*/maps)"
 STAT = "stat -L -c '%Z %n' (libraries)"
@@ -25,7 +25,7 @@ _WEIGHTY = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stale:
     """Stale(process='nginx', pid=812, library='/usr/lib/x86_64-linux-gnu/libssl.so.3', ports=(443,), hours=120)"""
 
@@ -37,7 +37,7 @@ class Stale:
     """Since the library on disk is there, which is how long the process is behind at least."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReplacedLibraries:
     """ReplacedLibraries(services=(Stale(…),), others=3)"""
 

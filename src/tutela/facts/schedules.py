@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -19,6 +19,7 @@ from tutela.facts.look import Look
 from tutela.facts.recurrence import calendar_gap, cron_gap
 from tutela.facts.units import Unit, Units
 from tutela.language import Text
+from tutela.record import record
 
 PATHS = "stat -L -c '%a %u %g %s %Y %F %n' (paths that jobs name)"
 LOG = "tail -c 20000 "
@@ -33,7 +34,7 @@ PACKAGED = ("/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/", "/usr/lib/", "/usr/lib
 """Programs of the distribution: known by name, not followed."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Left:
     """Left(path='/var/backups', mode=0o755, uid=0, directory=True, size=4096, changed=datetime(…))"""
 
@@ -51,7 +52,7 @@ class Left:
         return bool(self.mode & 0o004)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Job:
     """Job(id='site-backup.timer', kind='timer', user='root', enabled=True, interval=timedelta(days=1), lines=('restic backup /srv',), …)"""
 
@@ -80,7 +81,7 @@ class Job:
     """Whether its last run ended badly."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Schedules:
     """Schedules(jobs=(Job(…), …), left={'/var/backups': Left(…)})"""
 
@@ -125,7 +126,7 @@ def stat_rows(text: str) -> dict[str, Left]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Entry:
     """One line of a cron table."""
 

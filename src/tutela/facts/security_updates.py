@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -23,6 +22,7 @@ from tutela.facts.package_versions import newer_rpm
 from tutela.facts.packages import Package
 from tutela.facts.update_files import UpdateFiles
 from tutela.language import Text
+from tutela.record import record
 
 APT = "apt-get -s -o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o Dir::Log::Planner= dist-upgrade"
 DNF = "updateinfo.xml (security advisories of installed packages)"
@@ -34,7 +34,7 @@ HIGH = ("Critical", "Important", "High")
 MAX_LINES = 100_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Update:
     """Update(package='openssl', installed='3.0.15-1', candidate='3.0.17-1~deb12u3', advisory=None, high=Unobserved(…), known_hours=30, waiting_hours=Unobserved(…))"""
 
@@ -50,7 +50,7 @@ class Update:
     """How long it has been published exactly, where that is known."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SecurityUpdates:
     """SecurityUpdates(pending=(Update(…),), refreshed=…, metadata_hours=5)"""
 

@@ -7,12 +7,12 @@ ClientAliveInterval. Ages and names of programs only, no addresses and no argume
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.accounts import SHELLS
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 LOGIND = "loginctl show-session"
 PROCESSES = "/proc/[0-9]*/stat (with a terminal)"
@@ -23,7 +23,7 @@ NEEDS = (LOGIND, PROCESSES, TMOUT, "/proc/uptime", "sshd -T")
 _NUMBER = re.compile(r"\d{1,12}")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Session:
     """Session(user='root', what='sshd', terminal='pts/0', hours=9.5, console=False)"""
 
@@ -36,7 +36,7 @@ class Session:
     """On a serial line, as a management controller (BMC) offers it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sessions:
     """Sessions(privileged=(Session(...),), idle_minutes=15, idle_by='TMOUT')"""
 

@@ -7,12 +7,13 @@ A dual-stack socket on `::` accepts IPv4 too and stands here once for each famil
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import ip_address
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 SS = "ss -H -lntupeO"
 PROC = {"/proc/net/tcp": ("tcp", "ipv4"), "/proc/net/tcp6": ("tcp", "ipv6"), "/proc/net/udp": ("udp", "ipv4"), "/proc/net/udp6": ("udp", "ipv6")}
@@ -46,7 +47,7 @@ CLIENTS = frozenset(
 """Programs that ask over UDP from a port the kernel chose; such a socket is a question waiting for its answer, no service."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Socket:
     """Socket(protocol='tcp', family='ipv4', address='0.0.0.0', port=22, interface=None, local=False, process='sshd', pid=612, unit='ssh.service', dual=False)"""
 
@@ -70,7 +71,7 @@ class Socket:
     """One half of a dual-stack socket."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sockets:
     """Sockets(listening=(Socket(…), …))"""
 

@@ -7,13 +7,13 @@ A client list that names hosts or netgroups cannot be turned into addresses; the
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import pam
 from tutela.facts.look import Look
 from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_words
 from tutela.language import Text
+from tutela.record import record
 
 ALLOW, DENY = "/etc/hosts.allow", "/etc/hosts.deny"
 LINKED = "grep -c libwrap.so sshd"
@@ -26,7 +26,7 @@ ALL: Sets = EVERYONE
 NONE: Sets = {4: NOBODY, 6: NOBODY}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SourceLimits:
     """SourceLimits(wrappers={4: Addresses(…), 6: …}): who may reach sshd past TCP wrappers; everyone without them."""
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from tutela.evidence import Reason, Unobserved
-from tutela.facts import accounts, exposure, pam, source_limits, ssh_keys, ssh_servers, sshd_config
+from tutela.facts import accounts, exposure, outside, pam, source_limits, ssh_keys, ssh_servers, sshd_config
 from tutela.facts.accounts import Account, Accounts
 from tutela.facts.exposure import Reached
 from tutela.facts.firewall import strangers
@@ -25,9 +25,10 @@ from tutela.facts.pam import Pam, PamRule
 from tutela.facts.ssh_servers import Server
 from tutela.facts.sshd_config import Client
 from tutela.language import Text
+from tutela.record import record
 from tutela.site import Site
 
-NEEDS = (*ssh_servers.NEEDS, *exposure.NEEDS, *accounts.NEEDS, *source_limits.NEEDS, *ssh_keys.NEEDS)
+NEEDS = (*ssh_servers.NEEDS, *exposure.NEEDS, *accounts.NEEDS, *source_limits.NEEDS, *ssh_keys.NEEDS, *outside.NEEDS)
 STRANGER = "*"
 """Stands for every account that is not named."""
 GRID_NAME = "tutela-stranger"
@@ -68,7 +69,7 @@ WEAK = (
 SEVERAL = re.compile(r"hmac-sha1(-etm@openssh\.com)?$")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SshPort:
     """SshPort(server='sshd', port=22, family='ipv4', address='0.0.0.0', external=True, campus=True, admin=True, neutral=True, sources=('0.0.0.0/0',))"""
 
@@ -81,10 +82,12 @@ class SshPort:
     admin: bool | Unobserved
     neutral: bool | Unobserved
     """Addresses that nobody singled out get here: more of campus and outside than a /24."""
+    measured: tuple[str, ...]
+    """Places from which a scan of the centre found it open: external, campus. Empty also when nobody has scanned."""
     sources: tuple[str, ...] | Unobserved
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Profile:
     """Profile(server='sshd', users=('ops', '*'), sources=('external', 'campus'), root=False, admitted=True, password_only=True, …): what holds for these users from these sources."""
 
@@ -119,7 +122,7 @@ class Profile:
     """Every way to log in takes two factors."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Login:
     """Login(server='sshd', user='ops', sources=('192.0.2.0/28',), ipv4=16, ipv6=0, restricted=True, two_factor=False, …)"""
 
@@ -146,7 +149,7 @@ class Login:
     """Has set up the second factor; None where no module asks for one."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SshServer:
     """SshServer(name='sshd', kind='openssh', ports=(22,), running=True, stale=False, valid=True, derived=False, weak_algorithms=(), sha1_macs=True)"""
 
@@ -169,7 +172,7 @@ class SshServer:
     """PerSourcePenalties slow down who fails (OpenSSH 9.8 and later)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ssh:
     """Ssh(servers=(SshServer(…),), duplicates=(), ports=(…), profiles=(…), logins=(…), factor_installed=False, exposed=True)"""
 
@@ -271,13 +274,16 @@ def _ports(look: Look, servers: tuple[Server, ...]) -> tuple[SshPort, ...] | Uno
     reached = look.fact(exposure.reached)
     if isinstance(reached, Unobserved):
         return reached if servers else ()
+    scanned = look.fact(outside.parse).open
+    measured = [] if isinstance(scanned, Unobserved) else [(one.vantage, f"ipv{ip_address(one.address).version}", one.port) for one in scanned]
     made: list[SshPort] = []
     for server in servers:
         for one in _reached(server, reached):
             port = one.port
             family = 4 if port.family == "ipv4" else 6
             neutral = _more_than_few(look.site, one, family)
-            made.append(SshPort(server.name, port.port, port.family, port.address, port.external, port.campus, port.admin, neutral, port.sources))
+            places = tuple(sorted({place for place, family_seen, number in measured if family_seen == port.family and number == port.port}))
+            made.append(SshPort(server.name, port.port, port.family, port.address, port.external, port.campus, port.admin, neutral, places, port.sources))
     return tuple(made)
 
 
@@ -335,7 +341,7 @@ def _password_reachable(profiles: list[Profile | Unobserved], ports: tuple[SshPo
 # --- the grid --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _User:
     """An account as sshd sees it."""
 
@@ -761,7 +767,7 @@ def _flag_number(flags: tuple[str, ...], flag: str, default: int) -> int:
 
 
 def _with(profile: Profile, users: tuple[str, ...], sources: tuple[str, ...]) -> Profile:
-    return Profile(**{name: getattr(profile, name) for name in Profile.__slots__} | {"users": users, "sources": sources})
+    return replace(profile, users=users, sources=sources)
 
 
 # --- settings --------------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ Sources: sshd(8) AUTHORIZED_KEYS FILE FORMAT and FILES; the probe keeps type, le
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import accounts, ssh_servers
@@ -14,6 +13,7 @@ from tutela.facts.accounts import Account
 from tutela.facts.look import Look
 from tutela.facts.ssh_servers import FileMode
 from tutela.language import Text
+from tutela.record import record
 
 NEEDS = (*accounts.NEEDS, *ssh_servers.NEEDS)
 PLACES = (".ssh/authorized_keys", ".ssh/authorized_keys2")
@@ -22,7 +22,7 @@ MIN_RSA = 2048
 GOOD_RSA = 3072
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Key:
     """Key(user='ops', file='/home/ops/.ssh/authorized_keys', line=1, type='ssh-rsa', bits=3072, options=('from="192.0.2.0/24"',), weak=False)"""
 
@@ -36,10 +36,10 @@ class Key:
     weak: bool
     """DSA, or RSA below 2048 bits."""
     advised: bool
-    """RSA below 3072 bits, or ecdsa-sk without any check: replace when convenient."""
+    """RSA below 3072 bits: replace when convenient."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Problem:
     """Problem(path='/home/ops/.ssh', kind='writable', mode='775', owner=1000, user='ops')"""
 
@@ -49,15 +49,17 @@ class Problem:
     mode: str
     owner: int
     user: str
+    keys_file: bool
+    """A file with public keys, and not a directory above it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SshKeys:
-    """SshKeys(keys=(Key(…),), problems=(), unread=0, host_keys=('/etc/ssh/ssh_host_ed25519_key',))"""
+    """SshKeys(keys=(Key(…),), problems=(), users=('ops',), host_keys=('/etc/ssh/ssh_host_ed25519_key',))"""
 
     keys: tuple[Key | Unobserved, ...]
     problems: tuple[Problem | Unobserved, ...]
-    """Of homes, ~/.ssh, files with keys, and host keys."""
+    """Of homes, ~/.ssh, files with keys, and host keys; a home that was not looked into (on the network) is a hole."""
     users: tuple[str, ...]
     """Accounts with keys."""
     host_keys: tuple[str, ...]
@@ -86,6 +88,7 @@ def parse(look: Look) -> SshKeys | Unobserved:
             lines = look.lines(file)
             if isinstance(lines, Unobserved):
                 keys.append(lines)
+                problems.append(lines)
                 continue
             keys += _keys(account.name, file, lines)
             if isinstance(modes, dict):
@@ -162,9 +165,9 @@ def _planted(account: Account, file: str, modes: dict[str, FileMode]) -> list[Pr
         if one is None:
             continue
         if one.mode & WRITABLE:
-            found.append(Problem(path, "writable", f"{one.mode:o}", one.uid, account.name))
+            found.append(Problem(path, "writable", f"{one.mode:o}", one.uid, account.name, path == file))
         if one.uid not in (0, account.uid):
-            found.append(Problem(path, "owner", f"{one.mode:o}", one.uid, account.name))
+            found.append(Problem(path, "owner", f"{one.mode:o}", one.uid, account.name, path == file))
     return found
 
 
@@ -178,5 +181,5 @@ def _host_keys(look: Look) -> tuple[str, ...]:
 def _readable(one: FileMode) -> list[Problem]:
     """A private host key is its owner's alone; the Red Hat family lets the group ssh_keys read it (mode 640)."""
     if one.mode & 0o037 or one.uid != 0:
-        return [Problem(one.path, "readable" if one.mode & 0o037 else "owner", f"{one.mode:o}", one.uid, "root")]
+        return [Problem(one.path, "readable" if one.mode & 0o037 else "owner", f"{one.mode:o}", one.uid, "root", False)]
     return []

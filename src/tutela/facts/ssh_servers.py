@@ -6,7 +6,6 @@ Sources: sshd(8) `-T` and `-t`, dropbear(8); see `guards` for processes and unit
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -15,6 +14,7 @@ from tutela.facts.guards import Guards, Process, UnitState
 from tutela.facts.look import Look
 from tutela.facts.sshd_config import SshdConfig
 from tutela.language import Text
+from tutela.record import record
 
 CONFIG = "/etc/ssh/sshd_config"
 VENDOR_CONFIG = "/usr/etc/ssh/sshd_config"
@@ -26,7 +26,7 @@ SLACK = timedelta(seconds=2)
 """File times and process times come from different clocks of the kernel."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Server:
     """Server(name='sshd', kind='openssh', config='/etc/ssh/sshd_config', ports=(22,), running=True, …)"""
 
@@ -59,7 +59,7 @@ class Server:
     config: SshdConfig | Unobserved
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SshServers:
     """SshServers(servers=(Server(…),), duplicates=())"""
 
@@ -284,7 +284,7 @@ def _valid(look: Look, name: str) -> tuple[bool | Unobserved, str]:
 _FILE = re.compile(r"([0-7]{3,6}) ([0-9]{1,10}) ([0-9]{1,10}) (-?[0-9]{1,12}) (/.*)")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FileMode:
     """FileMode(path='/root/.ssh', mode=0o700, uid=0, gid=0, changed=…)"""
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 MAX_DEPTH = 16
 """sshd itself allows 16 nested includes."""
@@ -60,7 +60,7 @@ DEFAULTS: Mapping[str, str] = {
 """OpenSSH's own defaults since 7.0; a distribution may build others in, which only `sshd -T` knows."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Client:
     """Client(user='ops', groups=('ops', 'ssh-users'), address='192.0.2.10', local_address='198.51.100.5', port=22): who logs in from where."""
 
@@ -74,7 +74,7 @@ class Client:
     """False: no account of that name, for Match Invalid-User."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Match:
     """Match(criteria=(('user', 'ops'), ('address', '192.0.2.0/24')), file='/etc/ssh/sshd_config', line=120)"""
 
@@ -83,7 +83,7 @@ class Match:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Setting:
     """Setting(keyword='permitrootlogin', value='no', matches=(), file='/etc/ssh/sshd_config.d/10-x.conf', line=1)"""
 
@@ -95,7 +95,7 @@ class Setting:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SshdConfig:
     """All settings of one configuration in the order in which sshd reads them."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -16,6 +16,7 @@ from tutela.facts import accounts
 from tutela.facts.accounts import Account, Accounts
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 MAIN, DOAS = "/etc/sudoers", "/etc/doas.conf"
 NEEDS = (MAIN, "/etc/sudoers.d/", DOAS, "/etc/nsswitch.conf", "hostname", *accounts.NEEDS)
@@ -49,7 +50,7 @@ _LOOSE_DOORS = (
 LOOSE_DOORS = frozenset(_LOOSE_DOORS.split())
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """One command that an entry of sudoers grants or takes away."""
 
@@ -65,7 +66,7 @@ class Entry:
     """`/etc/sudoers.d/90-cloud-init-users:3`"""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Grant:
     """Grant(user='ops', command='ALL', reason='any command', where='/etc/sudoers:27', key_only=True)"""
 
@@ -83,7 +84,7 @@ class Grant:
         return self.reason is not None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sudo:
     """Sudo(installed=True, passwordless=(Grant(...),), full=('ops',))"""
 

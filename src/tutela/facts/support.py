@@ -6,7 +6,6 @@ Source: the end-of-life table `content/eol.yaml` (catalogue H.0.5).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 from tutela.evidence import Reason, Unobserved
@@ -15,13 +14,14 @@ from tutela.facts.look import Look
 from tutela.facts.os_release import OsRelease
 from tutela.facts.reference import System
 from tutela.language import Text
+from tutela.record import record
 
 NEEDS = (*os_release.NEEDS, "pro status --format json")
 WARN_DAYS = 180
 """Derived default eol.warn_days."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Support:
     """Support(name='Debian 12', supported=True, ends=date(2028, 6, 30), phase='lts', ends_soon=False, preferred=False, by_extension=None)"""
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Status, Unobserved
 from tutela.facts import units
 from tutela.facts.listing import entries
 from tutela.facts.look import Look
+from tutela.record import record
 
 DIRECTORIES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 """Highest priority first."""
@@ -89,7 +89,7 @@ NEEDS = (
 MAX_LINES = 5000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Setting:
     """Setting(key='net.ipv4.tcp_syncookies', running=1, persistent=1, file='/etc/sysctl.d/60-site.conf', drift=False)"""
 
@@ -104,7 +104,7 @@ class Setting:
     """Whether the next boot brings another value than now."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sysctl:
     """Sysctl(network=(Setting(…), …), kernel=(Setting(…), …), reverse_path='on')"""
 
@@ -191,7 +191,7 @@ def _unfiltered(look: Look) -> tuple[str, ...] | Unobserved:
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Line:
     key: str
     """With dots; may be a pattern."""

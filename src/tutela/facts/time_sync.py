@@ -8,7 +8,6 @@ timedatectl itself is not asked: it would start a service on the host.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -16,6 +15,7 @@ from tutela.facts import units
 from tutela.facts.look import Look
 from tutela.facts.units import Units
 from tutela.language import Text
+from tutela.record import record
 
 CHRONY = "chronyc -n -h 127.0.0.1 -c tracking"
 NTPQ = "ntpq -n -c rv 0 leap,stratum,offset,sys_jitter,stime"
@@ -34,7 +34,7 @@ DAEMONS = {
 OTHER_DAEMONS = ("ptp4l", "phc2sys", "timemaster", "ntpd-rs")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TimeSync:
     """TimeSync(daemon='chrony', synchronized=True, offset_s=0.000013, centre_offset_s=2.0)"""
 

@@ -7,13 +7,13 @@ A configuration alone proves no protocol, since the library's own policy may for
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import exposure
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 CERTIFICATES = "openssl x509 -noout -enddate (certificates of web servers)"
 NEEDS = (*exposure.NEEDS, CERTIFICATES)
@@ -24,7 +24,7 @@ NEVER = frozenset({"sshd", "dropbear", "knockd", "rpcbind", "rpc.statd", "rpc.mo
 NEVER_PORTS = frozenset({22, 23, 111, 2049})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Endpoint:
     """Endpoint(port=443, process='nginx')"""
 
@@ -32,7 +32,7 @@ class Endpoint:
     process: str | Unobserved | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Certificate:
     """Certificate(server='nginx', path='/etc/ssl/certs/www.pem', days_left=41)"""
 
@@ -43,7 +43,7 @@ class Certificate:
     """Whole days until it ends; negative when it has ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tls:
     """Tls(endpoints=(Endpoint(port=443, process='nginx'),), certificates=(Certificate(…),), weak=Unobserved(…))"""
 

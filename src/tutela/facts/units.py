@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 SHOW = "env TZ=UTC0 systemctl show -p Id,LoadState,ActiveState,SubState,User,ExecStart"
 NEEDS = (SHOW,)
 MAX_UNITS = 5000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Command:
     """Command(path='/usr/local/sbin/site-backup', words='/usr/local/sbin/site-backup --quiet')"""
 
@@ -30,7 +30,7 @@ class Command:
     """The masked command line."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unit:
     """Unit(id='site-backup.service', active='inactive', sub='dead', user='root', commands=(Command(…),), …)"""
 
@@ -67,7 +67,7 @@ class Unit:
         return self.active in ("active", "reloading")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Units:
     """Units(systemd=True, by_id={'ssh.service': Unit(…)})"""
 

@@ -5,11 +5,10 @@ Sources: the listening sockets, the units that run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tutela.evidence import Unobserved
 from tutela.facts import mounts, sockets, units
 from tutela.facts.look import Look
+from tutela.record import record
 
 NEEDS = (*sockets.NEEDS, *units.NEEDS, *mounts.NEEDS)
 BY_PROCESS = {
@@ -38,7 +37,7 @@ SILENT = {
 """Services that listen on no port, by their units."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Listener:
     """Listener(service='rpcbind', port=111, protocol='tcp', address='0.0.0.0', excused=None)"""
 
@@ -50,7 +49,7 @@ class Listener:
     """site: declared; nfs: rpcbind serves NFS here."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unneeded:
     """Unneeded(listening=(Listener(…), …), running=('bluetooth',))"""
 

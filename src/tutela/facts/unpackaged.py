@@ -7,12 +7,12 @@ Programs inside containers are judged by their image.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import sockets
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 PROGRAMS = "stat -c '%N' /proc/*/exe (of listening processes)"
 OWNED = "programs that a package owns"
@@ -20,7 +20,7 @@ NEEDS = (PROGRAMS, OWNED, *sockets.NEEDS)
 _CONTAINER = re.compile(r"(docker-|libpod-|crio-|cri-containerd-|nerdctl-|lxc|machine-)")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Program:
     """Program(path='/opt/app/bin/server', ports=(8080,), registered=True, version_days=40)"""
 
@@ -32,7 +32,7 @@ class Program:
     """Age of the registered version; None: not registered."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unpackaged:
     """Unpackaged(programs=(Program(…),))"""
 

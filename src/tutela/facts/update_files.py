@@ -6,17 +6,17 @@ Source: stat(1) of the paths that the probe asks for.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tutela.evidence import Unobserved
 from tutela.facts.look import Look
+from tutela.record import record
 
 STAT = "stat -L -c '%Y %Z %n' (updates)"
 NEEDS = (STAT,)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Times:
     """Times(modified=…, changed=…)"""
 
@@ -25,7 +25,7 @@ class Times:
     """When the file came to this place: the kernel keeps it, packages cannot set it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UpdateFiles:
     """UpdateFiles(by_path={'/var/lib/apt/periodic/update-stamp': Times(…)})"""
 

@@ -16,18 +16,18 @@ Source: `tutela weak-passwords`, which the bundle holds only when the owner aske
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
+from tutela.record import record
 
 SOURCE = "tutela weak-passwords"
 NEEDS = (SOURCE,)
 _ACCOUNT = re.compile(r"account (\S{1,256}) (\S{1,256})")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tried:
     """Tried(name='web', rule='digits-sequence')"""
 
@@ -36,7 +36,7 @@ class Tried:
     """The rule that matched; None when none did; unknown when this kind of hash could not be tried."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WeakPasswords:
     """WeakPasswords(rules=41, accounts=(Tried('ops', None),), whole=True)"""
 

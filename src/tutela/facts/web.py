@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import sockets, units
@@ -17,6 +16,7 @@ from tutela.facts.look import Look
 from tutela.facts.protection_files import NEEDS as FILES
 from tutela.facts.protection_files import files
 from tutela.language import Text
+from tutela.record import record
 
 NGINX = "/etc/nginx/nginx.conf"
 NGINX_DIRECTORIES = ("/etc/nginx/conf.d", "/etc/nginx/default.d", "/etc/nginx/sites-enabled")
@@ -31,7 +31,7 @@ ADMIN_APPS = frozenset({"manager", "host-manager", "examples", "docs"})
 MAX_LINES = 20_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Server:
     """Server(kind='nginx', version_hidden=True, listings=(), user='www-data', root=False, admin_apps=())"""
 
@@ -47,7 +47,7 @@ class Server:
     """Administration and example applications that are deployed."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Web:
     """Web(servers=(Server(…),), answers=Unobserved(…))"""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network, summarize_address_range
 from itertools import islice
 from typing import Any
 
+from tutela.record import record
+
 BITS = {4: 32, 6: 128}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Addresses:
     """Addresses((10, 20), (30, 30)): sorted intervals with both ends included, never touching."""
 

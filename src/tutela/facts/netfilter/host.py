@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Unobserved
@@ -10,12 +10,13 @@ from tutela.facts.interfaces import Interfaces
 from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_networks
 from tutela.facts.netfilter.rules import Arrival, Packet, Ruleset, State, Walk, WalkTooLongError, mentioned, reach
 from tutela.language import Text
+from tutela.record import record
 
 MAX_WALKS = 64
 """Combinations of interface and destination address for one port; a host that needs more is not decided."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Way:
     """Who gets to one destination: the host's own port, or where DNAT sends it."""
 

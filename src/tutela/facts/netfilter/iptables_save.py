@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import pairwise
 
 from tutela.facts.netfilter.addresses import BITS, NOBODY, Addresses, of_words, union
 from tutela.facts.netfilter.rules import ALWAYS, EITHER, NEVER, Base, Condition, Part, Rule, Ruleset, Verdict, one, unknown
+from tutela.record import record
 
 HOOKS = {"PREROUTING": "prerouting", "INPUT": "input", "FORWARD": "forward"}
 PRIORITIES = {"raw": -300, "mangle": -150, "nat": -100, "filter": 0, "security": 50}
@@ -43,7 +43,7 @@ _MARKS = re.compile(r"--(?:set-x?mark|or-mark|xor-mark) (0x[0-9a-f]{1,8}|[0-9]{1
 _WORDS = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IpSet:
     """One set of ipset: its type, and its entries as they stand there."""
 

@@ -17,6 +17,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses
+from tutela.record import record
 
 MAX_STEPS = 400_000
 """Rules looked at in one walk; a rule set that needs more is not decided."""
@@ -28,7 +29,7 @@ class WalkTooLongError(Exception):
     """A rule set that calls itself too often; caught by whoever starts a walk."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Packet:
     """The first packet of a connection, but for its source."""
 
@@ -56,7 +57,7 @@ class Packet:
 # --- conditions ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Answer:
     """For which sources a condition holds, and for which it does not; where both, it depends."""
 
@@ -75,7 +76,7 @@ class Special(Enum):
     """The sender's choice, or a matter of time and rate."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Part:
     """One field of the packet among some values.
 
@@ -87,7 +88,7 @@ class Part:
     values: Any
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Condition:
     """Some alternative holds, each a conjunction of parts; or none does (`negated`)."""
 
@@ -204,7 +205,7 @@ class Verdict(StrEnum):
     """Something else decides: a program in user space, a proxy."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rule:
     """Conditions, all of which must hold, and what happens then."""
 
@@ -218,7 +219,7 @@ class Rule:
     """Port that DNAT sends to; None: unchanged."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Base:
     """A chain that the kernel calls: hook, priority, policy."""
 
@@ -234,7 +235,7 @@ class Base:
     """Of an ingress chain."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ruleset:
     """All rules of a host in one form."""
 
@@ -272,7 +273,7 @@ def mentioned(rules: Iterable[Rule], name: str) -> set[Any]:
 # --- the walk --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class State:
     """Sources for which a packet surely gets here, and for which it perhaps does."""
 
@@ -303,7 +304,7 @@ class State:
         return State(NOBODY, self.any)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Arrival:
     """Where a packet goes after prerouting: the packet as it then is, and for whom."""
 
@@ -417,7 +418,7 @@ def _sent_to(packet: Packet, rule: Rule) -> Packet:
     return replace(packet, dnat=True, to=to, port=packet.port if rule.to_port is None else rule.to_port, to_local=rule.to is None)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reach:
     """Who gets through: surely, and perhaps (with the expressions that decide it)."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tutela.evidence import Unobserved
 from tutela.facts.syslog.coverage import Mask
+from tutela.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Route:
     """One way off the host, as configured: Route(host='192.0.2.45', port=514, protocol='udp', tls=False, queue=False, mask=..., where='/etc/rsyslog.conf')"""
 
@@ -25,7 +24,7 @@ class Route:
     """File that says so."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Routing:
     """All routes of one shipper, and what of its configuration was not understood."""
 

@@ -1,0 +1,143 @@
+"""Services that speak in clear, or that are older than encryption, and who reaches them (catalogue H-049).
+
+Recognised by port and by program; encryption counts only where a configuration that enforces it was seen.
+Sources: services(5); vsftpd.conf(5); snmpd.conf(5), communities masked but for the published ones.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import exposure
+from tutela.facts.exposure import Port
+from tutela.facts.look import Look
+from tutela.language import Text
+from tutela.record import record
+
+VSFTPD = ("/etc/vsftpd.conf", "/etc/vsftpd/vsftpd.conf")
+SNMPD = "/etc/snmp/snmpd.conf"
+NEEDS = (*VSFTPD, SNMPD, *exposure.NEEDS)
+
+PORTS: dict[tuple[str, int], str] = {
+    ("tcp", 21): "ftp",
+    ("tcp", 23): "telnet",
+    ("udp", 69): "tftp",
+    ("tcp", 79): "finger",
+    ("tcp", 111): "rpcbind",
+    ("udp", 111): "rpcbind",
+    ("udp", 161): "snmp",
+    ("tcp", 389): "ldap",
+    ("tcp", 512): "rexec",
+    ("tcp", 513): "rlogin",
+    ("tcp", 514): "rsh",
+}
+PROGRAMS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"(in\.)?telnetd$"), "telnet"),
+    (re.compile(r"(in\.)?(rshd|rlogind|rexecd)$"), "rsh"),
+    (re.compile(r"(in\.tftpd|tftpd|atftpd|tftpd-hpa)$"), "tftp"),
+    (re.compile(r"(vsftpd|proftpd|pure-ftpd.*|ftpd|in\.ftpd)$"), "ftp"),
+    (re.compile(r"(in\.)?fingerd$"), "finger"),
+    (re.compile(r"(X|Xorg|Xwayland|Xvfb)$"), "x11"),
+    (re.compile(r"(Xvnc|Xtightvnc|Xtigervnc|x11vnc|vino-server|x0vncserver|vncserver.*)$"), "vnc"),
+    (re.compile(r"snmpd$"), "snmp"),
+    (re.compile(r"rpcbind$"), "rpcbind"),
+)
+_SYSLOG = re.compile(r"(rsyslogd|syslog-ng|in:imtcp|vector|fluent-bit)$")
+
+
+@record
+class PlainService:
+    """PlainService(service='telnet', port=23, protocol='tcp', family='ipv4', process='inetd', outside=True, protected=False, sources=('0.0.0.0/0',))"""
+
+    service: str
+    """telnet | rsh | rlogin | rexec | tftp | ftp | finger | x11 | vnc | snmp | rpcbind | ldap"""
+    port: int
+    protocol: str
+    family: str
+    process: str | Unobserved | None
+    outside: bool | Unobserved
+    """Reached from campus or beyond."""
+    protected: bool | Unobserved
+    """Its settings enforce encryption (FTP over TLS, SNMP version 3)."""
+    sources: tuple[str, ...] | Unobserved
+
+
+@record
+class PlainServices:
+    """PlainServices(services=(PlainService(…),))"""
+
+    services: tuple[PlainService, ...]
+    """By port, family."""
+
+
+def parse(look: Look) -> PlainServices | Unobserved:
+    """The fact."""
+    reachable = look.fact(exposure.parse)
+    if isinstance(reachable, Unobserved):
+        return reachable
+    found = []
+    for port in reachable.ports:
+        service = _service(port)
+        if service is None or port.local:
+            continue
+        found.append(PlainService(service, port.port, port.protocol, port.family, port.process, _outside(port), _protected(look, service, port), port.sources))
+    return PlainServices(tuple(found))
+
+
+def _service(port: Port) -> str | None:
+    name = port.process if isinstance(port.process, str) else ""
+    for pattern, service in PROGRAMS:
+        # The high ports of rpcbind and the data ports of FTP are those services too.
+        if pattern.match(name):
+            return service
+    if port.protocol == "tcp" and 6000 <= port.port <= 6063 and not name:
+        return "x11"
+    if port.protocol == "tcp" and 5900 <= port.port <= 5963:
+        return "vnc"
+    by_port = PORTS.get((port.protocol, port.port))
+    if by_port == "rsh" and _SYSLOG.match(name):
+        return None  # syslog over TCP has long used the port of rsh
+    return by_port
+
+
+def _outside(port: Port) -> bool | Unobserved:
+    if port.external is True or port.campus is True:
+        return True
+    return next((one for one in (port.external, port.campus) if isinstance(one, Unobserved)), False)
+
+
+def _protected(look: Look, service: str, port: Port) -> bool | Unobserved:
+    if service == "ftp":
+        return _ftp(look, port)
+    if service == "snmp":
+        return _snmp(look)
+    return False
+
+
+def _ftp(look: Look, port: Port) -> bool | Unobserved:
+    """vsftpd that takes passwords only over TLS; other servers' settings are not known here."""
+    name = next((name for name in VSFTPD if look.source(name).status is Status.OK), None)
+    if port.process != "vsftpd":
+        return Unobserved(Reason.FORMAT, str(port.process), Text("不会读这个 FTP 服务的 TLS 设置", "the TLS settings of this FTP server cannot be read"))
+    if name is None:
+        text = look.text(VSFTPD[0])
+        return text if isinstance(text, Unobserved) else False
+    text = look.text(name)
+    if isinstance(text, Unobserved):
+        return text
+    settings = dict(re.findall(r"(?m)^([a-z_]+)=(\S+)", text.lower()))
+    forced = all(settings.get(key, "yes") == "yes" for key in ("force_local_logins_ssl", "force_local_data_ssl"))
+    return settings.get("ssl_enable", "no") == "yes" and forced
+
+
+def _snmp(look: Look) -> bool | Unobserved:
+    """Version 3 only: no community at all. A community of one's own is still sent in clear, but is no published password."""
+    texts = [look.text(SNMPD), *(look.text(name) for name in look.names("/etc/snmp/snmpd.conf.d/") if name.endswith(".conf"))]
+    doubt = next((text for text in texts if isinstance(text, Unobserved)), None)
+    lines = [line for text in texts if isinstance(text, str) for line in text.split("\n")]
+    for line in lines:
+        words = line.split()
+        if words and re.fullmatch(r"(r[ow]community6?|com2sec6?)", words[0].lower()) and {"public", "private", '"public"', '"private"'} & set(words[1:]):
+            return False
+    return doubt if doubt is not None else True
