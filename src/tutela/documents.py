@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from tutela.errors import ContentError
 from tutela.language import Text
+from tutela.record import record
 
 MAX_DOCUMENT_BYTES = 16 << 20
 MAX_DEPTH = 40
@@ -21,7 +21,7 @@ Path = tuple[str | int, ...]
 _REQUIRED: Any = object()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Document:
     """One file's plain data; `marks` gives line and column (from 1) by path."""
 
@@ -110,7 +110,7 @@ def _plain(node: Any, path: Path, marks: dict[Path, tuple[int, int]], file: str,
 _KINDS = {"map", "seq", "str", "int", "float", "bool", "null", "timestamp"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Node:
     """A place in a document; every wrong thing is said with that place."""
 

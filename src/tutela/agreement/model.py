@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from tutela.checks import Severity
 from tutela.language import Text
+from tutela.record import record
 
 
 class Party(StrEnum):
@@ -31,7 +32,7 @@ class Implementation(StrEnum):
     NOT_YET = "not yet"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Clause:
     """One demand of an agreement."""
 
@@ -55,7 +56,7 @@ class Clause:
     controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Agreement:
     """One edition of an agreement."""
 
@@ -68,7 +69,7 @@ class Agreement:
     """Of the file's bytes: which words were judged."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Profile:
     """Which agreements bind a host, with which parameters and severities."""
 
@@ -82,7 +83,7 @@ class Profile:
     severities: Mapping[str, Severity] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """One row of a table: a key figure, a clock, a conflict, a form."""
 
@@ -93,7 +94,7 @@ class Row:
     values: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Table:
     """A table of the catalogue."""
 

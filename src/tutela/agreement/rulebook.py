@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tutela.agreement.model import Agreement, Clause, Profile, Table
@@ -12,9 +11,10 @@ from tutela.checks.read import PARAM_TYPES
 from tutela.errors import ContentError
 from tutela.facts.reference import Reference
 from tutela.language import Text
+from tutela.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Content:
     """All shipped and added content, by id."""
 
@@ -41,7 +41,7 @@ class Content:
         return next(profile for profile in self.profiles.values() if profile.default)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rulebook:
     """What binds one host: clauses, checks, parameters, severities of one or more profiles.
 

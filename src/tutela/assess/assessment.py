@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -19,6 +19,7 @@ from tutela.evidence import Bundle, Status
 from tutela.facts.look import Look, Memory
 from tutela.facts.registry import parser
 from tutela.language import Text
+from tutela.record import record
 from tutela.site import Attestation, Site, Waiver
 
 
@@ -32,7 +33,7 @@ class Standing(StrEnum):
     NOTAPPLICABLE = "notapplicable"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClauseStanding:
     """One clause and how it stands."""
 
@@ -48,7 +49,7 @@ class ClauseStanding:
     """Declared yes, measured broken: a finding of its own."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UnusedWaiver:
     """A waiver that counts for nothing, and why."""
 
@@ -56,7 +57,7 @@ class UnusedWaiver:
     why: Text
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Summary:
     """Counts; never a score without the unknown share."""
 
@@ -68,7 +69,7 @@ class Summary:
     oldest_datum: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Assessment:
     """Everything one run says."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -12,11 +12,12 @@ from tutela.assess.conditions import MAX_SHOWN, Scope, Truth, holds, matching
 from tutela.checks.model import Check, Condition, Group, Items, Leaf, Outcome, Result, Severity
 from tutela.evidence import Reason, Unobserved
 from tutela.language import Text
+from tutela.record import record
 
 MAX_TEXT = 300
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Observation:
     """One expectation of a check, and what was seen."""
 
@@ -28,7 +29,7 @@ class Observation:
     expected: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EvidenceRef:
     """A source that a verdict rests on."""
 
@@ -37,7 +38,7 @@ class EvidenceRef:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Verdict:
     """The result of one check on one subject."""
 

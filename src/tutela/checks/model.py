@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from tutela.evidence import Reason
 from tutela.language import Text
+from tutela.record import record
 
 Scalar = str | int | float | bool | None
 
@@ -46,7 +47,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Value:
     """What a predicate compares with: a literal, a parameter or another path."""
 
@@ -55,7 +56,7 @@ class Value:
     path: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Leaf:
     """The value at `path` against one predicate."""
 
@@ -64,7 +65,7 @@ class Leaf:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Items:
     """`no` or `some` items of the list at `path` match `where`."""
 
@@ -74,7 +75,7 @@ class Items:
     show: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Group:
     """`all`, `any` or `not` of conditions; never empty."""
 
@@ -82,7 +83,7 @@ class Group:
     parts: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Result:
     """Another check has one of these results."""
 
@@ -93,7 +94,7 @@ class Result:
 Condition = Leaf | Items | Group | Result
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Expectation:
     """A condition that must hold, and what it is called in a report."""
 
@@ -101,7 +102,7 @@ class Expectation:
     label: Text
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rule:
     """A condition with its consequence."""
 
@@ -111,7 +112,7 @@ class Rule:
     severity: Severity | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Param:
     """A typed number or list that profiles and sites may set."""
 
@@ -124,7 +125,7 @@ class Param:
     """`higher` or `lower`: which value wins where two profiles bind a host."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Check:
     """One machine check."""
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from importlib import resources
@@ -30,6 +30,7 @@ from tutela.collect.target import LocalTarget, SshTarget
 from tutela.errors import CollectError
 from tutela.evidence import Bundle, Evidence, Status
 from tutela.evidence.bundle import write_frames
+from tutela.record import record
 from tutela.site import Site
 
 SOURCE = "tutela weak-passwords"
@@ -65,7 +66,7 @@ exec "$p" -e 'binmode STDIN; read STDIN, $s, %(python)d; read STDIN, $s, %(perl)
 echo absent"""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Host:
     """What a host can run and where its accounts stand; the defaults fit every host."""
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -16,12 +16,13 @@ from tutela.errors import BundleError, CollectError
 from tutela.evidence import Bundle, Vantage
 from tutela.evidence.bundle import MAX_BUNDLE_BYTES, read_frames, write_frames
 from tutela.language import Text
+from tutela.record import record
 from tutela.site import Site
 
 Clock = Callable[[], datetime]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Look:
     """How to look: the same for every target of a run."""
 
@@ -80,7 +81,7 @@ class Running:
             _kill(process)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Talk:
     """What goes in, and how."""
 

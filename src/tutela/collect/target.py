@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tutela.errors import UsageError
 from tutela.language import Text
+from tutela.record import record
 
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}\$?")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LocalTarget:
     """The host that Tutela runs on."""
 
     name: str = "localhost"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SshTarget:
     """A host that the system's ssh client reaches; what is left out, ssh_config(5) decides."""
 
@@ -33,7 +33,7 @@ class SshTarget:
     port: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BundleTarget:
     """A recorded bundle."""
 

@@ -15,13 +15,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from tutela.errors import BundleError
 from tutela.language import Text
+from tutela.record import record
 
 MAX_BUNDLE_BYTES = 64 << 20
 """No honest host needs more; a larger one is refused before it is read."""
@@ -58,7 +59,7 @@ class Vantage(StrEnum):
     RECEIVER = "receiver"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Evidence:
     """One source, exactly as it came back.
 
@@ -81,7 +82,7 @@ def digest_of(content: bytes) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bundle:
     """The evidence of one look at one subject."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
 from tutela.language import Text
+from tutela.record import record
 
 if TYPE_CHECKING:
     from tutela.evidence.bundle import Evidence
@@ -33,7 +33,7 @@ class Reason(StrEnum):
     """The clock is not trustworthy."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unobserved:
     """What could not be seen, and why. Never counts as kept, never excuses."""
 

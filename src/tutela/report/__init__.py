@@ -11,13 +11,13 @@ Modules are imported when a format is asked for, so a host without the paper for
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 
 from tutela.assess.assessment import Assessment
 from tutela.errors import UsageError
 from tutela.language import Lang, Text
+from tutela.record import record
 from tutela.report.options import Options
 
 __all__ = ["FORMATS", "Format", "Options"]
@@ -25,7 +25,7 @@ __all__ = ["FORMATS", "Format", "Options"]
 Render = Callable[[Sequence[Assessment], Lang, Options], Iterator[str] | Iterator[bytes]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Format:
     """One form of report."""
 

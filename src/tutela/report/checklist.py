@@ -8,7 +8,6 @@ A box is empty unless a measurement ticks it (C-56); what people declare, what w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +17,7 @@ from tutela.checks import Outcome
 from tutela.evidence import Unobserved
 from tutela.facts.registry import MODULES, parser
 from tutela.language import Text, same
+from tutela.record import record
 from tutela.report.findings import age, unreachable, when
 from tutela.report.inert import inert
 from tutela.report.options import Options
@@ -58,7 +58,7 @@ _NOT_BOUND = Text("不适用本约定", "not agreed")
 _CONTRADICTED = Text("声明与测量结果矛盾", "the declaration is contradicted by the measurement")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Blank:
     """A place to write in; `value` is what was measured, or empty."""
 
@@ -66,7 +66,7 @@ class Blank:
     value: Text = EMPTY
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """One line of the form."""
 
@@ -85,7 +85,7 @@ class Row:
     remarks: tuple[Text, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Checklist:
     """The whole form about one subject."""
 

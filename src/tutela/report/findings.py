@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -17,6 +16,7 @@ from tutela.assess.assessment import Assessment, ClauseStanding, Standing
 from tutela.assess.verdict import Verdict
 from tutela.checks import Outcome, Severity
 from tutela.language import Text, same
+from tutela.record import record
 from tutela.report.inert import inert
 from tutela.report.words import PARTIES, RESULTS, SEVERITIES, joined
 from tutela.site import Waiver
@@ -126,7 +126,7 @@ def name_of(verdict: Verdict) -> str:
     return f"{verdict.check.catalogue} {verdict.check.id}" if verdict.check.catalogue else verdict.check.id
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WaiverUse:
     """A waiver that concerns this subject, and what became of it."""
 
@@ -158,7 +158,7 @@ def waivers(assessment: Assessment) -> list[WaiverUse]:
     return sorted(uses, key=lambda use: not use.used)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Derived:
     """A number in force that is not in the sources (catalogue, section I)."""
 
@@ -236,7 +236,7 @@ def sort_key(subject: str) -> tuple[str, str]:
     return unicodedata.normalize("NFKC", subject).casefold(), subject
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FleetFinding:
     """One check that fails on some subjects of a fleet."""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta, timezone, tzinfo
 
 from tutela.agreement.model import Table
+from tutela.record import record
 
 CHINA = timezone(timedelta(hours=8), "UTC+8")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Options:
     """Choices that change how a report looks, never what it says."""
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
+from tutela.record import record
+
 Network = IPv4Network | IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Networks:
     """Source classes of H.0.2; addresses in neither are EXTERNAL."""
 
@@ -29,7 +31,7 @@ class Networks:
     """Declared clients of data services and NFS (application hosts)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ApprovedPort:
     """A port that may be reachable, with its application (form T-13)."""
 
@@ -41,7 +43,7 @@ class ApprovedPort:
     """Shell patterns of subjects."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Drill:
     """A restore that was tried out."""
 
@@ -51,7 +53,7 @@ class Drill:
     reference: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DataSet:
     """A row of the backup plan (form T-10)."""
 
@@ -73,7 +75,7 @@ class DataSet:
     """Restore drills that were held (form T-15)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Waiver:
     """An accepted exception; never for ever."""
 
@@ -89,7 +91,7 @@ class Waiver:
     granted: datetime.date
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attestation:
     """Evidence that people lodged for a clause machines cannot see."""
 
@@ -104,7 +106,7 @@ class Attestation:
     """yes | no: what was declared."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Accounts:
     """Who should exist."""
 
@@ -120,7 +122,7 @@ class Accounts:
     """Service accounts that may have a shell."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Site:
     """Everything declared; the defaults declare nothing."""
 
