@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
-from tutela.evidence import Reason, Unobserved
+from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import guards, interfaces, ssh
 from tutela.facts.look import Look
 from tutela.language import Text
@@ -21,6 +22,9 @@ FILES = "stat -L -c '%a %u %g %Y %n' (knockd files)"
 RULES = "nft -j list ruleset"
 LEGACY = "iptables-legacy-save"
 NEEDS = (SETTINGS, *OPTIONS, FILES, RULES, LEGACY, *guards.NEEDS)
+TEST = "knock test from the centre"
+TEST_AGE = timedelta(days=30)
+"""Derived default knock.functional_test_days."""
 DEFAULT_INTERFACE = "eth0"
 SEQUENCE_SECONDS = (1, 15)
 """Derived default knock.seq_timeout."""
@@ -75,8 +79,28 @@ def parse(look: Look) -> Knock | Unobserved:
         at_boot=unit if isinstance(unit, Unobserved) else unit is not None and unit.at_boot,
         interface=interface,
         problems=tuple(_problems(look, sections, interface)),
-        tested=Unobserved(Reason.NO_VANTAGE, "knock test", Text("需要中心做敲门测试", "takes a knock test by the centre")),
+        tested=_tested(look),
     )
+
+
+def _tested(look: Look) -> bool | Unobserved:
+    """The centre's own record: `2026-11-20T08:00:00Z before=closed after=open others=closed later=closed`."""
+    evidence = look.source(TEST)
+    if evidence.status is Status.MISSING:
+        return Unobserved(Reason.NO_VANTAGE, TEST, Text("需要中心做敲门测试", "takes a knock test by the centre"))
+    text = look.text(TEST)
+    if isinstance(text, Unobserved):
+        return text
+    row = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z before=(\w+) after=(\w+) others=(\w+) later=(\w+)", text.strip())
+    try:
+        at = datetime.fromisoformat(row[1]).replace(tzinfo=UTC) if row else None
+    except ValueError:
+        at = None
+    if row is None or at is None:
+        return Unobserved(Reason.FORMAT, TEST, Text("看不懂的记录", "a record that is not understood"))
+    if look.now - at > TEST_AGE:
+        return Unobserved(Reason.STALE, TEST, Text("上次敲门测试已超过 30 天", "the last knock test is more than 30 days old"))
+    return row.groups()[1:] == ("closed", "open", "closed", "closed")
 
 
 def _sections(text: str) -> dict[str, dict[str, str]]:
