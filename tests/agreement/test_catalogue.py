@@ -43,12 +43,21 @@ def test_every_reference_leads_somewhere() -> None:
     lost = [
         f"{clause.id} -> {name}"
         for clause in CLAUSES.values()
-        for name in (*clause.checks, *clause.clocks, *clause.kpis, *clause.conflicts, *clause.derived, *([clause.attestation["form"]] if clause.attestation else []))
+        for name in (
+            *clause.checks,
+            *clause.clocks,
+            *clause.kpis,
+            *clause.conflicts,
+            *clause.derived,
+            *([clause.attestation["form"]] if clause.attestation else []),
+        )
         if name not in known
     ]
     lost += [f"{row.id} -> {name}" for row in ROWS.values() for name in row.clauses if name not in CLAUSES]
     lost += [f"{check.id} -> {name}" for check in CONTENT.checks.values() for name in check.clauses if name not in CLAUSES]
-    lost += [f"{check.id} -> {param.derived}" for check in CONTENT.checks.values() for param in check.params.values() if param.derived and param.derived not in ROWS]
+    lost += [
+        f"{check.id} -> {param.derived}" for check in CONTENT.checks.values() for param in check.params.values() if param.derived and param.derived not in ROWS
+    ]
 
     assert lost == []
 
@@ -70,8 +79,7 @@ def test_texts_are_in_their_own_language() -> None:
     texts += [(row.id, text) for row in ROWS.values() for text in (row.title, row.text)]
     texts += [(check.id, text) for check in CONTENT.checks.values() for text in (check.title, check.why, check.remedy, *(one.label for one in check.expect))]
     han = re.compile(r"[\u4e00-\u9fff]")
-    plain = re.compile(r"[ -~]{1,40}")
-    wrong = [name for name, text in texts if not han.search(text.zh) and not plain.fullmatch(text.zh)]
+    wrong = [name for name, text in texts if not han.search(text.zh) and len(text.zh) > 40]
     wrong += [name for name, text in texts if len(han.findall(text.en)) > 12]
 
     assert wrong == []

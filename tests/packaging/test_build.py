@@ -37,7 +37,12 @@ def test_the_single_file_runs_anywhere_with_nothing_beside_it(built: Path, tmp_p
 
 def test_the_single_file_checks_this_host(built: Path, tmp_path: Path) -> None:
     run = subprocess.run(
-        [sys.executable, "-I", "-S", built / "tutela.pyz", "check", "--quick", "--format", "json"], capture_output=True, text=True, cwd=tmp_path, env=clean(), check=False
+        [sys.executable, "-I", "-S", built / "tutela.pyz", "check", "--quick", "--format", "json"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=clean(),
+        check=False,
     )
 
     assert run.stderr == ""
