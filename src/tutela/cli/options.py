@@ -139,7 +139,13 @@ def look_of(arguments: argparse.Namespace, site: Site) -> Look:
     """How to look, from the options and the site's networks."""
     from tutela.collect.run import Look
 
-    return Look(quick=arguments.quick, addresses=grid_addresses(site), become=arguments.become, timeout_s=arguments.timeout)
+    return Look(
+        quick=arguments.quick,
+        addresses=grid_addresses(site),
+        become=arguments.become,
+        timeout_s=arguments.timeout,
+        passwords=site if arguments.passwords else None,
+    )
 
 
 def grid_addresses(site: Site) -> tuple[str, ...]:
