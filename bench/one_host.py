@@ -80,7 +80,9 @@ def _ours(*more: str) -> str:
 
 
 def _lynis(report: str) -> str:
-    ran = set(re.findall(r"^tests_executed=(.*)$", report, re.MULTILINE) and re.findall(r"[A-Z]+-\d+", re.findall(r"^tests_executed=(.*)$", report, re.MULTILINE)[0]))
+    ran = set(
+        re.findall(r"^tests_executed=(.*)$", report, re.MULTILINE) and re.findall(r"[A-Z]+-\d+", re.findall(r"^tests_executed=(.*)$", report, re.MULTILINE)[0])
+    )
     return _mapped("lynis", ran)
 
 

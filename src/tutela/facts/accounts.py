@@ -159,7 +159,7 @@ def parse(look: Look) -> Accounts | Unobserved:
         else:
             accounts.append(_account(look, fields, shadow, uid_min, listed, packaged))
     if len(lines) > MAX_ACCOUNTS:
-        problems.append(Unobserved(Reason.NO_DATA, NEEDS[0], Text("帐号过多，未看完", "more accounts than were looked at")))
+        problems.append(Unobserved(Reason.NO_DATA, NEEDS[0], Text("账户过多，未看完", "more accounts than were looked at")))
     problems += _twice("duplicate-name", NEEDS[0], [(account.name, account.name) for account in accounts])
     problems += _twice("duplicate-uid", NEEDS[0], [(str(account.uid), account.name) for account in accounts])
     groups = _groups(look, problems)

@@ -59,6 +59,6 @@ def parse(look: Look) -> Admins | Unobserved:
     if isinstance(rules, Unobserved):
         members.append(rules)
     if people.remote:
-        why = Text(f"还有来自 {'、'.join(people.remote)} 的帐号和组，无法列举", f"accounts and groups from {', '.join(people.remote)} cannot be listed here")
+        why = Text(f"还有来自 {'、'.join(people.remote)} 的账户和组，无法列举", f"accounts and groups from {', '.join(people.remote)} cannot be listed here")
         members.append(Unobserved(Reason.NO_VANTAGE, "/etc/nsswitch.conf passwd", why))
     return Admins(tuple(members))

@@ -130,7 +130,7 @@ def _loose(rows: list[_Row], people: Accounts | Unobserved) -> Iterator[LooseFil
         elif kind == "U" and not remote:
             yield LooseFile(path, mode, owner, "unowned", False)
     if remote and any(row[0] == "U" for row in rows):
-        why = Text("属主可能是目录服务中的帐号", "the owner may be an account of the directory service")
+        why = Text("属主可能是目录服务中的账户", "the owner may be an account of the directory service")
         yield Unobserved(Reason.NO_VANTAGE, "/etc/nsswitch.conf passwd", why)
 
 

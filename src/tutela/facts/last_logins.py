@@ -108,7 +108,7 @@ def _new(look: Look, account: Account, births: dict[str, int]) -> bool | Unobser
     born = births.get(account.home, 0)
     if born > 0 and account.home not in ("/", "/root", "/nonexistent"):
         return (look.now - datetime.fromtimestamp(born, UTC)).days <= NEW_DAYS
-    return Unobserved(Reason.NO_DATA, account.home, Text("不知道帐号何时建立", "when the account was created is not known"))
+    return Unobserved(Reason.NO_DATA, account.home, Text("不知道账户何时建立", "when the account was created is not known"))
 
 
 def _births(look: Look) -> dict[str, int]:

@@ -104,7 +104,7 @@ def _server(look: Look, one: Process, found: tuple[Endpoint, ...] | Unobserved, 
         port=port,
         auth=auth,
         protected_mode=mine if isinstance(mine, Unobserved) else mine.values.get("protected-mode", "yes") != "no",
-        root=Unobserved(Reason.NO_DATA, bound.PROCESSES, Text("看不到运行账号", "its account was not seen"))
+        root=Unobserved(Reason.NO_DATA, bound.PROCESSES, Text("看不到运行账户", "its account was not seen"))
         if one.uid is None
         else one.uid == 0 and not one.container,
         reached=reached,

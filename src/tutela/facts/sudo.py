@@ -113,7 +113,7 @@ def parse(look: Look) -> Sudo | Unobserved:
         reader.read(MAIN, 0)
         reader.resolve_commands()
     if len(people.accounts) * len(reader.entries) > MAX_WORK:
-        return Unobserved(Reason.FORMAT, MAIN, Text("规则与帐号过多，无法逐一判断", "too many rules and accounts to decide each"))
+        return Unobserved(Reason.FORMAT, MAIN, Text("规则与账户过多，无法逐一判断", "too many rules and accounts to decide each"))
     holes = [*reader.holes, *_remote(look)]
     grants: list[Grant | Unobserved] = []
     full: list[str] = []

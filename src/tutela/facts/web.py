@@ -160,7 +160,7 @@ def _apache(look: Look) -> Server:
     modules = entries(look, "/etc/apache2/mods-enabled")
     if not isinstance(modules, Unobserved) and modules and "autoindex.load" not in modules:
         listings = []
-    doubt = Unobserved(Reason.FORMAT, main_path, Text("没有看到运行账号", "the account it runs as is not visible"))
+    doubt = Unobserved(Reason.FORMAT, main_path, Text("没有看到运行账户", "the account it runs as is not visible"))
     hidden = tokens.lower() in ("prod", "productonly") and signature.lower() == "off"
     return Server("apache", hidden, tuple(listings), user or doubt, user == "root" if user else doubt, ())
 
