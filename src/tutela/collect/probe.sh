@@ -41,8 +41,10 @@ set -f -u
 umask 077
 NL='
 '
-ME=$(id -u)
-WAITING=
+ME=
+{ while read -r key _ value _; do if [ "$key" = Uid: ]; then ME=$value; break; fi; done </proc/self/status; } 2>/dev/null
+[ -n "$ME" ] || ME=$(id -u)
+WAITING='' ASKED=''
 MAX_FILE=524288 # bytes of one file; more is "truncated"
 MAX_FILES=400   # files of one directory
 WALK_SECONDS=10 # for walks over the file system
@@ -56,16 +58,19 @@ emit() { # status exit-code name content
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
+together='' # whether the limit ends a command with all that it started, so that several may share one
 if have timeout; then
-	limit() { timeout -k 1 "$@"; }
+	limited() { exec timeout -k 1 "$@"; }
+	case $(timeout --version 2>/dev/null </dev/null) in *GNU* | *uutils*) together=1 ;; esac
 elif have perl; then
-	limit() { perl -e 'alarm shift; exec @ARGV or exit 127' "$@"; }
+	limited() { exec perl -e 'alarm shift; exec @ARGV or exit 127' "$@"; }
 else
-	limit() { return 124; } # without a limit nothing is run
+	limited() { exit 124; } # without a limit nothing is run
 fi
+limit() { (limited "$@"); }
 
 capture() { # seconds command... : OUT and RC; the command reads nothing and its complaints are dropped
-	OUT=$(limit "$@" 2>/dev/null </dev/null)
+	OUT=$(limited "$@" 2>/dev/null </dev/null)
 	RC=$?
 }
 
@@ -77,21 +82,20 @@ emit_captured() { # name : prints OUT with the status that RC means
 	esac
 }
 
-run() { # command... : one source, named by its command line
-	if have "$1"; then
-		capture 20 "$@"
-		emit_captured "$*"
-	else
-		emit absent 127 "$*" ''
-	fi
+run() { # command... : one source, named by its command line; what the command said is printed at the end of the lane
+	ask strict '' "$*" "$@"
 }
 
 run_any() { # command... : like run, for commands whose exit code is part of the answer
+	ask any '' "$*" "$@"
+}
+
+run_now() { # command... : like run; what it said stays in OUT and RC too
 	if have "$1"; then
 		capture 20 "$@"
-		case $RC in 124 | 137 | 142) ;; *) emit ok "$RC" "$*" "$OUT"; return ;; esac
 		emit_captured "$*"
 	else
+		OUT='' RC=127
 		emit absent 127 "$*" ''
 	fi
 }
@@ -110,18 +114,66 @@ run_root() { # command... : like run, for what only root may ask
 	fi
 }
 
-run_masked() { # how command... : like run; the output passes the redaction `how` of AWK
-	how=$1
-	shift
-	if ! have "$1"; then
-		emit absent 127 "$*" ''
-		return
+# What costs time is starting processes: for most commands `timeout` more than the command itself, and the redaction by AWK more than both.
+# So a command whose output nothing else depends on is only noted, by `ask`; at the end of its lane one `timeout` and one sh run all
+# that were noted, and one awk redacts and prints their answers together with the files that were noted by `files`.
+
+ask() { # rule how name command... : notes one source of that name; OUT and RC stay as they were
+	# rule: strict (only exit code 0 is ok), any (every exit code is part of the answer), lenient (the exit code means nothing)
+	# how: the redaction of AWK, '' for none
+	if ! have "$4"; then emit absent 127 "$3" ''; return; fi
+	asking=answer
+	for word in "$@"; do
+		case $word in
+		*"$NL"*) asking=; break ;;
+		*\'*) # in single quotes: '\''
+			quoted=
+			while :; do
+				case $word in *\'*) quoted="$quoted${word%%\'*}'\\''" word=${word#*\'} ;; *) break ;; esac
+			done
+			word=$quoted$word
+			;;
+		esac
+		asking="$asking '$word'"
+	done
+	if [ -n "$asking" ] && [ "$((${#ASKED} + ${#asking}))" -lt 100000 ]; then
+		ASKED=$ASKED$asking$NL
+	else # more than one argument of a command may hold
+		answer "$@"
 	fi
-	OUT=$({ limit 20 "$@" 2>/dev/null </dev/null; echo "rc $?"; } | awk -v how="$how" -v tail=1 "$AWK")
-	RC=${OUT##*rc }
-	OUT=${OUT%rc *}
-	OUT=${OUT%"$NL"}
-	emit_captured "$*"
+}
+
+answer() { # rule how name command... : asks now, for itself
+	asked_rule=$1 asked_how=$2 asked_name=$3
+	shift 3
+	capture 20 "$@"
+	note_answer "$asked_rule" "$asked_how" "$asked_name"
+}
+
+note_answer() { # rule how name : OUT and RC wait for the redaction: a line of rule, how, exit code, length and name, each behind a tab; the output
+	WAITING="$WAITING	$1	$2	$RC	${#OUT}	$3$NL$OUT$NL"
+}
+
+ask_all() { # the answers to all that was asked
+	OUT=
+	# shellcheck disable=SC2016 # expanded by that sh
+	[ -z "$together" ] || capture 20 sh -c 'answer() {
+		rule=$1 how=$2 name=$3
+		shift 3
+		OUT=$("$@" 2>/dev/null </dev/null)
+		printf "\t%s\t%s\t%d\t%d\t%s\n%s\n" "$rule" "$how" "$?" "${#OUT}" "$name" "$OUT"
+	}
+'"${ASKED}echo end"
+	case $OUT in
+	*"${NL}end") printf '%s\n' "${OUT%"${NL}end"}" ;;
+	*) eval "$ASKED" ;; # one of them hangs: each by itself
+	esac
+}
+
+run_masked() { # how command... : like run; the output passes the redaction `how` of AWK
+	asked_how=$1
+	shift
+	ask strict "$asked_how" "$*" "$@"
 }
 
 hidden() { # path : true when a directory above it may not be searched, so that "no such file" would be a guess
@@ -136,7 +188,7 @@ hidden() { # path : true when a directory above it may not be searched, so that 
 	done
 }
 
-files() { # how path... : one source a file; the readable ones wait for `read_files`, since a process for each call would cost more than reading
+files() { # how path... : one source a file; the readable ones wait for `print_waiting`, since a process for each call would cost more than reading
 	how=$1
 	shift
 	for f in "$@"; do
@@ -152,9 +204,9 @@ files() { # how path... : one source a file; the readable ones wait for `read_fi
 	done
 }
 
-read_files() { # all files that wait, by a single awk
-	[ -z "$WAITING" ] || printf '%s' "$WAITING" | awk -v frames=1 -v max="$MAX_FILE" "$AWK"
-	WAITING=
+print_waiting() { # all files and answers that wait, by a single awk
+	if [ -n "$ASKED$WAITING" ]; then { [ -z "$ASKED" ] || ask_all; printf '%s' "$WAITING"; } | awk -v frames=1 -v max="$MAX_FILE" "$AWK"; fi
+	WAITING='' ASKED=''
 }
 
 directory() { # how directory pattern : the names in it as one source "<directory>/", and its matching files
@@ -174,6 +226,7 @@ directory() { # how directory pattern : the names in it as one source "<director
 		[ -e "$f" ] || [ -L "$f" ] || continue
 		count=$((count + 1))
 		[ "$count" -le "$MAX_FILES" ] || break
+		case $f in *"$NL"*) f='(a name with a newline)' ;; esac
 		names=$names${f##*/}$NL
 	done
 	set -- "$1" "$2" "$2"/$3
@@ -185,6 +238,8 @@ directory() { # how directory pattern : the names in it as one source "<director
 	for f in "$@"; do
 		count=$((count + 1))
 		[ "$count" -le "$MAX_FILES" ] || break
+		# A name with a newline would be read as two paths, the second of the attacker's choice.
+		case $f in *"$NL"*) continue ;; esac
 		[ ! -f "$f" ] || matches=$matches$f$NL
 	done
 	set -f
@@ -210,6 +265,7 @@ directory() { # how directory pattern : the names in it as one source "<director
 #   filter   packet filter rules: ports of rules that may be a knock sequence become 0 (NC7)
 #   snmp     snmpd.conf: communities but the published ones are masked
 #   daemon   the command line of a server
+#   servers  the same behind "args="
 #   cell     sshd -T, only the keywords that Match may change
 #   keys     authorized_keys: options, type and comment stay, the key itself becomes its length
 #   job      command lines and scripts of jobs: an allow-list of words stays, every other word becomes *** (NC9)
@@ -237,7 +293,7 @@ function secret_key(k) {
 function mask_urls(s,   out, at, cut) {
 	# scheme://user:password@host, scheme://token@host
 	out = ""
-	while (match(s, /[A-Za-z][A-Za-z0-9+.-]*:\/\/[^\/@ \t"<>]*@/)) {
+	while (index(s, "://") && match(s, /[A-Za-z][A-Za-z0-9+.-]*:\/\/[^\/@ \t"<>]*@/)) {
 		at = index(substr(s, RSTART), "://")
 		out = out substr(s, 1, RSTART - 1) substr(s, RSTART, at + 2) "***@"
 		s = substr(s, RSTART + RLENGTH)
@@ -713,6 +769,7 @@ function redact(s,   f, n, i) {
 	if (how == "filter") return filter_line(s)
 	if (how == "snmp") return snmp_line(s)
 	if (how == "daemon") return daemon_line(s)
+	if (how == "servers") return match(s, / args=/) ? substr(s, 1, RSTART + 5) daemon_line(substr(s, RSTART + 6)) : s
 	if (how == "cell") return (s ~ /^(port|usepam|permitrootlogin|passwordauthentication|kbdinteractiveauthentication|pubkeyauthentication|authenticationmethods|permitemptypasswords|allowusers|denyusers|allowgroups|denygroups|maxauthtries|x11forwarding|allowtcpforwarding|disableforwarding|authorizedkeysfile|authorizedkeyscommand|pubkeyauthoptions|gssapiauthentication|hostbasedauthentication) /) ? s : ""
 	if (how == "last") return last_line(s)
 	if (how == "pam") {
@@ -745,15 +802,38 @@ function redact(s,   f, n, i) {
 	if (how == "server") return server_line(s)
 	return s
 }
+function answer(head,   f, line, masked, left) {
+	# A command that was asked: its header, then its output, whose lines are counted by length, since it may hold anything.
+	split(head, f, "\t")
+	how = f[3]; rc = f[4]; left = f[5] + 1
+	name = substr(head, length(f[2] f[3] f[4] f[5]) + 6)
+	status = (rc == 124 || rc == 137 || rc == 142) ? "timeout" : (rc == 0 || f[2] != "strict") ? "ok" : "failed"
+	if (f[2] == "lenient" && status == "ok") rc = 0
+	body = ""; inkey = inscript = 0
+	split("", seen_account)
+	if (how == "") printf "%s %d %d %d\n%s\n", status, rc, length(name), f[5], name
+	for (; left > 0 && (getline line) > 0; left -= length(line) + 1) {
+		if (how == "") { print line; continue }
+		masked = redact(line)
+		if (how != "last" || masked != "") body = body masked "\n"
+	}
+	if (how == "") return
+	sub(/\n$/, "", body)
+	printf "%s %d %d %d\n", status, rc, length(name), length(body)
+	print name
+	print body
+}
 BEGIN {
-	if (!frames) next_file = ""
 	while (frames && (getline path) > 0) {
+		if (substr(path, 1, 1) == "\t") { answer(path); continue }
 		how = substr(path, 1, index(path, "\t") - 1); path = substr(path, length(how) + 2)
 		suffix = substr(path, 1, index(path, "\t") - 1); path = substr(path, length(suffix) + 2)
 		if (how == "account") how = (path ~ /^\/etc\/passwd/) ? "passwd" : (path ~ /^\/etc\/g?shadow/) ? "shadow" : (path ~ /\/pam\.(d|conf)/) ? "pam" : (path ~ /^\/etc\/(sudoers|doas)/) ? "sudoers" : "plain"
 		body = ""; status = "ok"; inkey = inscript = 0; nth = 0
 		while ((r = (getline line < path)) > 0) {
 			if (++nth == 1 && how == "script" && line !~ /^#!/) { status = ""; break }
+			# The patterns below take time with the square of the length: no honest line is that long.
+			if (length(line) > 16384) { line = substr(line, 1, 16384); status = "truncated" }
 			body = body redact(line) "\n"
 			if (length(body) > max) { status = "truncated"; break }
 		}
@@ -775,7 +855,8 @@ tail && /^rc [0-9]+$/ { print; next }
 # Three lanes run side by side, each holding its output until the lane before it has been passed on.
 
 identity() {
-	emit ok 0 meta "version=$VERSION${NL}uid=$ME${NL}quick=${QUICK:-0}${NL}started=$(date +%s)${NL}offset=$(date +%z)"
+	now=$(date '+%s %z')
+	emit ok 0 meta "version=$VERSION${NL}uid=$ME${NL}quick=${QUICK:-0}${NL}started=${now% *}${NL}offset=${now#* }"
 	run uname -srm
 	run hostname
 	files plain /etc/os-release /usr/lib/os-release /etc/hostname /etc/machine-id /proc/uptime /proc/sys/kernel/random/boot_id /proc/cmdline
@@ -810,12 +891,18 @@ accounts() {
 sessions() { # ages of sessions, no addresses (a session of root that nobody ends is a door left open)
 	if have loginctl && [ -d /run/systemd/sessions ]; then
 		capture 10 loginctl --no-legend list-sessions
-		OUT=$(printf %s "$OUT" | awk '{ print $1 }')
+		ids=
+		IFS=$NL
+		for line in $OUT; do
+			line=${line#"${line%%[! ]*}"}
+			ids="$ids ${line%% *}"
+		done
+		IFS=' 	
+'
+		OUT=$ids
 		# shellcheck disable=SC2086 # one word a session
-		if [ "$RC" = 0 ] && [ -z "$OUT" ]; then emit ok 0 'loginctl show-session' ''
-		elif [ "$RC" = 0 ]; then
-			capture 10 loginctl show-session -p Id -p User -p Name -p TimestampMonotonic -p TTY -p Remote -p Service -p Class -p State $OUT
-			emit_captured 'loginctl show-session'
+		if [ "$RC" = 0 ] && [ -n "$ids" ]; then
+			ask strict '' 'loginctl show-session' loginctl show-session -p Id -p User -p Name -p TimestampMonotonic -p TTY -p Remote -p Service -p Class -p State $ids
 		else emit_captured 'loginctl show-session'; fi
 	else
 		emit absent 127 'loginctl show-session' ''
@@ -844,27 +931,25 @@ sessions() { # ages of sessions, no addresses (a session of root that nobody end
 	set -f
 	emit ok 0 '/proc/[0-9]*/stat (with a terminal)' "$OUT"
 	set +f
-	OUT=$(grep -sHn TMOUT /etc/profile /etc/bash.bashrc /etc/bashrc /etc/profile.d/*.sh </dev/null)
+	ask lenient '' 'grep -sHn TMOUT /etc/profile /etc/bash.bashrc /etc/bashrc /etc/profile.d/*.sh' grep -sHn TMOUT /etc/profile /etc/bash.bashrc /etc/bashrc /etc/profile.d/*.sh
 	set -f
-	emit ok 0 'grep -sHn TMOUT /etc/profile /etc/bash.bashrc /etc/bashrc /etc/profile.d/*.sh' "$OUT"
 }
 
 key_files() { # mode, owner, group, birth and time of change of the files that decide who is root, and of home directories
-	homes=$(awk -F: '$7 !~ /(nologin|false|sync)$/ && $6 ~ /^\/./ { print $6 }' /etc/passwd 2>/dev/null | sort -u)
+	homes=$(awk -F: '$7 !~ /(nologin|false|sync)$/ && $6 ~ /^\/./ && !seen[$6]++ { print $6 }' /etc/passwd 2>/dev/null)
 	set +f
 	IFS=$NL
 	# shellcheck disable=SC2086 # one home a line
-	OUT=$(limit 10 stat -c '%f %u %g %W %Y %n' $homes /etc /etc/passwd /etc/passwd- /etc/shadow /etc/shadow- /etc/group /etc/group- \
+	ask lenient '' "stat -c '%f %u %g %W %Y %n' (key files)" stat -c '%f %u %g %W %Y %n' $homes /etc /etc/passwd /etc/passwd- /etc/shadow /etc/shadow- /etc/group /etc/group- \
 		/etc/gshadow /etc/gshadow- /etc/sudoers /etc/sudoers.d /etc/sudoers.d/* /etc/doas.conf /etc/crontab /etc/cron.d /etc/cron.d/* \
 		/etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly /etc/cron.allow /etc/cron.deny /etc/at.allow /etc/at.deny \
 		/var/spool/cron /var/spool/cron/crontabs /etc/ssh /etc/ssh/sshd_config /etc/ssh/sshd_config.d /etc/ssh/sshd_config.d/*.conf \
 		/etc/ssh/ssh_host_*_key /etc/pam.d /etc/security /etc/systemd/system /usr/lib/systemd/system /etc/ld.so.conf /etc/ld.so.preload \
 		/etc/profile /etc/profile.d /etc/fstab /etc/exports /boot /boot/grub/grub.cfg /boot/grub/user.cfg /boot/grub2/grub.cfg \
-		/boot/grub2/user.cfg /boot/efi/EFI/*/grub.cfg / /root /usr /usr/bin /usr/sbin /usr/local/bin /usr/local/sbin /bin /sbin 2>/dev/null </dev/null)
+		/boot/grub2/user.cfg /boot/efi/EFI/*/grub.cfg / /root /usr /usr/bin /usr/sbin /usr/local/bin /usr/local/sbin /bin /sbin
 	IFS=' 	
 '
 	set -f
-	emit ok 0 "stat -c '%f %u %g %W %Y %n' (key files)" "$OUT"
 }
 
 # Which kind of secret a file holds, told by its content; the content itself goes nowhere. Reads rows of walk() that begin with K.
@@ -1017,21 +1102,25 @@ accounts_last_logins() { # names and times only; the databases are read, never t
 }
 
 sockets() {
-	RC=127
-	run ss -H -lntupeO
+	run_now ss -H -lntupeO
 	[ "$RC" = 0 ] || files plain /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6
 	files plain /proc/sys/net/ipv4/ip_local_port_range /proc/sys/net/ipv6/bindv6only
 }
 
 firewall() { # the packet filter as the kernel has it; nft also shows what ufw, firewalld and iptables-nft loaded
 	OUT='' RC=127
-	if [ "$ME" = 0 ]; then run_masked filter nft -j list ruleset; else run_root nft -j list ruleset; fi
+	if [ "$ME" = 0 ] && have nft; then
+		capture 20 nft -j list ruleset
+		note_answer strict filter 'nft -j list ruleset'
+	else
+		run_root nft -j list ruleset
+	fi
 	legacy=
 	for f in /proc/net/ip_tables_names /proc/net/ip6_tables_names; do
 		if [ -r "$f" ] && read -r legacy <"$f"; then break; fi
 	done
 	case $RC$legacy$OUT in
-	127* | [!0]* | 0[!{]* | *'"xt"'*) # nft is missing, or shows extensions without their arguments, or the old modules hold rules
+	127* | [!0]* | 0[!\{]* | *'"xt"'*) # nft is missing, or shows extensions without their arguments, or the old modules hold rules
 		for f in iptables-save ip6tables-save; do
 			if [ "$ME" = 0 ]; then run_masked filter "$f"; else run_root "$f"; fi
 		done
@@ -1053,8 +1142,10 @@ firewall_saved() { # what the packet filter becomes after a restart
 	directory plain /etc/nftables '*.nft'
 	guards
 	have firewall-cmd || return 0
-	case $(printf '%s\n' "$OUT" | awk -F= '$1 == "Id" { id = $2 } $1 == "ActiveState" && id == "firewalld.service" { print $2 }') in
-	active | reloading) ;;
+	case $OUT in *Id=firewalld.service*) ;; *) return 0 ;; esac
+	OUT=${OUT#*Id=firewalld.service}
+	case ${OUT%%"$NL$NL"*} in
+	*ActiveState=active* | *ActiveState=reloading*) ;;
 	*) return 0 ;; # asking a firewalld that does not run takes seconds
 	esac
 	for f in '--list-all-zones' '--list-all-policies' '--direct --get-all-rules'; do
@@ -1081,7 +1172,7 @@ guards() { # states of the units that guard the host, in one call
 		netfilter-persistent.service iptables.service ip6tables.service fail2ban.service sshguard.service crowdsec.service \
 		crowdsec-firewall-bouncer.service denyhosts.service knockd.service
 	if have systemctl && [ -d /run/systemd/system ]; then
-		run env TZ=UTC0 systemctl show -p $show "$@"
+		if have firewall-cmd; then run_now env TZ=UTC0 systemctl show -p $show "$@"; else run env TZ=UTC0 systemctl show -p $show "$@"; fi
 	else
 		OUT=
 		emit absent 127 "env TZ=UTC0 systemctl show -p $show $*" ''
@@ -1089,7 +1180,7 @@ guards() { # states of the units that guard the host, in one call
 }
 
 servers() { # running servers by name: process, parent, start in ticks since boot, command line
-	OUT= args=
+	OUT=
 	for f in "$@"; do
 		{ read -r name <"$f/comm"; } 2>/dev/null || continue
 		case $name in
@@ -1097,22 +1188,25 @@ servers() { # running servers by name: process, parent, start in ticks since boo
 			{ read -r line <"$f/stat"; } 2>/dev/null || continue
 			line=${line##*) }
 			inside= # a process of a container has a number of its own in there
-			while read -r key _ inner; do
-				if [ "$key" = NSpid: ]; then inside=$inner; break; fi
-			done <"$f/status"
+			{
+				while read -r key _ inner; do
+					if [ "$key" = NSpid: ]; then inside=$inner; break; fi
+				done <"$f/status"
+			} 2>/dev/null
 			[ -z "$inside" ] || continue
 			# shellcheck disable=SC2086 # fields of stat
 			set -- $line
 			case $OUT in *"${NL}pid=$2 name=$name "* | "pid=$2 name=$name "*) continue ;; esac # a session of a server that is listed
 			case $name in
-			sshd | dropbear | knockd) args=$(tr '\000\n' '  ' <"$f/cmdline" 2>/dev/null | awk -v how=daemon "$AWK") ;;
-			*) args= ;;
+			sshd | dropbear | knockd) args=$({ tr '\000\n' '  ' <"$f/cmdline"; } 2>/dev/null) ;;
+			*) args='' ;;
 			esac
 			OUT="${OUT}pid=${f##*/} name=$name parent=$2 start=${20} args=$args$NL"
 			;;
 		esac
 	done
-	emit ok 0 '/proc/[0-9]*/stat (servers that guard)' "${OUT%"$NL"}"
+	OUT=${OUT%"$NL"} RC=0
+	note_answer any servers '/proc/[0-9]*/stat (servers that guard)'
 }
 
 ssh() { # the SSH servers: how they run, their files, what they make of them, and whose keys open them
@@ -1122,9 +1216,10 @@ ssh() { # the SSH servers: how they run, their files, what they make of them, an
 	set -f
 	configs=/etc/ssh/sshd_config
 	[ -e /etc/ssh/sshd_config ] || [ ! -e /usr/etc/ssh/sshd_config ] || configs=/usr/etc/ssh/sshd_config
-	others=$(printf %s "$OUT" | awk '{ for (i = 1; i < NF; i++) if ($i == "-f" && $(i + 1) ~ /^\//) print $(i + 1) }')
-	for f in $others; do
-		case " $configs " in *" $f "*) ;; *) configs="$configs $f" ;; esac
+	option=
+	for f in $OUT; do
+		case $option$f in -f/*) case " $configs " in *" $f "*) ;; *) configs="$configs $f" ;; esac ;; esac
+		option=$f
 	done
 	seen=$NL listed=' '
 	# shellcheck disable=SC2086 # one word a path
@@ -1136,8 +1231,7 @@ ssh() { # the SSH servers: how they run, their files, what they make of them, an
 	done
 	files plain /etc/default/ssh /etc/sysconfig/sshd /etc/default/dropbear /etc/hosts.allow /etc/hosts.deny /etc/security/access.conf
 	if [ -s /etc/hosts.deny ] && have sshd && have grep; then
-		capture 5 grep -c libwrap.so "$(command -v sshd)"
-		emit ok "$RC" "grep -c libwrap.so sshd" "$OUT"
+		ask any '' 'grep -c libwrap.so sshd' grep -c libwrap.so "$(command -v sshd)"
 	fi
 	ssh_keys
 }
@@ -1157,7 +1251,14 @@ ssh_files() { # file... : each, and what it includes, four deep; the paths are k
 '
 		[ $# -gt 0 ] || return 0
 		files plain "$@"
-		found=$(for f in "$@"; do [ ! -r "$f" ] || cat "$f"; done | awk '{ sub(/^[ \t]+/, ""); gsub(/["=]/, " ") } tolower($1) == "include" { for (i = 2; i <= NF && $i !~ /^#/; i++) print $i }')
+		n=$#
+		while [ "$n" -gt 0 ]; do
+			n=$((n - 1)) f=$1
+			shift
+			if [ -f "$f" ] && [ -r "$f" ]; then set -- "$@" "$f"; fi
+		done
+		[ $# -gt 0 ] || return 0
+		found=$(awk '{ sub(/^[ \t]+/, ""); gsub(/["=]/, " ") } tolower($1) == "include" { for (i = 2; i <= NF && $i !~ /^#/; i++) print $i }' "$@" 2>/dev/null)
 		set --
 		for pattern in $found; do
 			case $pattern in /*) ;; *) pattern=/etc/ssh/$pattern ;; esac
@@ -1175,20 +1276,40 @@ ssh_files() { # file... : each, and what it includes, four deep; the paths are k
 }
 
 ssh_effective() { # [-f file] : what sshd makes of its files; with Match, for some users and addresses too
-	run_root sshd -T "$@"
-	[ "$ME" = 0 ] && have sshd || return 0
+	if [ "$ME" != 0 ] || ! have sshd; then run_root sshd -T "$@"; return 0; fi
+	# Its complaints come behind its answer: no line of that is a single dash. Where it answers, `sshd -t` would say the same.
+	OUT=$({ OUT=$(limited 20 sshd -T "$@" 2>&1 >&3 3>&- </dev/null); RC=$?; } 3>&1; printf '\n-\n%s\nrc %d' "$OUT" "$RC")
+	RC=${OUT##*"${NL}rc "}
+	complaints=${OUT#*"$NL-$NL"}
+	complaints=${complaints%"${NL}rc "*}
+	OUT=${OUT%%"$NL-$NL"*}
+	OUT=${OUT%"$NL"}
 	effective=$OUT
-	OUT=$(limit 5 sshd -t "$@" 2>&1 </dev/null; echo "rc $?")
-	RC=${OUT##*rc }
-	emit ok "$RC" "sshd -t${*:+ $*}" "$(printf '%s\n' "${OUT%rc *}" | awk -v how=plain "$AWK")"
-	port=$(printf '%s\n' "$effective" | awk '$1 == "port" { print $2; exit }')
+	emit_captured "sshd -T${*:+ $*}"
+	case $RC in
+	0) OUT=$complaints ;;
+	*)
+		OUT=$(limited 5 sshd -t "$@" 2>&1 </dev/null)
+		RC=$?
+		;;
+	esac
+	note_answer any plain "sshd -t${*:+ $*}"
+	OUT=$effective
+	[ -z "$QUICK" ] || return 0
+	port=$NL$effective
+	case $port in
+	*"${NL}port "*)
+		port=${port#*"${NL}port "}
+		port=${port%%"$NL"*}
+		;;
+	*) port=22 ;;
+	esac
 	IFS=$NL
 	# shellcheck disable=SC2086 # split at newlines on purpose
 	cells=$(awk 'tolower($1) == "match" { print "yes"; exit }' $seen /dev/null 2>/dev/null)
 	IFS=' 	
 '
-	OUT=$effective
-	[ "$cells" = yes ] && [ -z "$QUICK" ] || return 0
+	[ "$cells" = yes ] || return 0
 	cells=
 	while IFS=: read -r name _ _ _ _ _ shell; do
 		case $shell in */nologin | */false | */sync | */shutdown | */halt) continue ;; esac
@@ -1204,14 +1325,23 @@ ssh_effective() { # [-f file] : what sshd makes of its files; with Match, for so
 			[ "$n" -le 60 ] || break 2
 			case ${done_cells-} in *" $name,$f "*) continue ;; esac
 			done_cells="${done_cells- } $name,$f "
-			run_masked cell sshd -T "$@" -C "user=$name,host=$f,addr=$f,laddr=127.0.0.1,lport=${port:-22}"
+			run_masked cell sshd -T "$@" -C "user=$name,host=$f,addr=$f,laddr=127.0.0.1,lport=$port"
 		done
 	done
 	OUT=$effective
 }
 
 ssh_keys() { # whose keys open this host, and the modes of all that sshd trusts
-	patterns=$(printf '%s\n' "${effective-}" | awk '$1 == "authorizedkeysfile" { for (i = 2; i <= NF; i++) print $i }')
+	patterns='' host_keys=''
+	IFS=$NL
+	for line in ${effective-}; do
+		case $line in
+		'authorizedkeysfile '*) patterns="$patterns ${line#* }" ;;
+		'hostkey '*) host_keys="$host_keys ${line#* }" ;;
+		esac
+	done
+	IFS=' 	
+'
 	[ -n "$patterns" ] || patterns='.ssh/authorized_keys .ssh/authorized_keys2'
 	remote=' '
 	while read -r _ f name _; do
@@ -1222,8 +1352,8 @@ ssh_keys() { # whose keys open this host, and the modes of all that sshd trusts
 	set -- /etc/ssh /run/sshd $seen
 	IFS=' 	
 '
-	for f in $(printf '%s\n' "${effective-}" | awk '$1 == "hostkey" { print $2 }'); do set -- "$@" "$f"; done
-	keys= n=0
+	for f in $host_keys; do set -- "$@" "$f"; done
+	keys='' n=0
 	while IFS=: read -r name _ _ _ _ home shell; do
 		case $shell in */nologin | */false | */sync | */shutdown | */halt) continue ;; esac
 		case $home in /?*) ;; *) continue ;; esac
@@ -1253,10 +1383,10 @@ ssh_keys() { # whose keys open this host, and the modes of all that sshd trusts
 	for f in "$@"; do [ ! -e "$f" ] || args=$args$f$NL; done
 	IFS=$NL
 	# shellcheck disable=SC2086 # split at newlines on purpose
-	[ -z "$args" ] || capture 5 stat -L -c '%a %u %g %Y %n' $args
+	set -- $args
 	IFS=' 	
 '
-	[ -z "$args" ] || emit_captured "stat -L -c '%a %u %g %Y %n' (ssh files)"
+	[ $# -eq 0 ] || ask strict '' "stat -L -c '%a %u %g %Y %n' (ssh files)" stat -L -c '%a %u %g %Y %n' "$@"
 }
 
 bans() { # what answers repeated failures with a ban, and whether it saw any
@@ -1286,6 +1416,15 @@ bans_fail2ban() { # one call asks everything about the usual jail; a second one 
 	elif [ "$ME" != 0 ]; then
 		emit denied 0 "$name" ''
 	else
+		# Its client takes half of what the whole probe may: only where there is a server that it could ask.
+		OUT='' RC=255
+		set +f
+		for f in /proc/[0-9]*/comm; do
+			{ read -r comm <"$f"; } 2>/dev/null || continue
+			if [ "$comm" = fail2ban-server ]; then RC=0; break; fi
+		done
+		set -f
+		if [ "$RC" != 0 ]; then emit_captured "$name"; return; fi
 		bans_asked sshd
 		held=$OUT
 		more=$(printf '%s\n' "$OUT" | awk -F: '/Jail list/ { gsub(/[ \t]/, "", $2); n = split($2, j, ","); for (i = 1; i <= n && i <= 20; i++) if (j[i] ~ /^[A-Za-z0-9_.-]*ssh[A-Za-z0-9_.-]*$/ && j[i] != "sshd") print j[i] }')
@@ -1345,8 +1484,7 @@ knock() { # the port knocking daemon; sequences leave the host only as a length 
 	args=
 	for f in "$@"; do [ ! -e "$f" ] || args="$args $f"; done
 	# shellcheck disable=SC2086 # one word a path
-	[ -z "$args" ] || capture 5 stat -L -c '%a %u %g %Y %n' $args
-	[ -z "$args" ] || emit_captured "stat -L -c '%a %u %g %Y %n' (knockd files)"
+	[ -z "$args" ] || ask strict '' "stat -L -c '%a %u %g %Y %n' (knockd files)" stat -L -c '%a %u %g %Y %n' $args
 }
 
 packages() {
@@ -1390,10 +1528,8 @@ update_settings() { # sources of packages, automatic updates, age of the metadat
 	set -- /var/lib/apt/lists /var/lib/apt/periodic/* /run/ostree-booted /etc/machine-id /run/reboot-required /boot/vmlinuz-* /lib/modules/*/vmlinuz \
 		/var/cache/dnf/*/repodata/repomd.xml /var/cache/libdnf5/*/repodata/repomd.xml
 	set -f
-	# shellcheck disable=SC2086 # one word a path
-	capture 5 stat -L -c '%Y %Z %n' "$@"
-	RC=0 # most of them are missing on any one host
-	emit_captured "stat -L -c '%Y %Z %n' (updates)"
+	# Most of them are missing on any one host.
+	ask lenient '' "stat -L -c '%Y %Z %n' (updates)" stat -L -c '%Y %Z %n' "$@"
 }
 
 advisories() { # security advisories of installed packages, from the metadata that dnf keeps; dnf itself would write its logs
@@ -1546,11 +1682,10 @@ units() { # states of loaded units, and of the services that timers start; in UT
 		case $f in \** | *[!A-Za-z0-9:_.@-]*) ;; *) started="$started ${f%.timer}.service" ;; esac
 	done
 	# shellcheck disable=SC2086 # one word a unit
-	shown=$(run_masked units env TZ=UTC0 systemctl show -p $show '*.service' '*.timer' $started; printf .)
-	shown=${shown%.}
-	printf %s "$shown"
+	capture 20 env TZ=UTC0 systemctl show -p $show '*.service' '*.timer' $started
+	note_answer strict units "env TZ=UTC0 systemctl show -p $show *.service *.timer$started"
 	# shellcheck disable=SC2046 # one word a unit
-	set -- $(printf %s "$shown" | awk -F= '$1 == "Unit" && $2 ~ /^[A-Za-z0-9:_.@-]+$/ { want[$2] } $1 == "Id" { seen[$2] } END { for (u in want) if (!(u in seen)) print u }')
+	set -- $(printf %s "$OUT" | awk -F= '$1 == "Unit" && $2 ~ /^[A-Za-z0-9:_.@-]+$/ { want[$2] } $1 == "Id" { seen[$2] } END { for (u in want) if (!(u in seen)) print u }')
 	[ $# -eq 0 ] || run_masked units env TZ=UTC0 systemctl show -p $show "$@"
 }
 
@@ -1564,7 +1699,7 @@ cron() {
 }
 
 jobs() { # what runs by itself: units, timers, cron; the scripts and settings they name, and what those leave behind
-	text=$(WAITING=; units; cron; read_files; printf .)
+	text=$(WAITING='' ASKED=''; units; cron; print_waiting; printf .)
 	text=${text%.} scripts='' seen_files=$NL
 	printf %s "$text"
 	named "$text" script
@@ -1591,9 +1726,8 @@ left_behind() { # text : mode and time of the paths that jobs name, and what the
 		[ ! -e "$f" ] || set -- "$@" "$f"
 	done
 	[ $# -gt 0 ] || return 0
-	capture 5 stat -L -c '%a %u %g %s %Y %F %n' "$@"
-	RC=0 # a path that went away in between is no failure
-	emit_captured "stat -L -c '%a %u %g %s %Y %F %n' (paths that jobs name)"
+	# A path that went away in between is no failure.
+	ask lenient '' "stat -L -c '%a %u %g %s %Y %F %n' (paths that jobs name)" stat -L -c '%a %u %g %s %Y %F %n' "$@"
 	[ "$ME" = 0 ] || return 0
 	logs=0
 	for f in "$@"; do
@@ -1609,8 +1743,7 @@ left_behind() { # text : mode and time of the paths that jobs name, and what the
 	done
 	[ -n "${dumps-}" ] && have find || return 0
 	# shellcheck disable=SC2086 # one word a path
-	capture 5 find $dumps -xdev -maxdepth 2 -type f -perm -004 '(' -name '*.sql*' -o -name '*.dump*' -o -name '*.tar*' -o -name '*.tgz' -o -name '*.xbstream*' -o -name '*.bak' ')' -print
-	emit_captured "find (backup directories) -type f -perm -004"
+	ask strict '' 'find (backup directories) -type f -perm -004' find $dumps -xdev -maxdepth 2 -type f -perm -004 '(' -name '*.sql*' -o -name '*.dump*' -o -name '*.tar*' -o -name '*.tgz' -o -name '*.xbstream*' -o -name '*.bak' ')' -print
 }
 
 # Only counts leave the host (NC5): how often a log's end tells of success and of failure, and which came last.
@@ -1639,7 +1772,7 @@ named() { # text kind : the scripts (or settings) that jobs in the text name, on
 	how=script
 	[ "$2" = script ] || how=job
 	# shellcheck disable=SC2086 # one word a path
-	found=$(SUFFIX=' (job)' WAITING=; files $how $found; read_files; printf .) # another part of the probe may read the same file in its own way
+	found=$(SUFFIX=' (job)' WAITING='' ASKED=''; files $how $found; print_waiting; printf .) # another part of the probe may read the same file in its own way
 	scripts=${scripts-}${found%.}
 	printf %s "${found%.}"
 }
@@ -1657,10 +1790,12 @@ storage() {
 	fi
 	capture 10 lsblk -J -o NAME,TYPE,FSTYPE,MAJ:MIN,TRAN
 	emit_captured 'lsblk -J -o NAME,TYPE,FSTYPE,MAJ:MIN,TRAN'
-	devices=$(printf %s "$OUT" | awk '{ gsub(/[{},]/, "\n"); print }' | awk -F'"' '
-		$2 == "name" { name = $4 } $2 == "type" { type = $4; if (type == "disk") disks = disks " " name }
-		$2 == "fstype" && $4 == "crypto_LUKS" { print "luks/" name }
-		END { split(disks, d, " "); for (i in d) print "disk/" d[i] }')
+	devices=$(printf %s "$OUT" | awk '
+		{ n = split($0, word, "\""); for (i = 4; i <= n; i++) {
+			if (word[i - 2] == "name") name = word[i]
+			else if (word[i - 2] == "type" && word[i] == "disk") print "disk/" name
+			else if (word[i - 2] == "fstype" && word[i] == "crypto_LUKS") print "luks/" name
+		} }')
 	luks='' disks=''
 	for device in $devices; do
 		case ${device#*/} in *[!A-Za-z0-9_-]* | '') continue ;; esac
@@ -1720,9 +1855,8 @@ protection() {
 		[ ! -e "$f" ] || set -- "$@" "$f"
 	done
 	if [ $# -gt 0 ]; then
-		capture 5 stat -L -c '%a %u %g %s %Y %F %n' "$@"
-		[ "$RC" = 124 ] || RC=0 # a path that went away in between is no failure
-		emit_captured "stat -L -c '%a %u %g %s %Y %F %n' (databases and programs of protection)"
+		# A path that went away in between is no failure.
+		ask lenient '' "stat -L -c '%a %u %g %s %Y %F %n' (databases and programs of protection)" stat -L -c '%a %u %g %s %Y %F %n' "$@"
 	elif [ "$ME" = 0 ]; then
 		emit ok 0 "stat -L -c '%a %u %g %s %Y %F %n' (databases and programs of protection)" ''
 	else
@@ -1781,17 +1915,20 @@ certificates() { # when the certificates that web servers present end; of a file
 			if (p ~ /^\/[A-Za-z0-9_.\/@+-]+$/ && !((kind, p) in done) && ++n <= 10) { done[kind, p]; print kind, p }
 		}' "$@")
 	rows=
-	while read -r kind f; do
-		if [ -z "$f" ]; then continue; fi
+	IFS=$NL
+	for entry in $found; do
+		IFS=' 	
+'
+		kind=${entry%% *} f=${entry#* }
 		if [ ! -r "$f" ]; then
 			rows="$rows$kind $f unreadable$NL"
 			continue
 		fi
 		capture 5 openssl x509 -noout -enddate -in "$f"
 		case $OUT in notAfter=*) rows="$rows$kind $f $OUT$NL" ;; *) rows="$rows$kind $f unreadable$NL" ;; esac
-	done <<-EOT
-		$found
-	EOT
+	done
+	IFS=' 	
+'
 	emit ok 0 "$name" "${rows%"$NL"}"
 }
 
@@ -1868,10 +2005,9 @@ log_shipping() { # what leaves the host, and whether the sender works; message t
 	if [ -n "$FOUND" ]; then
 		IFS=$NL
 		# shellcheck disable=SC2086 # split at newlines on purpose
-		capture 5 stat -L -c '%Y %n' $FOUND
+		ask strict '' "stat -L -c '%Y %n' (configuration of log shippers)" stat -L -c '%Y %n' $FOUND
 		IFS=' 	
 '
-		emit_captured "stat -L -c '%Y %n' (configuration of log shippers)"
 	else
 		emit ok 0 "stat -L -c '%Y %n' (configuration of log shippers)" ''
 	fi
@@ -1917,9 +2053,8 @@ log_files() { # names, owners, sizes and times of logs, and what decides how lon
 	if [ $# -gt 5000 ]; then
 		emit truncated 0 "$name" ''
 	else
-		capture 5 stat -c '%a %U %G %s %Y %W %F|%n' "$@"
-		[ "$RC" = 124 ] || RC=0 # a log that was rotated away in between is no failure
-		emit_captured "$name"
+		# A log that was rotated away in between is no failure.
+		ask lenient '' "$name" stat -c '%a %U %G %s %Y %W %F|%n' "$@"
 	fi
 	if [ "$ME" != 0 ]; then # what lies in directories that only their owner may list
 		n=0
@@ -2010,9 +2145,7 @@ time_sync() { # asks the local daemon only; timedatectl would start a service of
 	if have ntpq && { [ -e /run/ntpd.pid ] || [ -e /var/run/ntpd.pid ] || [ -e /run/ntp ] || [ -e /run/ntpsec ]; }; then run ntpq -n -c 'rv 0 leap,stratum,offset,sys_jitter,stime'; fi
 	if have ntpctl; then run_any ntpctl -s status; fi
 	if [ -d /run/systemd/timesync ]; then
-		capture 2 stat -c '%Y' /run/systemd/timesync/synchronized
-		[ "$RC" = 124 ] || RC=0
-		emit_captured "stat -c '%Y' /run/systemd/timesync/synchronized"
+		ask lenient '' "stat -c '%Y' /run/systemd/timesync/synchronized" stat -c '%Y' /run/systemd/timesync/synchronized
 		run timedatectl show-timesync
 	else
 		emit absent 0 "stat -c '%Y' /run/systemd/timesync/synchronized" ''
@@ -2150,9 +2283,11 @@ postgresql_clusters() { # every cluster's settings and who may log in to it
 	set -- /etc/postgresql/*/* /var/lib/pgsql/data /var/lib/pgsql/*/data /var/lib/postgresql/data
 	set -f
 	found=
+	case $processes in *' name=postgres '* | *' name=postmaster '*)
 	for f in $(printf '%s\n' "$processes" | awk '/ name=(postgres|postmaster) .*container=0/ { for (i = 1; i < NF; i++) if ($i == "-D" && $(i + 1) ~ /^\/[A-Za-z0-9_.\/-]+$/) print $(i + 1) }'); do
 		case " $* " in *" $f "*) ;; *) [ ! -e "$f/postgresql.conf" ] || set -- "$@" "$f" ;; esac
 	done
+	;; esac
 	clusters=
 	for f in "$@"; do
 		case $f in *[*]* | *"$NL"*) continue ;; esac
@@ -2215,13 +2350,33 @@ mysql_accounts() { # counts of accounts that need no password, by root's own soc
 	emit_captured "$name"
 }
 
+collect() { # function... : what they print at once, then what waits
+	for part in "$@"; do "$part"; done
+	print_waiting
+}
+
 lane() { # function... : collects first, then passes on what came before it
-	held=$(for part in "$@"; do "$part"; done; read_files; printf .)
+	held=$(collect "$@"; printf .)
 	cat
 	printf %s "${held%.}"
 }
 
-printf '' | lane walk journal_logins | lane applications | lane log_samples | lane log_shipping log_files time_sync | lane updates | lane advisories integrity deleted_libraries listening_programs | lane jobs | lane storage protection web containers kernel | lane data_services | lane ssh | lane bans knock | lane packages update_settings sockets firewall firewall_saved plain_services | lane identity accounts sessions key_files
+lanes() { # 'function...'... : each argument is a lane; all run side by side
+	these=$1
+	shift
+	# shellcheck disable=SC2086 # one word a function
+	if [ $# -eq 0 ]; then collect $these; else lanes "$@" | lane $these; fi
+}
+
+# What is slow has a lane of its own; --quick asks nothing of it, and there a lane would cost more than it brings.
+set -- 'walk journal_logins' applications log_samples updates 'advisories integrity deleted_libraries listening_programs'
+[ -z "$QUICK" ] || set -- "$*"
+first=$1
+shift
+lanes "$first bans knock jobs log_shipping log_files time_sync" "$@" \
+	'packages update_settings sockets firewall firewall_saved plain_services storage protection web containers kernel' \
+	'data_services ssh' \
+	'identity accounts sessions key_files'
 emit ok 0 finished "$(date +%s)"
 echo end
 
