@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from tests import scenes
 from tests.lab.host import Host
+from tests.lab.lab import Lab
 from tutela.agreement.rulebook import Rulebook, resolve
 from tutela.assess import Assessment, assess
 from tutela.collect.archive import read_bundle
@@ -19,6 +22,28 @@ from tutela.site import Site, read_site
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+LOG_CENTRE = """
+import socketserver
+class Swallow(socketserver.BaseRequestHandler):
+    def handle(self):
+        while self.request.recv(65536):
+            pass
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+Server(("198.18.0.5", 514), Swallow).serve_forever()
+"""
+
+
+@contextmanager
+def log_centre(lab: Lab) -> Iterator[None]:
+    """Somebody who takes every message. Enter it before the first host starts: rsyslog notes each target that it finds shut."""
+    listening = subprocess.Popen(lab.centre.exec_argv([sys.executable, "-I", "-c", LOG_CENTRE]))
+    try:
+        yield
+    finally:
+        listening.terminate()
+        listening.wait(timeout=10)
 
 
 @cache
