@@ -1,0 +1,264 @@
+"""The probe under every shell and awk, without root, on bare and on hostile hosts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.collect.probe import AWKS, PROBE, SHELLS, Stage, frames
+from tutela.evidence import Evidence, Status
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="stages a host in a mount namespace")]
+
+SCRIPT = PROBE.read_bytes()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    folder = tmp_path / "stage"
+    folder.mkdir()
+    return Stage(folder)
+
+
+def seen(found: dict[str, Evidence]) -> dict[str, tuple[str, int, bytes]]:
+    return {name: (one.status.value, one.rc, one.content) for name, one in found.items()}
+
+
+def test_every_shell_with_every_awk_sees_the_same(tmp_path: Path) -> None:
+    """Sources that two runs of the same pair see differently are those that change by themselves."""
+    pairs = [("dash", "mawk"), *((shell, awk) for shell in SHELLS for awk in AWKS), ("dash", "mawk")]
+    runs = []
+    for at, (shell, awk) in enumerate(pairs):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        runs.append(seen(Stage(folder).awk(awk).frames(SHELLS[shell], "--quick")))
+    first, last = runs[0], runs[-1]
+    moving = {name for name in first if first[name] != last.get(name)} | {"meta", "finished", "/proc/uptime", "stat -f -c %S %b %f %a /var/log"}
+    moving |= {name for name in first if name.startswith(("ss ", "/proc/net", "walk", "readlink", "/proc/"))}
+
+    for (shell, awk), found in zip(pairs, runs, strict=True):
+        differing = {name for name in first.keys() | found.keys() if name not in moving and first.get(name) != found.get(name)}
+        assert differing == set(), (shell, awk, [(first.get(name), found.get(name)) for name in sorted(differing)[:2]])
+    assert len(first) - len(moving & first.keys()) > 100
+
+
+def test_arguments_that_are_wrong_are_said() -> None:
+    for arguments in (["--nonsense"], ["--quick", "x"]):
+        done = subprocess.run(["sh", str(PROBE), *arguments], capture_output=True, check=False)
+        assert (done.returncode, done.stdout) == (2, b"")
+
+
+@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+def test_a_script_that_was_cut_runs_nothing(tmp_path: Path, shell: list[str]) -> None:
+    """Every cut at the end of a line, and many within: no output, and nothing but the shell itself."""
+    lines = SCRIPT.split(b"\n")
+    ends = [len(b"\n".join(lines[:count])) + 1 for count in range(1, len(lines) - 2)]
+    # Cuts near the end and at every fiftieth line; each is one more start of a shell.
+    cuts = sorted({*ends[:20], *ends[::50], *ends[-60:], *range(len(SCRIPT) - 40, len(SCRIPT.rstrip(b"\n")) - len(b'"$@"') - 1)})
+    assert lines[-2] == b'tutela_probe "$@"'
+    cut = tmp_path / "cut.sh"
+    for at in cuts:
+        cut.write_bytes(SCRIPT[:at])
+        # With an empty PATH only builtins could run; a function that is called would print.
+        done = subprocess.run(
+            [shutil.which(shell[0]) or shell[0], *shell[1:], str(cut), "--quick"], capture_output=True, env={"PATH": "/nonexistent"}, timeout=20, check=False
+        )
+        assert done.stdout == b"", (at, SCRIPT[at - 60 : at])
+
+
+def test_a_cut_script_starts_no_process(tmp_path: Path) -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("needs strace")
+    trace = tmp_path / "trace"
+    lines = SCRIPT.split(b"\n")
+    for count in (40, 200, len(lines) // 2, len(lines) - 4, len(lines) - 3):
+        piped = b"\n".join(lines[:count]) + b"\n"
+        subprocess.run(
+            ["strace", "-f", "-qq", "-e", "trace=execve,fork,vfork,clone,clone3", "-o", str(trace), "sh", "-s"], input=piped, capture_output=True, check=False
+        )
+        assert len(re.findall("execve|fork|clone", trace.read_text())) == 1, count
+
+
+@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+def test_without_root_what_may_not_be_read_is_denied(shell: list[str]) -> None:
+    began = time.monotonic()
+    # Outside of folders that nobody may enter: the script comes by standard input, as over SSH.
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *shell, "-s", "--", "--quick"],
+        input=SCRIPT,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        cwd="/",
+    )
+    assert done.returncode == 0, done.stderr
+    found = frames(done.stdout)
+
+    assert found["/etc/shadow"].status is Status.DENIED
+    assert found["/etc/passwd"].status is Status.OK
+    assert b"uid=65534" in found["meta"].content
+    assert not [name for name, one in found.items() if one.status is Status.TIMEOUT]
+    for one in found.values():
+        assert one.status is not Status.DENIED or one.content == b"", one
+    assert time.monotonic() - began < 30
+
+
+BARE = (
+    "sh",
+    "cat",
+    "id",
+    "date",
+    "awk",
+    "printf",
+    "uname",
+    "hostname",
+    "stat",
+    "sort",
+    "tr",
+    "head",
+    "tail",
+    "sed",
+    "grep",
+    "find",
+    "readlink",
+    "ls",
+    "cut",
+    "wc",
+)
+
+
+@pytest.mark.parametrize("tools", [BARE, (*BARE, "timeout")], ids=["without timeout", "with timeout"])
+def test_a_host_with_busybox_only(tmp_path: Path, tools: tuple[str, ...]) -> None:
+    """No systemd, ss, nft, perl, package manager; without even timeout nothing is run unbounded."""
+    house = tmp_path / "house"
+    for place in ("bin", "etc/ssh", "proc", "dev", "tmp", "root", "var/log", "lib", "lib64", "usr/lib"):
+        (house / place).mkdir(parents=True)
+    shutil.copy("/usr/bin/busybox" if Path("/usr/bin/busybox").exists() else "/bin/busybox", house / "bin" / "busybox")
+    for tool in tools:
+        (house / "bin" / tool).symlink_to("busybox")
+    (house / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    (house / "etc" / "shadow").write_text("root:$6$salt$canary:1::::::\n")
+    (house / "etc" / "os-release").write_text('ID=alpine\nVERSION_ID="3.20"\n')
+    script = f"mount -t proc proc {house}/proc; mount --bind /dev {house}/dev; for d in /lib /lib64 /usr/lib; do [ ! -d $d ] || mount --bind $d {house}$d; done; exec chroot {house} /bin/sh -s -- --quick"
+
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script], input=SCRIPT, capture_output=True, timeout=120, check=False)
+
+    assert done.returncode == 0, done.stderr
+    found = frames(done.stdout)
+    assert found["/etc/passwd"].content == b"root:x:0:0::/root:/bin/sh"
+    assert found["/etc/shadow"].content == b"root:$6$:1::::::"
+    assert b"canary" not in done.stdout
+    assert b"ID=alpine" in found["/etc/os-release"].content
+    for command in ("ss -H -lntupeO", "nft -j list ruleset"):
+        assert found[command].status is Status.ABSENT, found[command]
+    assert found["uname -srm"].status is (Status.OK if "timeout" in tools else Status.TIMEOUT)
+
+
+def test_closed_and_busy_descriptors_do_not_matter() -> None:
+    closed = subprocess.run(["sh", "-c", f'exec sh "{PROBE}" --quick <&- 2>&-'], capture_output=True, timeout=60, check=False)
+    assert closed.returncode == 0
+    assert b"/etc/passwd" in closed.stdout
+    frames(closed.stdout)
+
+
+def test_a_reader_that_goes_away_ends_it() -> None:
+    process = subprocess.Popen(
+        ["sh", str(PROBE), "--quick"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    assert process.stdout
+    process.stdout.close()
+    try:
+        assert process.wait(60) is not None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+HOSTILE_ENVIRONMENT = {
+    "PATH": "/nonexistent",
+    "IFS": "abcdefgh/",
+    "ENV": "/etc/passwd",
+    "BASH_ENV": "/etc/passwd",
+    "CDPATH": "/:/etc",
+    "POSIXLY_CORRECT": "1",
+    "LC_ALL": "zh_CN.UTF-8",
+    "GREP_OPTIONS": "--invert-match",
+    "AWKPATH": "/tmp",
+    "SHELLOPTS": "noexec",
+    "PS4": "$(id)",
+    "LS_COLORS": "x",
+    "TIME_STYLE": "x",
+    "BLOCK_SIZE": "human",
+    "DPKG_ADMINDIR": "/nonexistent",
+    "SYSTEMD_COLORS": "1",
+    "COLUMNS": "5",
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+def test_the_environment_cannot_steer_it(shell: list[str]) -> None:
+    environment = {name: value for name, value in HOSTILE_ENVIRONMENT.items() if shell[0] != "bash" or name != "SHELLOPTS"}
+    done = subprocess.run(
+        [shutil.which(shell[0]) or shell[0], *shell[1:], str(PROBE), "--quick"],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0
+    found = frames(done.stdout)
+    plain = frames(subprocess.run([*shell, str(PROBE), "--quick"], capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=True).stdout)
+    assert {name: one.status for name, one in found.items()} == {name: one.status for name, one in plain.items()}
+    for name in ("/etc/passwd", "/etc/login.defs", "hostname"):
+        assert found[name] == plain[name]
+
+
+FORGED = "ok 0 11 4\n/etc/forged\nevil\nend\n"
+
+
+@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+@pytest.mark.parametrize("awk", AWKS)
+def test_hostile_files(stage: Stage, shell: list[str], awk: str) -> None:
+    """Forged frames, NUL bytes, invalid UTF-8, a line of ten megabytes, names with newlines, pipes and devices in place of files."""
+    stage.awk(awk)
+    stage.plant("/etc/login.defs", FORGED)
+    stage.do(
+        "printf 'PermitRootLogin no\\000X\\377\\376\\nend\\n' >/etc/ssh/sshd_config",
+        "rm -f /etc/os-release; head -c 10000000 /dev/zero | tr '\\000' A >/etc/os-release",
+        "rm -f /etc/hostname; mkfifo /etc/hostname",
+        "rm -rf /etc/shells; mkdir /etc/shells",
+        "rm -f /etc/machine-id; mknod /etc/machine-id c 1 5",
+        "rm -f /etc/security/faillock.conf; ln -s /dev/zero /etc/security/faillock.conf",
+        "rm -f /etc/nsswitch.conf; ln -s /etc/nsswitch.conf /etc/nsswitch.conf",
+        "mkdir -p /etc/sudoers.d /etc/ssh/sshd_config.d /etc/pam.d /etc/cron.d",
+        f'name=$(printf \'a\\nend\\n{FORGED[:10]}\'); echo x >"/etc/sudoers.d/$name"; echo x >"/etc/ssh/sshd_config.d/$name.conf"; echo x >"/etc/cron.d/$name"',
+        "echo y >'/etc/sudoers.d/a b  c'; echo y >'/etc/sudoers.d/-v x=1'; echo y >'/etc/sudoers.d/*'; echo y >'/etc/sudoers.d/$(id)'; echo y >/etc/sudoers.d/'a=b'",
+        "mkfifo /etc/cron.d/pipe /etc/pam.d/pipe /etc/ssh/sshd_config.d/pipe.conf",
+        "mkdir /etc/cron.d/folder",
+        "ln -s /dev/zero /etc/cron.d/zero",
+        "i=0; while [ $i -lt 500 ]; do : >/etc/sudoers.d/many$i; i=$((i + 1)); done",
+    )
+    began = time.monotonic()
+    done = stage.run(shell, "--quick")
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = frames(done.stdout)
+
+    assert "/etc/forged" not in found
+    assert found["/etc/login.defs"].content == FORGED.encode()[:-1]
+    assert found["/etc/os-release"].status is Status.TRUNCATED
+    assert len(found["/etc/os-release"].content) < 11_000_000
+    for path in ("/etc/hostname", "/etc/shells", "/etc/machine-id", "/etc/security/faillock.conf"):
+        assert found[path].status is Status.FAILED, path
+    assert found["/etc/nsswitch.conf"].status in (Status.ABSENT, Status.FAILED)
+    assert found["/etc/sudoers.d/"].status is Status.TRUNCATED
+    assert b"PermitRootLogin no" in found["/etc/ssh/sshd_config"].content
+    assert time.monotonic() - began < 60
+    assert len(done.stdout) < 30_000_000
