@@ -61,7 +61,11 @@ have() { command -v "$1" >/dev/null 2>&1; }
 together='' # whether the limit ends a command with all that it started, so that several may share one
 if have timeout; then
 	limited() { exec timeout -k 1 "$@"; }
-	case $(timeout --version 2>/dev/null </dev/null) in *GNU* | *uutils*) together=1 ;; esac
+	together=1
+	for f in /usr/sbin /usr/bin /sbin /bin; do # the one of busybox does not
+		# shellcheck disable=SC3013 # every shell that the probe meets knows -ef
+		for d in /usr/bin /bin /sbin; do if [ "$f/timeout" -ef "$d/busybox" ] || [ "$f/timeout" -ef "$d/toybox" ]; then together=''; fi; done
+	done
 elif have perl; then
 	limited() { exec perl -e 'alarm shift; exec @ARGV or exit 127' "$@"; }
 else
@@ -1709,27 +1713,21 @@ cron() {
 
 jobs() { # what runs by itself: units, timers, cron; the scripts and settings they name, and what those leave behind
 	text=$(WAITING='' ASKED=''; units; cron; print_waiting; printf .)
-	text=${text%.} scripts='' seen_files=$NL
+	text=${text%.} scripts='' left='' seen_files=$NL
 	printf %s "$text"
-	named "$text" script
-	named "$text" settings
-	named "$scripts" settings
+	named "$text" 'script settings'
+	[ -z "$scripts" ] || named "$scripts" settings
 	files job /etc/borgmatic/config.yaml /etc/btrbk/btrbk.conf /etc/rsnapshot.conf /etc/pgbackrest.conf /etc/pgbackrest/pgbackrest.conf
 	directory job /etc/borgmatic.d '*.y*ml'
 	files rclone /root/.config/rclone/rclone.conf /etc/rclone.conf
-	left_behind "$text$NL$scripts"
+	left_behind
 }
 
-left_behind() { # text : mode and time of the paths that jobs name, and what the ends of their logs say
-	BACKUP='(restic|autorestic|borg|borgmatic|rsync|rclone|duplicity|duply|kopia|pgbackrest|xtrabackup|mariabackup|mariadb-backup|mysqldump|mariadb-dump|mydumper|pg_dump|pg_dumpall|pg_basebackup|mongodump|zfs|btrfs|tar|scp|aws|s3cmd|gsutil|ossutil|aide|clamscan|clamdscan|tripwire|touch|date|cp)'
-	found=$(printf %s "$1" | awk -v tool="(^|[ /=])$BACKUP( |\$)" '
-		function out(p) { sub(/^[^\/]*/, "", p); sub(/\/+$/, "", p); if (p ~ /^\/[A-Za-z0-9_.\/@+-]+$/ && p !~ /^\/(usr|s?bin|lib|dev|proc|sys)\// && !(p in done) && ++n <= 200) { done[p]; print p } }
-		$0 ~ tool || /^[A-Za-z_]+=\// { for (i = 1; i <= NF; i++) if ($i !~ /^[A-Za-z0-9@_.-]+:/) out($i) }
-	')
+left_behind() { # mode and time of the paths that jobs name, and what the ends of their logs say
 	set +f
 	set -- /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/*
 	set -f
-	found="$found $*"
+	found="$left $*"
 	set --
 	for f in $found; do
 		[ ! -e "$f" ] || set -- "$@" "$f"
@@ -1763,28 +1761,52 @@ line ~ /rsync error|rsync warning|fatal|terminating with (error|warning)|traceba
 END { printf "success=%d failure=%d last=%s", good, bad, last == "" ? "none" : last }
 '
 
-named() { # text kind : the scripts (or settings) that jobs in the text name, one level deep; adds them to `scripts`
-	found=
-	for f in $(printf %s "$1" | awk -v kind="$2" '
-		function out(p) { sub(/^(argv\[\]=|[0-9]?[<>]+)/, "", p); if (p ~ /^\/[A-Za-z0-9_.\/@+-]+$/ && p !~ /^\/(usr\/s?bin|s?bin|usr\/lib|usr\/libexec|usr\/share|lib|dev|proc|sys|run|etc\/cron\.[a-z]+)\// && !(p in done) && ++n <= 60) { done[p]; print p } }
-		kind == "settings" && /^EnvironmentFiles=\// { out(substr($1, 18)) }
-		kind == "settings" { for (i = 1; i < NF; i++) if ($i == "." || $i == "source") out($(i + 1)) }
-		kind == "script" && (/^Exec/ || /^[@*0-9]/ || /^\t? *[a-z]/) { for (i = 1; i <= NF; i++) out($i) }
-	'); do
-		case $NL$seen_files in *"$NL$f$NL"*) continue ;; esac
+named() { # text kinds : what jobs in the text name. Files of these kinds that were not read yet are printed and added to `scripts`,
+	# paths where jobs leave something behind are added to `left`
+	programs='' settings=''
+	IFS=$NL
+	for row in $(printf %s "$1" | awk -v kinds="$2" "$NAMED"); do
+		f=${row#* }
+		case $row in
+		left*)
+			case "$left " in *" $f "*) ;; *) left="$left $f" ;; esac
+			continue
+			;;
+		esac
+		case $seen_files in *"$NL$f$NL"*) continue ;; esac
 		if [ -f "$f" ] && [ -r "$f" ]; then
 			seen_files=$seen_files$f$NL
-			found="$found $f"
+			case $row in script*) programs="$programs $f" ;; *) settings="$settings $f" ;; esac
 		fi
 	done
-	[ -n "$found" ] || return 0
-	how=script
-	[ "$2" = script ] || how=job
-	# shellcheck disable=SC2086 # one word a path
-	found=$(SUFFIX=' (job)' WAITING='' ASKED=''; files $how $found; print_waiting; printf .) # another part of the probe may read the same file in its own way
-	scripts=${scripts-}${found%.}
+	IFS=' 	
+'
+	[ -n "$programs$settings" ] || return 0
+	# shellcheck disable=SC2086,SC2030,SC2031 # one word a path; another part of the probe may read the same file in its own way
+	found=$(SUFFIX=' (job)' WAITING='' ASKED=''; files script $programs; files job $settings; print_waiting; printf .)
+	scripts=$scripts${found%.}
 	printf %s "${found%.}"
 }
+
+# One row a path: script, settings or left. Of settings and what is left behind the kind of line decides, of scripts the place.
+NAMED='
+function note(kind, p, most) { if (!((kind, p) in done) && ++n[kind] <= most) { done[kind, p]; rows[kind] = rows[kind] kind " " p "\n" } }
+function file(kind, p) {
+	sub(/^(argv\[\]=|[0-9]?[<>]+)/, "", p)
+	if (index(kinds, kind) && p ~ /^\/[A-Za-z0-9_.\/@+-]+$/ && p !~ /^\/(usr\/s?bin|s?bin|usr\/lib|usr\/libexec|usr\/share|lib|dev|proc|sys|run|etc\/cron\.[a-z]+)\//) note(kind, p, 60)
+}
+function left(p) {
+	sub(/^[^\/]*/, "", p)
+	sub(/\/+$/, "", p)
+	if (p ~ /^\/[A-Za-z0-9_.\/@+-]+$/ && p !~ /^\/(usr|s?bin|lib|dev|proc|sys)\//) note("left", p, 200)
+}
+BEGIN { tool = "(^|[ /=])(restic|autorestic|borg|borgmatic|rsync|rclone|duplicity|duply|kopia|pgbackrest|xtrabackup|mariabackup|mariadb-backup|mysqldump|mariadb-dump|mydumper|pg_dump|pg_dumpall|pg_basebackup|mongodump|zfs|btrfs|tar|scp|aws|s3cmd|gsutil|ossutil|aide|clamscan|clamdscan|tripwire|touch|date|cp)( |$)" }
+/^EnvironmentFiles=\// { file("settings", substr($1, 18)) }
+{ for (i = 1; i < NF; i++) if ($i == "." || $i == "source") file("settings", $(i + 1)) }
+/^Exec/ || /^[@*0-9]/ || /^\t? *[a-z]/ { for (i = 1; i <= NF; i++) file("script", $i) }
+$0 ~ tool || /^[A-Za-z_]+=\// { for (i = 1; i <= NF; i++) if ($i !~ /^[A-Za-z0-9@_.-]+:/) left($i) }
+END { printf "%s%s%s", rows["script"], rows["settings"], rows["left"] }
+'
 
 storage() {
 	files plain /proc/self/mountinfo /proc/swaps /proc/mdstat /etc/crypttab /sys/class/dmi/id/sys_vendor /sys/class/dmi/id/product_name /run/systemd/container /.dockerenv /run/.containerenv
