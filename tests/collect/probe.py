@@ -30,6 +30,7 @@ class Stage:
 
     folder: Path
     lines: list[str]
+    unshare: tuple[str, ...] = ("-m",)
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -61,7 +62,7 @@ class Stage:
 
     def run(self, shell: list[str] | None = None, *arguments: str, timeout: int = 200, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[bytes]:
         script = "\n".join([*self.lines, 'exec "$@"'])
-        argv = ["unshare", "-m", "sh", "-c", script, "sh", *before, *(shell or ["sh"]), str(PROBE), *arguments]
+        argv = ["unshare", *self.unshare, "sh", "-c", script, "sh", *before, *(shell or ["sh"]), str(PROBE), *arguments]
         return subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout, check=False)
 
     def frames(self, shell: list[str] | None = None, *arguments: str) -> dict[str, Evidence]:

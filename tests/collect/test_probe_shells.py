@@ -144,7 +144,7 @@ def test_a_host_with_busybox_only(tmp_path: Path, tools: tuple[str, ...]) -> Non
     for tool in tools:
         (house / "bin" / tool).symlink_to("busybox")
     (house / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
-    (house / "etc" / "shadow").write_text("root:$6$salt$canary:1::::::\n")
+    (house / "etc" / "shadow").write_text("root:$6$salt$Wq8hashed:1::::::\n")
     (house / "etc" / "os-release").write_text('ID=alpine\nVERSION_ID="3.20"\n')
     script = f"mount -t proc proc {house}/proc; mount --bind /dev {house}/dev; for d in /lib /lib64 /usr/lib; do [ ! -d $d ] || mount --bind $d {house}$d; done; exec chroot {house} /bin/sh -s -- --quick"
 
@@ -154,7 +154,7 @@ def test_a_host_with_busybox_only(tmp_path: Path, tools: tuple[str, ...]) -> Non
     found = frames(done.stdout)
     assert found["/etc/passwd"].content == b"root:x:0:0::/root:/bin/sh"
     assert found["/etc/shadow"].content == b"root:$6$:1::::::"
-    assert b"canary" not in done.stdout
+    assert b"Wq8hashed" not in done.stdout
     assert b"ID=alpine" in found["/etc/os-release"].content
     for command in ("ss -H -lntupeO", "nft -j list ruleset"):
         assert found[command].status is Status.ABSENT, found[command]

@@ -270,6 +270,7 @@ directory() { # how directory pattern : the names in it as one source "<director
 #   filter   packet filter rules: ports of rules that may be a knock sequence become 0 (NC7)
 #   snmp     snmpd.conf: communities but the published ones are masked
 #   daemon   the command line of a server
+#   tmout    lines that name TMOUT: its value, nothing else
 #   servers  the same behind "args="
 #   cell     sshd -T, only the keywords that Match may change
 #   keys     authorized_keys: options, type and comment stay, the key itself becomes its length
@@ -305,6 +306,11 @@ function mask_urls(s,   out, at, cut) {
 	}
 	return out s
 }
+function mask_auth(s) {
+	# Authorization: Bearer abc, header lines of HTTP in any spelling: all that follows
+	if (match(tolower(s), /authorization["\047]?[ \t:=,]+["\047]?(basic|bearer|token|splunk|apikey|digest|negotiate)[ \t]/)) return substr(s, 1, RSTART + 12) " ***"
+	return s
+}
 function mask_pairs(s,   m, k, rest, out, q) {
 	# key = value, key: value, key value, "key": "value", key="value"; the value up to its end is masked
 	out = ""
@@ -330,7 +336,7 @@ function mask_pairs(s,   m, k, rest, out, q) {
 function mask_words(s,   n, w, i, out) {
 	# a key and its value with only blanks between: "requirepass foobared", "user default on >secret", "community public"
 	n = split(s, w, /[ \t]+/)
-	if (n >= 2 && secret_key(w[1] == "" ? w[2] : w[1])) {
+	if (n >= 2 && (secret_key(w[1] == "" ? w[2] : w[1]) || tolower(w[1] == "" ? w[2] : w[1]) ~ /^(http_)?headers?$/)) {
 		match(s, /^[ \t]*[^ \t]+[ \t]+/)
 		return (substr(s, RLENGTH + 1) == "") ? s : substr(s, 1, RLENGTH) "***"
 	}
@@ -584,7 +590,7 @@ function daemon_line(s,   n, w, i, out, before) {
 		before = w[i - 1]
 		if (before == "-c" && s ~ /dropbear/) { out = out " ***"; break }
 		if (w[i] ~ /^-/ || w[i] ~ /^\// || w[i] ~ /^[][0-9.:*]+$/ || w[i] == "") ;
-		else if (before == "-o" && w[i] ~ /^[A-Za-z]+=?/ && !secret_key(w[i])) ;
+		else if (before == "-o" && w[i] ~ /^[A-Za-z]+(=|$)/ && !secret_key(w[i]) && tolower(w[i]) !~ /^(setenv|forcecommand)/) ;
 		else if (before ~ /^-[iIL]$/ && length(w[i]) < 16) ;
 		else if (w[i] ~ /^(sshd|dropbear|knockd|sshd:|\[listener\]|of|startups|[0-9]+-[0-9]+)$/) ;
 		else w[i] = "***"
@@ -636,6 +642,10 @@ function filter_line(s,   n, part, i, out) {
 function syslog_line(s) {
 	if (s ~ /^[ \t]*#/) return ""
 	s = mask_pairs(s)
+	# Tokens of services that take logs stand in the text of a template.
+	if (match(s, /string[ \t]*=[ \t]*"[^"]*"/)) s = substr(s, 1, RSTART - 1) "string=\"***\"" substr(s, RSTART + RLENGTH)
+	if (match(s, /^[ \t]*\$[Tt]emplate[ \t]+[A-Za-z0-9_.-]+,/)) return substr(s, 1, RLENGTH) "\"***\""
+	if (match(tolower(s), /^[ \t]*\$[a-z0-9]*(password|passwd|pwd|token|secret)[ \t]+/)) return substr(s, 1, RLENGTH) "***"
 	if (match(s, /:(om)?(mysql|pgsql|libdbi|oracle|mongodb)[a-z]*:/)) s = substr(s, 1, RSTART + RLENGTH - 1) "***"
 	if (match(s, /(^|[ \t])>/) && s !~ /[<>]=?[ \t]*[0-9$\047"]/) s = substr(s, 1, RSTART + RLENGTH - 1) "***"
 	if (match(tolower(s), /authorization|httpheadervalue|headers?[ \t]*[(=]/)) s = substr(s, 1, RSTART + RLENGTH - 1) " ***"
@@ -746,7 +756,20 @@ function hba_line(s) {
 	gsub(/=("[^"]*"|[^ \t,]*)/, "=***", s)
 	return s
 }
-function redact(s,   f, n, i) {
+function tmout_line(s,   out, n, w, i) {
+	# file:line:text with the variable TMOUT; what else stands on the line is masked
+	match(s, /^[^:]*:[0-9]+:/)
+	out = substr(s, 1, RLENGTH > 0 ? RLENGTH : 0)
+	s = substr(s, length(out) + 1)
+	gsub(/;/, " ; ", s)
+	n = split(s, w, /[ \t]+/)
+	for (i = 1; i <= n; i++) {
+		if (w[i] !~ /^(|export|readonly|declare|typeset|-[a-z]+|;|TMOUT|TMOUT=["\047]?[0-9]*["\047]?)$/) w[i] = "***"
+		out = out (i > 1 ? " " : "") w[i]
+	}
+	return out
+}
+function redact(s,   f, n, i, k) {
 	gsub(/\000/, "", s)
 	if (inkey) { if (s ~ /-----END/) inkey = 0; return "***" }
 	if (s ~ /-----BEGIN [A-Z0-9 ]*PRIVATE KEY/) { inkey = 1; return "***private key***" }
@@ -783,6 +806,14 @@ function redact(s,   f, n, i) {
 	}
 	if (how == "sudoers") return mask_command(mask_urls(s))
 	s = mask_urls(s)
+	if (how ~ /^(plain|secrets|command)$/) s = mask_auth(s)
+	if (how == "plain" && match(tolower(s), /^[ \t]*(setenv|forcecommand|authorizedkeyscommand|authorizedprincipalscommand)[ \t=]+/)) {
+		# What sshd runs or sets: the program stays, not what it is told; of the environment nothing.
+		k = substr(s, 1, RLENGTH)
+		s = substr(s, RLENGTH + 1)
+		return k ((k !~ /[Ee][Nn][Vv]/ && match(s, /^"?[A-Za-z0-9_.\/-]+"?/)) ? substr(s, 1, RLENGTH) (RLENGTH < length(s) ? " ***" : "") : "***")
+	}
+	if (how == "tmout") return tmout_line(s)
 	if (how == "secrets") return mask_words(mask_pairs(s))
 	if (how == "command") return mask_command(s)
 	if ((how == "job" || how == "script") && s ~ /^[ \t]*#/) return (s ~ /^#!\//) ? "#!" job_value(substr(s, 3, index(s " ", " ") - 3)) (match(s, / -[a-z]+$/) ? substr(s, RSTART) : "") : "#"
@@ -863,6 +894,34 @@ tail && /^rc [0-9]+$/ { print; next }
 # --- what is looked at -----------------------------------------------------------------------------------------------
 # Three lanes run side by side, each holding its output until the lane before it has been passed on.
 
+processes() { # what ps would show, without its cost: PROCESSES, number and name, one a line; TERMINALS, of those that have one: euid, terminal, start in ticks since boot, name
+	set +f
+	PROCESSES=$(printf '%s\n' /proc/[0-9]*/stat | awk '
+		{
+			file = $0
+			if ((getline line < file) <= 0) next
+			close(file)
+			open = index(line, "(")
+			for (end = length(line); end > 0 && substr(line, end, 1) != ")"; end--);
+			split(substr(line, end + 2), f, " ")
+			name = substr(line, open + 1, end - open - 1)
+			gsub(/[^A-Za-z0-9_.:@+-]/, "?", name)
+			print substr(line, 1, open - 2) " " name
+			if (f[5] + 0 == 0) next
+			uid = "?"
+			sub(/stat$/, "status", file)
+			while ((getline line < file) > 0) if (line ~ /^Uid:/) { split(line, u, /[ \t]+/); uid = u[3]; break }
+			close(file)
+			major = int(f[5] / 256) % 4096; minor = f[5] % 256
+			tty = major >= 136 && major < 144 ? "pts/" ((major - 136) * 256 + minor) : major == 4 ? (minor < 64 ? "tty" minor : "ttyS" (minor - 64)) : major == 204 ? "ttyAMA" minor : major == 229 ? "hvc" minor : major "/" minor
+			rows = rows uid " " tty " " f[20] " " name "\n"
+		}
+		END { printf "-\n%s", rows }')
+	set -f
+	TERMINALS=${PROCESSES#*"$NL-"} PROCESSES=${PROCESSES%%"$NL-"*}$NL
+	TERMINALS=${TERMINALS#"$NL"}
+}
+
 identity() {
 	now=$(date '+%s %z')
 	emit ok 0 meta "version=$VERSION${NL}uid=$ME${NL}quick=${QUICK:-0}${NL}started=${now% *}${NL}offset=${now#* }"
@@ -917,31 +976,9 @@ sessions() { # ages of sessions, no addresses (a session of root that nobody end
 	else
 		emit absent 127 'loginctl show-session' ''
 	fi
-	# What ps would show, without its cost: euid, terminal, start in ticks since boot, name; of processes that have a terminal.
+	emit ok 0 '/proc/[0-9]*/stat (with a terminal)' "$TERMINALS"
 	set +f
-	OUT=$(printf '%s\n' /proc/[0-9]*/stat | awk '
-		{
-			file = $0
-			if ((getline line < file) <= 0) next
-			close(file)
-			open = index(line, "(")
-			for (end = length(line); substr(line, end, 1) != ")"; end--);
-			split(substr(line, end + 2), f, " ")
-			if (f[5] + 0 == 0) next
-			name = substr(line, open + 1, end - open - 1)
-			uid = "?"
-			sub(/stat$/, "status", file)
-			while ((getline line < file) > 0) if (line ~ /^Uid:/) { split(line, u, /[ \t]+/); uid = u[3]; break }
-			close(file)
-			major = int(f[5] / 256) % 4096; minor = f[5] % 256
-			tty = major >= 136 && major < 144 ? "pts/" ((major - 136) * 256 + minor) : major == 4 ? (minor < 64 ? "tty" minor : "ttyS" (minor - 64)) : major == 204 ? "ttyAMA" minor : major == 229 ? "hvc" minor : major "/" minor
-			gsub(/[^A-Za-z0-9_.:@+-]/, "?", name)
-			print uid, tty, f[20], name
-		}')
-	set -f
-	emit ok 0 '/proc/[0-9]*/stat (with a terminal)' "$OUT"
-	set +f
-	ask lenient '' 'grep -sHn TMOUT /etc/profile /etc/bash.bashrc /etc/bashrc /etc/profile.d/*.sh' grep -sHn TMOUT /etc/profile /etc/bash.bashrc /etc/bashrc /etc/profile.d/*.sh
+	ask lenient tmout 'grep -sHn TMOUT /etc/profile /etc/bash.bashrc /etc/bashrc /etc/profile.d/*.sh' grep -sHn TMOUT /etc/profile /etc/bash.bashrc /etc/bashrc /etc/profile.d/*.sh
 	set -f
 }
 
@@ -1189,10 +1226,13 @@ guards() { # states of the units that guard the host, in one call
 	fi
 }
 
-servers() { # running servers by name: process, parent, start in ticks since boot, command line
+servers() { # processes : running servers by name: process, parent, start in ticks since boot, command line
 	OUT=
-	for f in "$@"; do
-		{ read -r name <"$f/comm"; } 2>/dev/null || continue
+	IFS=$NL
+	for f in $1; do
+		IFS=' 	
+'
+		name=${f#* } f=/proc/${f%% *}
 		case $name in
 		sshd | dropbear | knockd | sshguard | fail2ban-server | crowdsec | denyhosts.py)
 			{ read -r line <"$f/stat"; } 2>/dev/null || continue
@@ -1215,15 +1255,15 @@ servers() { # running servers by name: process, parent, start in ticks since boo
 			;;
 		esac
 	done
+	IFS=' 	
+'
 	OUT=${OUT%"$NL"} RC=0
 	note_answer any servers '/proc/[0-9]*/stat (servers that guard)'
 }
 
 ssh() { # the SSH servers: how they run, their files, what they make of them, and whose keys open them
-	have sshd || have dropbear || [ -e /etc/ssh/sshd_config ] || { emit absent 127 'sshd -T' ''; servers; return 0; }
-	set +f
-	servers /proc/[0-9]*
-	set -f
+	have sshd || have dropbear || [ -e /etc/ssh/sshd_config ] || { emit absent 127 'sshd -T' ''; servers ''; return 0; }
+	servers "$PROCESSES"
 	configs=/etc/ssh/sshd_config
 	[ -e /etc/ssh/sshd_config ] || [ ! -e /usr/etc/ssh/sshd_config ] || configs=/usr/etc/ssh/sshd_config
 	option=
@@ -1296,7 +1336,7 @@ ssh_effective() { # [-f file] : what sshd makes of its files; with Match, for so
 	OUT=${OUT%%"$NL-$NL"*}
 	OUT=${OUT%"$NL"}
 	effective=$OUT
-	emit_captured "sshd -T${*:+ $*}"
+	note_answer strict plain "sshd -T${*:+ $*}"
 	case $RC$complaints in
 	255*'connection test specification'*) RC=again ;; # of versions that want to know for whom
 	0* | 255?*) OUT=$complaints ;;
@@ -1356,28 +1396,25 @@ ssh_keys() { # whose keys open this host, and the modes of all that sshd trusts
 	IFS=' 	
 '
 	[ -n "$patterns" ] || patterns='.ssh/authorized_keys .ssh/authorized_keys2'
-	remote=' '
-	while read -r _ f name _; do
-		case $name in nfs* | cifs | smb* | autofs | afs | ceph | glusterfs | lustre | 9p | fuse.*) remote="$remote$f " ;; esac
-	done </proc/mounts
 	IFS=$NL
 	# shellcheck disable=SC2086 # split at newlines on purpose
 	set -- /etc/ssh /run/sshd $seen
 	IFS=' 	
 '
 	for f in $host_keys; do set -- "$@" "$f"; done
-	keys='' n=0
-	while IFS=: read -r name _ _ _ _ home shell; do
-		case $shell in */nologin | */false | */sync | */shutdown | */halt) continue ;; esac
-		case $home in /?*) ;; *) continue ;; esac
-		case $home$name in *[\*\?\[\ \	]*) continue ;; esac
-		n=$((n + 1))
-		[ "$n" -le 200 ] || break
-		away=
-		for f in $remote; do
-			case $home/ in "$f"/*) away=1 ;; esac
-		done
-		if [ -n "$away" ]; then
+	# Homes of who may log in, and whether they come over the network.
+	homes=$(awk -F: '
+		FILENAME == "/proc/mounts" { split($0, m, " "); if (m[3] ~ /^(nfs.*|cifs|smb.*|autofs|afs|ceph|glusterfs|lustre|9p|fuse\..*)$/) remote[m[2]]; next }
+		$7 ~ /\/(nologin|false|sync|shutdown|halt)$/ || $6 !~ /^\/./ || ($6 $1) ~ /[*?[ \t]/ || ++n > 200 { next }
+		{ away = "-"; for (at in remote) if (index($6 "/", at "/") == 1) away = "away"; print away, $1, $6 }' /proc/mounts /etc/passwd 2>/dev/null)
+	keys=''
+	IFS=$NL
+	for row in $homes; do
+		IFS=' 	
+'
+		away=${row%% *} row=${row#* }
+		name=${row%% *} home=${row#* }
+		if [ "$away" = away ]; then
 			emit skipped 0 "$home/.ssh/authorized_keys" ''
 			continue
 		fi
@@ -1389,7 +1426,9 @@ ssh_keys() { # whose keys open this host, and the modes of all that sshd trusts
 			case $f in *%U*) continue ;; /*) ;; *) f=$home/$f ;; esac
 			case "$keys " in *" $f "*) ;; *) keys="$keys $f"; set -- "$@" "$f" ;; esac
 		done
-	done </etc/passwd
+	done
+	IFS=' 	
+'
 	# shellcheck disable=SC2086 # one word a path
 	files keys $keys
 	args=
@@ -1430,14 +1469,10 @@ bans_fail2ban() { # one call asks everything about the usual jail; a second one 
 		emit denied 0 "$name" ''
 	else
 		# Its client takes half of what the whole probe may: only where there is a server that it could ask.
-		OUT='' RC=255
-		set +f
-		for f in /proc/[0-9]*/comm; do
-			{ read -r comm <"$f"; } 2>/dev/null || continue
-			if [ "$comm" = fail2ban-server ]; then RC=0; break; fi
-		done
-		set -f
-		if [ "$RC" != 0 ]; then emit_captured "$name"; return; fi
+		case $PROCESSES in
+		*" fail2ban-server$NL"*) ;;
+		*) emit failed 255 "$name" ''; return ;;
+		esac
 		bans_asked sshd
 		held=$OUT
 		more=$(printf '%s\n' "$OUT" | awk -F: '/Jail list/ { gsub(/[ \t]/, "", $2); n = split($2, j, ","); for (i = 1; i <= n && i <= 20; i++) if (j[i] ~ /^[A-Za-z0-9_.-]*ssh[A-Za-z0-9_.-]*$/ && j[i] != "sshd") print j[i] }')
@@ -2186,10 +2221,12 @@ time_sync() { # asks the local daemon only; timedatectl would start a service of
 data_processes() { # data services that run: process, user, whether in a container, masked command line
 	name='/proc/[0-9]*/cmdline (data services)'
 	if ! { read -r comm </proc/1/comm; } 2>/dev/null; then emit denied 0 "$name" ''; return; fi
-	OUT= paths=
-	set +f
-	for f in /proc/[0-9]*; do
-		{ read -r comm <"$f/comm"; } 2>/dev/null || continue
+	OUT='' paths=''
+	IFS=$NL
+	for f in $PROCESSES; do
+		IFS=' 	
+'
+		comm=${f#* } f=/proc/${f%% *}
 		case $comm in
 		mysqld* | mariadbd* | redis-* | valkey-* | keydb-* | postgres | postmaster | mongod | mongos | memcached | etcd | kube* | k3s* | k0s | rke2 | dockerd | containerd | beam.smp | clickhouse* | influxd | couchdb | minio | consul | sqlservr | tnslsnr | oracle | dmserver | rsync | smbd | ksmbd* | tgtd | jupyter* | raylet | gcs_server | ganesha.nfsd | opensearch* | kibana) ;;
 		java | node | python* ) ;;
@@ -2202,7 +2239,8 @@ data_processes() { # data services that run: process, user, whether in a contain
 		{ while read -r value; do case $value in *docker* | *libpod* | *kubepods* | *containerd-* | *lxc*) where=1 ;; esac; done <"$f/cgroup"; } 2>/dev/null
 		OUT="${OUT}pid=${f##*/} name=$comm uid=$uid container=$where args$NL" paths="$paths $f/cmdline"
 	done
-	set -f
+	IFS=' 	
+'
 	# Of all command lines at once; in them a newline becomes a blank, and a line that looks like tail's counts only in its turn.
 	# shellcheck disable=SC2086 # one word a path
 	[ -z "$OUT" ] || OUT=$({ printf %s "$OUT"; tail -c +1 /dev/null $paths 2>/dev/null; } | tr '\000' '\037' | awk '
@@ -2400,6 +2438,7 @@ lanes() { # 'function...'... : each argument is a lane; all run side by side
 	if [ $# -eq 0 ]; then collect $these; else lanes "$@" | lane $these; fi
 }
 
+processes
 # What is slow has a lane of its own; --quick asks nothing of it, and there a lane would cost more than it brings.
 set -- 'walk journal_logins' applications log_samples updates 'advisories integrity deleted_libraries listening_programs'
 [ -z "$QUICK" ] || set -- "$*"
