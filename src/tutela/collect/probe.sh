@@ -902,9 +902,9 @@ processes() { # what ps would show, without its cost: PROCESSES, number and name
 			if ((getline line < file) <= 0) next
 			close(file)
 			open = index(line, "(")
-			for (end = length(line); end > 0 && substr(line, end, 1) != ")"; end--);
-			split(substr(line, end + 2), f, " ")
-			name = substr(line, open + 1, end - open - 1)
+			n = split(line, part, /\) /) # a name may hold anything, what follows it cannot
+			split(part[n], f, " ")
+			name = substr(line, open + 1, length(line) - length(part[n]) - 2 - open)
 			gsub(/[^A-Za-z0-9_.:@+-]/, "?", name)
 			print substr(line, 1, open - 2) " " name
 			if (f[5] + 0 == 0) next
