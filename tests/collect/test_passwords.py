@@ -323,6 +323,19 @@ def test_without_root_it_is_denied(tmp_path: Path) -> None:
     assert _evidence(told.stdout, told.returncode).status is Status.DENIED
 
 
+@guest
+def test_over_ssh_the_words_survive_the_remote_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guest: str) -> None:
+    """sshd hands the last word to the user's shell; this one does so, too."""
+    fake = tmp_path / "bin" / "ssh"
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    host = shadow_of(tmp_path, [(b"u", hashed(b"u"), b"")], **GUESTS[guest])
+
+    assert answers(with_passwords(BUNDLE, SshTarget("x", "h.example", "root", 2222), Look(passwords=SITE), host=host)) == {"u": "user-name"}
+
+
 def test_an_unreachable_target_gives_a_failed_source_not_an_error() -> None:
     bundle = with_passwords(BUNDLE, SshTarget("x", "host.invalid"), Look(passwords=SITE, connect_timeout_s=1), options=("-F", "/dev/null"))
 
