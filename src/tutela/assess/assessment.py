@@ -129,26 +129,42 @@ def _verdicts(rulebook: Rulebook, look: Look) -> list[Verdict]:
     profile = {"level": rulebook.level, "ids": tuple(one.id for one in rulebook.profiles)}
     others = {"site": look.site, "profile": profile}
     verdicts: list[Verdict] = []
+    references = _References(rulebook, look)
     for check in rulebook.checks.values():
         scope = Scope(lambda name: look.fact(parser(name)), others, rulebook.params[check.id], lambda name: results[rulebook.alias[name]])
-        verdict = judge(check, scope, _evidence(check, rulebook, look), rulebook.severities[check.id])
+        verdict = judge(check, scope, references.of(check), rulebook.severities[check.id])
         results[check.id] = verdict.result
         verdicts.append(verdict)
     return verdicts
 
 
-def _evidence(check: Check, rulebook: Rulebook, look: Look) -> tuple[EvidenceRef, ...]:
-    names: set[str] = set()
-    todo = [check.id]
-    seen: set[str] = set()
-    while todo:
-        one = rulebook.checks[todo.pop()]
-        seen.add(one.id)
-        for fact in one.facts:
-            names |= look.sources_of(parser(fact))
-        todo += [rulebook.alias[other] for other in one.checks if rulebook.alias[other] not in seen]
-    sources = (look.source(name) for name in sorted(names))
-    return tuple(EvidenceRef(source.name, source.status.value, source.digest) for source in sources if source.status is not Status.MISSING)
+class _References:
+    """What verdicts rest on; each source is digested once, however many verdicts name it."""
+
+    def __init__(self, rulebook: Rulebook, look: Look) -> None:
+        self.rulebook, self.look = rulebook, look
+        self._made: dict[str, EvidenceRef | None] = {}
+        self._names: dict[str, frozenset[str]] = {}
+
+    def of(self, check: Check) -> tuple[EvidenceRef, ...]:
+        """References of a check and of those it rests on, by name."""
+        refs = (self._reference(name) for name in sorted(self._sources(check)))
+        return tuple(ref for ref in refs if ref is not None)
+
+    def _sources(self, check: Check) -> frozenset[str]:
+        known = self._names.get(check.id)
+        if known is None:
+            # Composites come after what they rest on, so this never goes deep.
+            parts = [self.look.sources_of(parser(fact)) for fact in check.facts]
+            parts += [self._sources(self.rulebook.checks[self.rulebook.alias[other]]) for other in check.checks]
+            known = self._names[check.id] = frozenset().union(*parts)
+        return known
+
+    def _reference(self, name: str) -> EvidenceRef | None:
+        if name not in self._made:
+            source = self.look.source(name)
+            self._made[name] = None if source.status is Status.MISSING else EvidenceRef(source.name, source.status.value, source.digest)
+        return self._made[name]
 
 
 def _waivers(site: Site, subject: str, now: datetime) -> tuple[list[Waiver], list[UnusedWaiver]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tutela.cli import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN
-from tutela.cli.options import add_judging, add_looking, look_of, read_rulebook, read_site_file, read_targets, ssh_options
+from tutela.cli.options import add_judging, add_looking, declared, look_of, read_rulebook, read_site_file, read_targets, ssh_options
 from tutela.collect.target import BundleTarget, LocalTarget
 from tutela.errors import UsageError
 from tutela.language import Lang, Text
@@ -75,14 +75,15 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     form = FORMATS[arguments.format]
     if form.binary and arguments.output is None and sys.stdout.isatty():
         raise UsageError(Text(f"{form.name} 不是文本，请用 --output 指定文件", f"{form.name} is no text: name a file with --output"))
-    site = read_site_file(arguments.site)
+    site_file = read_site_file(arguments.site)
     targets = read_targets(arguments.targets)
     with stop_on_interrupt() as running:
-        looking = Looking(targets, look_of(arguments, site), ssh_options(arguments), arguments.jobs, running)
+        looking = Looking(targets, look_of(arguments, site_file), ssh_options(arguments), arguments.jobs, running)
         try:
             from tutela.library import load_content
 
             content = load_content(tuple(arguments.content))
+            site = declared(site_file)
             rulebook = read_rulebook(arguments.profile, site, content)
             import_facts(rulebook)
             return _Run(arguments, lang, form, site, content, rulebook).over(looking)
@@ -108,13 +109,14 @@ class Looking:
         self._first: Bundle | BaseException | None = None
         self._thread = threading.Thread(target=self._begin, daemon=True)
         if len(targets) == 1:
+            from tutela.collect.one import collect
+
+            self._collect = collect
             self._thread.start()
 
     def _begin(self) -> None:
-        from tutela.collect.one import collect
-
         try:
-            self._first = collect(self.targets[0], self.look, now, ssh_options=self.options, running=self.running)
+            self._first = self._collect(self.targets[0], self.look, now, ssh_options=self.options, running=self.running)
         except BaseException as problem:  # noqa: BLE001 - handed to the thread that waits
             self._first = problem
 

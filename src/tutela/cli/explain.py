@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tutela.cli.options import add_judging, read_rulebook, read_site_file
+from tutela.cli.options import add_judging, declared, read_rulebook, read_site_file
 from tutela.errors import UsageError
 from tutela.language import Lang, Text
 from tutela.report.columns import wrapped
@@ -73,7 +73,7 @@ def _last(arguments: argparse.Namespace, content: Content) -> Assessment | None:
     bundle = read_bundle(arguments.bundle) if arguments.bundle is not None else last_bundle()
     if bundle is None:
         return None
-    site = read_site_file(arguments.site)
+    site = declared(read_site_file(arguments.site))
     return assess(bundle, read_rulebook(arguments.profile, site, content), site)
 
 

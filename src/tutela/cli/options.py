@@ -107,17 +107,24 @@ def read_targets(words: list[str]) -> list[Target]:
     return targets
 
 
-def read_site_file(path: Path | None) -> Site:
-    """The site file, or a site that declares nothing."""
-    from tutela.site import Site, read_site
-
+def read_site_file(path: Path | None) -> Site | None:
+    """The site file; None when none was named."""
     if path is None:
-        return Site()
+        return None
+    from tutela.site import read_site
+
     try:
         raw = path.read_bytes()
     except OSError as problem:
         raise ContentError(Text(f"无法读取：{problem.strerror}", f"cannot be read: {problem.strerror}"), file=str(path)) from None
     return read_site(raw, str(path))
+
+
+def declared(site: Site | None) -> Site:
+    """The site, or one that declares nothing."""
+    from tutela.site import Site
+
+    return Site() if site is None else site
 
 
 def read_rulebook(profiles: list[str] | None, site: Site, content: Content) -> Rulebook:
@@ -135,7 +142,7 @@ def read_rulebook(profiles: list[str] | None, site: Site, content: Content) -> R
     return resolve(content, tuple(content.profiles[name] for name in dict.fromkeys(names)), site.parameters)
 
 
-def look_of(arguments: argparse.Namespace, site: Site) -> Look:
+def look_of(arguments: argparse.Namespace, site: Site | None) -> Look:
     """How to look, from the options and the site's networks."""
     from tutela.collect.run import Look
 
@@ -144,14 +151,14 @@ def look_of(arguments: argparse.Namespace, site: Site) -> Look:
         addresses=grid_addresses(site),
         become=arguments.become,
         timeout_s=arguments.timeout,
-        passwords=site if arguments.passwords else None,
+        passwords=declared(site) if arguments.passwords else None,
     )
 
 
-def grid_addresses(site: Site) -> tuple[str, ...]:
+def grid_addresses(site: Site | None) -> tuple[str, ...]:
     """One address of each declared network, and two that nobody owns (RFC 5737, RFC 3849), for the grid of H.0.3."""
     made = ["203.0.113.77", "2001:db8:ffff::77"]
-    for networks in (site.networks.admin, site.networks.campus):
+    for networks in () if site is None else (site.networks.admin, site.networks.campus):
         for network in (networks or ())[:4]:
             first = next(iter(network.hosts()), network.network_address)
             made.append(str(first))

@@ -6,7 +6,7 @@ import argparse
 from importlib import resources
 from pathlib import Path
 
-from tutela.cli.options import read_rulebook, read_site_file
+from tutela.cli.options import declared, read_rulebook, read_site_file
 from tutela.errors import UsageError
 from tutela.language import Lang, Text
 
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
         return 0
     from tutela.library import load_content
 
-    site = read_site_file(path)
+    site = declared(read_site_file(path))
     rulebook = read_rulebook(None, site, load_content())
     profile = ", ".join(one.id for one in rulebook.profiles)
     words = Text(

@@ -252,7 +252,7 @@ def _ages(look: Look, entry: list[str] | Unobserved) -> _Ages:
     if isinstance(entry, Unobserved):
         return entry, entry, entry, entry, entry
     numbers = [int(word) if re.fullmatch(r"\d{1,6}", word) else None for word in (entry + [""] * 8)[:8]]
-    today = look.now.date()
+    today = look.today
     changed = date(1970, 1, 1) + timedelta(days=numbers[1]) if numbers[1] is not None else None
     longest = numbers[3] if numbers[3] is not None and numbers[3] < 99999 else None
     age = (today - changed).days if changed is not None else None

@@ -545,7 +545,7 @@ class _Context:
             copies.append(
                 Unobserved(Reason.NO_ANSWER, data.backup_by, Text("由主机之外的备份保护，没有接口可查", "saved from outside the host, and no interface to ask"))
             )
-        today = self.look.now.date()
+        today = self.look.today
         drills = sorted((today - one.on).days for one in (data.drills if data else ()) if one.intact and one.on <= today)
         return Protected(data.path if data else "-", tuple(copies), drills[0] if drills else None, sum(1 for days in drills if days <= YEAR))
 

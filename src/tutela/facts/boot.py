@@ -96,7 +96,7 @@ def _rescue(look: Look) -> tuple[str, ...] | Unobserved:
 
 
 def _room(look: Look) -> str | None:
-    today = look.now.date()
+    today = look.today
     for one in look.site.attestations:
         if one.clause in ROOM_CLAUSES and one.answer == "yes" and one.on <= today <= one.expires and "*" in one.subjects:
             return one.reference

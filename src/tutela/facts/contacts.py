@@ -34,7 +34,7 @@ def parse(look: Look) -> Contacts:
 
 
 def _age(look: Look, clause: str) -> int | Unobserved:
-    today = look.now.date()
+    today = look.today
     days = [(today - one.on).days for one in look.site.attestations if one.clause.startswith(clause) and one.answer == "yes" and one.on <= today <= one.expires]
     if days:
         return min(days)

@@ -12,7 +12,7 @@ from tutela.evidence import Reason, Unobserved
 from tutela.facts import schedules
 from tutela.facts.look import Look
 from tutela.facts.protection_files import NEEDS as FILES
-from tutela.facts.protection_files import as_root, files
+from tutela.facts.protection_files import files
 from tutela.language import Text
 from tutela.record import record
 
@@ -47,7 +47,7 @@ def parse(look: Look) -> Integrity | Unobserved:
     database: str | Unobserved | None = next(
         (path for path, one in sorted(seen.items()) if DATABASES.fullmatch(path) and one.size and ".new" not in path and not one.directory), None
     )
-    if database is None and programs and not as_root(look):
+    if database is None and programs and not look.as_root:
         database = Unobserved(Reason.PRIVILEGE, "/var/lib/aide", Text("权限不足，看不到数据库", "not permitted to see its database"))
     last, differences = _last_check(look)
     if isinstance(database, str) and not isinstance(last, float):

@@ -84,7 +84,7 @@ def parse(look: Look) -> KeyFiles | Unobserved:
         files.append(KeyFile(path, f"{raw & 0o7777:04o}", users.get(uid, str(uid)), group, problem))
     if not any(isinstance(one, KeyFile) and one.path == "/etc/passwd" for one in files):
         return Unobserved(Reason.NO_DATA, SOURCE, Text("没有列出 /etc/passwd，结果不可信", "/etc/passwd is not listed, so nothing can be concluded"))
-    if "uid=0" not in str(look.text("meta")).split("\n"):
+    if not look.as_root:
         files.append(Unobserved(Reason.PRIVILEGE, SOURCE, Text("非 root 采集，可能有看不到的文件", "not collected as root: some files may be hidden")))
     return KeyFiles(tuple(files))
 

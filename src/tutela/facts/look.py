@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar, cast
 
 from tutela.evidence import Bundle, Evidence, Reason, Status, Unobserved, observed
@@ -15,7 +15,7 @@ from tutela.site import Site
 T = TypeVar("T")
 
 # What a fact may read besides sources; no source's name begins so.
-_NOW, _META, _SITE, _COLLECTED, _NAMES = "\0now", "\0meta", "\0site", "\0collected", "\0names:"
+_NOW, _META, _SITE, _COLLECTED, _NAMES, _TODAY, _ROOT = "\0now", "\0meta", "\0site", "\0collected", "\0names:", "\0today", "\0root"
 
 
 class Memory:
@@ -78,6 +78,18 @@ class Look:
         """When the bundle was collected, by the clock of the collecting side."""
         self._read(_COLLECTED)
         return self._bundle.collected_at
+
+    @property
+    def today(self) -> date:
+        """The day of judgement, UTC: for what counts in days, so that looks of one day can share the fact."""
+        self._read(_TODAY)
+        return self._now.date()
+
+    @property
+    def as_root(self) -> bool:
+        """Whether root looked: then what is missing is really missing."""
+        self._read(_ROOT)
+        return self._as_root()
 
     @property
     def site(self) -> Site:
@@ -145,6 +157,10 @@ class Look:
             return self._now
         if name == _COLLECTED:
             return self._bundle.collected_at
+        if name == _TODAY:
+            return self._now.date()
+        if name == _ROOT:
+            return self._as_root()
         if name == _SITE:
             return self._site.digest, self._site.variant
         if name == _META:
@@ -153,6 +169,9 @@ class Look:
             return self._names(name[len(_NAMES) :])
         evidence = self._bundle[name]
         return evidence.status, evidence.rc, evidence.content
+
+    def _as_root(self) -> bool:
+        return b"uid=0" in self._bundle["meta"].content.split(b"\n")
 
     def _names(self, prefix: str) -> tuple[str, ...]:
         return tuple(name for name in self._bundle.sources if name.startswith(prefix))

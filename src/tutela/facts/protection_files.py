@@ -7,16 +7,10 @@ from tutela.facts.look import Look
 from tutela.facts.schedules import Left, stat_rows
 
 STAT = "stat -L -c '%a %u %g %s %Y %F %n' (databases and programs of protection)"
-NEEDS = (STAT, "meta")
+NEEDS = (STAT,)
 
 
 def files(look: Look) -> dict[str, Left] | Unobserved:
-    """By path; a path that is missing was not there, or lay in a directory that a plain user may not enter (see `as_root`)."""
+    """By path; a path that is missing was not there, or lay in a directory that a plain user may not enter (see `Look.as_root`)."""
     text = look.text(STAT)
     return text if isinstance(text, Unobserved) else stat_rows(text)
-
-
-def as_root(look: Look) -> bool:
-    """Whether root looked: then a missing path is really missing."""
-    text = look.text("meta")
-    return isinstance(text, str) and "uid=0" in text.split("\n")

@@ -20,7 +20,7 @@ PROC = {"/proc/net/tcp": ("tcp", "ipv4"), "/proc/net/tcp6": ("tcp", "ipv6"), "/p
 PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
 BINDV6ONLY = "/proc/sys/net/ipv6/bindv6only"
 ANY = "0.0.0.0"  # noqa: S104 - an address that is seen, not bound
-NEEDS = (SS, *PROC, PORT_RANGE, BINDV6ONLY, "meta")
+NEEDS = (SS, *PROC, PORT_RANGE, BINDV6ONLY)
 
 CLIENTS = frozenset(
     [
@@ -113,7 +113,7 @@ def _from_ss(look: Look) -> list[Socket] | Unobserved:
     lines = look.lines(SS)
     if isinstance(lines, Unobserved):
         return lines
-    root = _is_root(look)
+    root = look.as_root
     found: list[Socket] = []
     for line in lines:
         if not line.strip() or line.startswith(("unreachable ", "icmp", "raw ", "p_raw", "u_")):
@@ -150,11 +150,6 @@ def _unit(group: str) -> str | None:
         if part.endswith((".service", ".socket", ".scope", ".mount")):
             return part
     return None
-
-
-def _is_root(look: Look) -> bool:
-    meta = look.text("meta")
-    return isinstance(meta, str) and "uid=0" in meta.split("\n")
 
 
 def _unnamed() -> Unobserved:

@@ -47,7 +47,7 @@ def parse(look: Look) -> Support | Unobserved:
             f"{system.id} {system.version}".strip(),
             Text("不在支持期限表中，需先由站点确认", "not in the end-of-life table; the site has to settle it first"),
         )
-    today = look.now.date()
+    today = look.today
     supported: bool | Unobserved = today <= row.ends
     by_extension = None
     if not supported and row.paid is not None and today <= row.paid[1] and _attached(look):

@@ -73,7 +73,7 @@ def _program(look: Look, path: str, ports: set[int]) -> Program:
     if registered:
         released = look.site.unpackaged_versions.get(path)
         if released is not None:
-            days = (look.now.date() - released).days
+            days = (look.today - released).days
         else:
             days = Unobserved(
                 Reason.NOT_LODGED, path, Text("已登记，但没有登记所用版本的发布日期", "registered, but without the day on which its version was released")

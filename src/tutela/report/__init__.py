@@ -13,16 +13,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from tutela.assess.assessment import Assessment
 from tutela.errors import UsageError
 from tutela.language import Lang, Text
 from tutela.record import record
 from tutela.report.options import Options
 
-__all__ = ["FORMATS", "Format", "Options"]
+if TYPE_CHECKING:
+    # Naming the formats must not cost what judging needs: `--help` lists them.
+    from tutela.assess.assessment import Assessment
 
-Render = Callable[[Sequence[Assessment], Lang, Options], Iterator[str] | Iterator[bytes]]
+    Render = Callable[[Sequence[Assessment], Lang, Options], Iterator[str] | Iterator[bytes]]
+
+__all__ = ["FORMATS", "Format", "Options"]
 
 
 @record

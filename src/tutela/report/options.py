@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import timedelta, timezone, tzinfo
+from typing import TYPE_CHECKING
 
-from tutela.agreement.model import Table
 from tutela.record import record
+
+if TYPE_CHECKING:
+    from tutela.agreement.model import Table
 
 CHINA = timezone(timedelta(hours=8), "UTC+8")
 
