@@ -15,6 +15,7 @@
 # Everything stands in one function called on the last line: a download that was cut short runs nothing.
 # No here-documents: bash keeps them in files.
 
+# shellcheck disable=SC2016 # programs of awk stand in single quotes
 tutela_probe() {
 
 VERSION=1
@@ -64,7 +65,7 @@ if have timeout; then
 	together=1
 	for f in /usr/sbin /usr/bin /sbin /bin; do # the one of busybox does not
 		# shellcheck disable=SC3013 # every shell that the probe meets knows -ef
-		for d in /usr/bin /bin /sbin; do if [ "$f/timeout" -ef "$d/busybox" ] || [ "$f/timeout" -ef "$d/toybox" ]; then together=''; fi; done
+		for d in /usr/bin/busybox /bin/busybox /sbin/busybox /usr/bin/toybox; do if [ "$f/timeout" -ef "$d" ]; then together=''; fi; done
 	done
 elif have perl; then
 	limited() { exec perl -e 'alarm shift; exec @ARGV or exit 127' "$@"; }
@@ -160,7 +161,6 @@ note_answer() { # rule how name : OUT and RC wait for the redaction: a line of r
 
 ask_all() { # the answers to all that was asked
 	OUT=
-	# shellcheck disable=SC2016 # expanded by that sh
 	[ -z "$together" ] || capture 20 sh -c 'answer() {
 		rule=$1 how=$2 name=$3
 		shift 3
@@ -234,6 +234,7 @@ directory() { # how directory pattern : the names in it as one source "<director
 		case $f in *"$NL"*) f='(a name with a newline)' ;; esac
 		names=$names${f##*/}$NL
 	done
+	# shellcheck disable=SC2086 # the pattern is to be expanded
 	set -- "$1" "$2" "$2"/$3
 	set +f
 	if [ "$count" -gt "$MAX_FILES" ]; then emit truncated 0 "$2/" "$names"; else emit ok 0 "$2/" "${names%"$NL"}"; fi
@@ -887,12 +888,11 @@ BEGIN {
 	}
 	if (frames) exit
 }
-tail && /^rc [0-9]+$/ { print; next }
 { line = redact($0); if ((how != "last" && how != "server") || line != "") print line }
 '
 
 # --- what is looked at -----------------------------------------------------------------------------------------------
-# Three lanes run side by side, each holding its output until the lane before it has been passed on.
+# Lanes (the last lines) run side by side, each holding its output until the lane before it has been passed on.
 
 processes() { # what ps would show, without its cost: PROCESSES, number and name, one a line; TERMINALS, of those that have one: euid, terminal, start in ticks since boot, name
 	set +f
@@ -940,7 +940,7 @@ accounts() {
 		count=0
 		set +f
 		for f in "$d"/*; do
-			[ -f "$f" ] && [ "$count" -lt "$MAX_FILES" ] || continue
+			if [ ! -f "$f" ] || [ "$count" -ge "$MAX_FILES" ]; then continue; fi
 			case $f in *"$NL"*) continue ;; esac
 			count=$((count + 1))
 			wanted=$wanted$f$NL
@@ -959,18 +959,17 @@ accounts() {
 
 sessions() { # ages of sessions, no addresses (a session of root that nobody ends is a door left open)
 	if have loginctl && [ -d /run/systemd/sessions ]; then
-		capture 10 loginctl --no-legend list-sessions
 		ids=
-		IFS=$NL
-		for line in $OUT; do
-			line=${line#"${line%%[! ]*}"}
-			ids="$ids ${line%% *}"
+		set +f
+		for f in /run/systemd/sessions/*; do
+			f=${f##*/}
+			case $f in *[!A-Za-z0-9]*) ;; *) ids="$ids $f" ;; esac
 		done
-		IFS=' 	
-'
-		OUT=$ids
+		set -f
+		OUT='' RC=0
+		[ -n "$ids" ] || capture 10 loginctl --no-legend list-sessions # whether there is somebody to ask
 		# shellcheck disable=SC2086 # one word a session
-		if [ "$RC" = 0 ] && [ -n "$ids" ]; then
+		if [ -n "$ids" ]; then
 			ask strict '' 'loginctl show-session' loginctl show-session -p Id -p User -p Name -p TimestampMonotonic -p TTY -p Remote -p Service -p Class -p State $ids
 		else emit_captured 'loginctl show-session'; fi
 	else
@@ -1469,10 +1468,15 @@ bans_fail2ban() { # one call asks everything about the usual jail; a second one 
 		emit denied 0 "$name" ''
 	else
 		# Its client takes half of what the whole probe may: only where there is a server that it could ask.
-		case $PROCESSES in
-		*" fail2ban-server$NL"*) ;;
-		*) emit failed 255 "$name" ''; return ;;
-		esac
+		running=
+		IFS=$NL
+		for f in $PROCESSES; do
+			# shellcheck disable=SC3013 # one in a container has another root
+			case $f in *' fail2ban-server') if [ "/proc/${f%% *}/root" -ef / ]; then running=1; fi ;; esac
+		done
+		IFS=' 	
+'
+		if [ -z "$running" ]; then emit failed 255 "$name" ''; return; fi
 		bans_asked sshd
 		held=$OUT
 		more=$(printf '%s\n' "$OUT" | awk -F: '/Jail list/ { gsub(/[ \t]/, "", $2); n = split($2, j, ","); for (i = 1; i <= n && i <= 20; i++) if (j[i] ~ /^[A-Za-z0-9_.-]*ssh[A-Za-z0-9_.-]*$/ && j[i] != "sshd") print j[i] }')
@@ -1525,6 +1529,7 @@ knock() { # the port knocking daemon; sequences leave the host only as a length 
 	files plain /etc/default/knockd /etc/sysconfig/knockd
 	set -- "$knocking"
 	if [ -r "$knocking" ]; then
+		# shellcheck disable=SC2013 # one word a path
 		for f in $(awk '/^[ \t]*#/ { next } { sub(/^[^=]*=/, "") } { for (i = 1; i <= NF; i++) if ($i ~ /^\/[A-Za-z0-9_.\/+-]+$/) print $i }' "$knocking"); do
 			case " $* " in *" $f "*) ;; *) set -- "$@" "$f" ;; esac
 		done
@@ -1598,7 +1603,7 @@ advisories() { # security advisories of installed packages, from the metadata th
 		*.xz) tool='xz -dc' ;;
 		*.zst) tool='zstd -dc' ;;
 		*.bz2) tool='bzip2 -dc' ;;
-		*.xml) tool=cat ;;
+		*.xml) tool='cat' ;;
 		*) OUT="${OUT}repository	$f	unreadable$NL"; continue ;;
 		esac
 		have "${tool%% *}" || { OUT="${OUT}repository	$f	unreadable$NL"; continue; }
@@ -2444,10 +2449,9 @@ set -- 'walk journal_logins' applications log_samples updates 'advisories integr
 [ -z "$QUICK" ] || set -- "$*"
 first=$1
 shift
-lanes "$first bans knock jobs log_shipping log_files time_sync" "$@" \
-	'packages update_settings sockets firewall firewall_saved plain_services storage protection web containers kernel' \
-	'data_services ssh' \
-	'identity accounts sessions key_files'
+lanes "$first bans knock data_services ssh identity" "$@" \
+	'jobs log_shipping log_files time_sync kernel web protection' \
+	'packages update_settings sockets firewall firewall_saved plain_services storage containers accounts sessions key_files'
 emit ok 0 finished "$(date +%s)"
 echo end
 
