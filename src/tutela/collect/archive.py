@@ -74,6 +74,7 @@ def write_whole(path: Path, content: bytes | Iterable[bytes], *, private: bool =
     """
     pieces = (content,) if isinstance(content, bytes) else content
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    complete = False
     try:
         if path.exists() and not path.is_file():
             # A device or a pipe, such as /dev/stdout, cannot be replaced.
@@ -85,8 +86,17 @@ def write_whole(path: Path, content: bytes | Iterable[bytes], *, private: bool =
             file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
+        complete = True
         part.replace(path)
     except OSError as problem:
+        if complete and not part.exists():
+            # It failed and yet happened, as on a network file system that lost the answer.
+            raise CollectError(
+                Text(
+                    f"{path} 已写入，但系统报告 {problem.strerror}；使用前请先核对。",
+                    f"{path} was written, but the system said: {problem.strerror}. Look at it before you rely on it.",
+                )
+            ) from None
         raise CollectError(
             Text(f"无法写入 {path}：{problem.strerror}。原有文件未改动。", f"cannot write {path}: {problem.strerror}. What was there before is unchanged.")
         ) from None
