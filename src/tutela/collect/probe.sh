@@ -918,8 +918,9 @@ processes() { # what ps would show, without its cost: PROCESSES, number and name
 		}
 		END { printf "-\n%s", rows }')
 	set -f
-	TERMINALS=${PROCESSES#*"$NL-"} PROCESSES=${PROCESSES%%"$NL-"*}$NL
+	TERMINALS=${PROCESSES##*"$NL-"}
 	TERMINALS=${TERMINALS#"$NL"}
+	PROCESSES=${PROCESSES%%"$NL-"*}
 }
 
 identity() {
@@ -1330,7 +1331,7 @@ ssh_effective() { # [-f file] : what sshd makes of its files; with Match, for so
 	# Its complaints come behind its answer: no line of that is a single dash. Where it answers, `sshd -t` would say the same.
 	OUT=$({ OUT=$(limited 20 sshd -T "$@" 2>&1 >&3 3>&- </dev/null); RC=$?; } 3>&1; printf '\n-\n%s\nrc %d' "$OUT" "$RC")
 	RC=${OUT##*"${NL}rc "}
-	complaints=${OUT#*"$NL-$NL"}
+	complaints=${OUT##*"$NL-$NL"} # in dash #* would look at all of a long text for each of its characters; ##* begins at its end
 	complaints=${complaints%"${NL}rc "*}
 	OUT=${OUT%%"$NL-$NL"*}
 	OUT=${OUT%"$NL"}
