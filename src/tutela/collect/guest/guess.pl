@@ -6,7 +6,7 @@ my ($SLICE, $PATIENCE) = (0.25, 10);
 my %want = (seconds => 60, limit => 500, cores => 2, progress => 0, shadow => '/etc/shadow', passwd => '/etc/passwd');
 my (@rules, @accounts, @host, @staff);
 my ($guesses, $busy, $stopped) = (0, 0, '');
-my ($rule_at, $account_at, $at) = (0, 0, 0);    # the next slice
+my ($first_at, $rule_at, $account_at, $at) = (0, 0, 0, 0);    # the next slice
 
 $SIG{__DIE__} = sub { syswrite STDERR, "failed\n"; require POSIX; POSIX::_exit(3) };
 $SIG{PIPE} = 'IGNORE';
@@ -163,16 +163,21 @@ sub dismiss {
 
 sub spent_cpu { my @used = times; return $used[0] + $used[1] + $used[2] + $used[3] }
 
-sub next_slice {    # rule by rule over all accounts
+sub next_slice {    # one candidate each, to learn what it costs, then rule by rule over all accounts; -1: nothing until an answer comes
+	while ($first_at < @accounts) {
+		return ($first_at++, 0, 1) if $accounts[$first_at]{word} eq '';
+		$first_at++;
+	}
 	for (; $rule_at < @rules; $rule_at++, $account_at = 0) {
 		for (; $account_at < @accounts; $account_at++, $at = 0) {
 			my $account = $accounts[$account_at];
 			next if $account->{word} ne '';
-			my $begin = $rule_at ? $account->{bounds}[$rule_at - 1] : 0;
+			my $begin = $rule_at ? $account->{bounds}[$rule_at - 1] : 1;
 			$at = $begin if $at < $begin;
 			my $left = $account->{bounds}[$rule_at] - $at;
 			next if $left < 1;
-			my $count = $account->{seconds} ? int($SLICE / $account->{seconds}) : 1;
+			return (-1) unless $account->{seconds};
+			my $count = int($SLICE / $account->{seconds});
 			$count = $count < 1 ? 1 : $count > 64 ? 64 : $count;
 			$count = $left if $count > $left;
 			my @job = ($account_at, $at, $count);
@@ -192,6 +197,7 @@ sub assign {
 	}
 	if (spent_cpu() + $busy + $flying + $SLICE > $want{seconds}) { $stopped = 'budget'; return 0 }
 	my @job = next_slice() or return 0;
+	return 1 if $job[0] < 0;
 	my $account = $accounts[$job[0]];
 	@$worker{qw(account since)} = ($account, time);
 	$worker->{expected} = ($account->{seconds} || $SLICE) * $job[2];

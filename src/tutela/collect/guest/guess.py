@@ -289,16 +289,23 @@ class Test:
             if not account.word:
                 account.bounds = candidates(account, orders, host)[1]
 
-    def slices(self) -> "Iterator[tuple[int, int, int]]":
-        """Account, first candidate and count: rule by rule over all accounts.
+    def slices(self) -> "Iterator[tuple[int, int, int] | None]":
+        """Account, first candidate and count: rule by rule over all accounts; None: nothing until an answer comes.
 
         So a budget that runs out leaves whole rules tried on everybody.
+        One candidate each comes first, to learn what it costs: a hash made to hang must not hold every worker.
         """
+        for index, account in enumerate(self.every):
+            if not account.word:
+                yield index, 0, 1
         for rule in range(len(self.orders.rules)):
             for index, account in enumerate(self.every):
-                at = account.bounds[rule - 1] if rule and account.bounds else 0
+                at = account.bounds[rule - 1] if rule and account.bounds else 1
                 while not account.word and at < account.bounds[rule]:
-                    count = max(1, min(64, int(SLICE_SECONDS / account.seconds))) if account.seconds else 1
+                    if not account.seconds:
+                        yield None
+                        continue
+                    count = max(1, min(64, int(SLICE_SECONDS / account.seconds)))
                     count = min(count, account.bounds[rule] - at)
                     yield index, at, count
                     at += count
@@ -339,15 +346,17 @@ class Test:
         """Guesses to make, as far as is known now."""
         return self.guesses + sum(account.bounds[-1] - account.tried for account in self.every if account.bounds and not account.word)
 
-    def assign(self, worker: Worker, todo: "Iterator[tuple[int, int, int]]") -> bool:
+    def assign(self, worker: Worker, todo: "Iterator[tuple[int, int, int] | None]") -> bool:
         """Give a worker something to do; False when nothing is left, or no time."""
         now = time.monotonic()
         flying = sum(max(other.expected, now - other.since) for other in self.staff if other.account is not None)
         if spent_cpu() + self.busy + flying + SLICE_SECONDS > self.orders.seconds:
             self.stopped = b"budget"
             return False
-        job = next(todo, None)
+        job = next(todo, (-1, 0, 0))
         if job is None:
+            return True
+        if job[0] < 0:
             return False
         worker.account, worker.since = self.every[job[0]], now
         worker.expected = (worker.account.seconds or SLICE_SECONDS) * job[2]
