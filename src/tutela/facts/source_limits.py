@@ -108,6 +108,17 @@ def _lines(text: str) -> list[str]:
 
 
 def _clients(words: str) -> Sets | None:
+    """Addresses of a client list; `a EXCEPT b EXCEPT c` is a without (b without c). None when it names more than addresses."""
+    left: Sets | None = None
+    for part in reversed(re.split(r"(?:^|[\s,]+)EXCEPT(?:[\s,]+|$)", words.strip())):
+        these = _listed(part)
+        if these is None:
+            return None
+        left = these if left is None else {family: these[family] - left[family] for family in (4, 6)}
+    return left
+
+
+def _listed(words: str) -> Sets | None:
     found = dict(NONE)
     for word in re.split(r"[\s,]+", words.strip()):
         if word == "ALL":

@@ -114,7 +114,7 @@ class Profile:
     """no, yes, or patterns"""
     strict_modes: bool
     keys_command: str
-    """AuthorizedKeysCommand; `none` without one."""
+    """Program of AuthorizedKeysCommand; `none` without one."""
     keys_files: tuple[str, ...]
     key_only: bool
     """Nothing but a public key opens it."""
@@ -527,7 +527,7 @@ class _Grid:
             tcp_forwarding="no" if settings.get("disableforwarding") == "yes" else settings.get("allowtcpforwarding", "yes"),
             user_environment=settings.get("permituserenvironment", "no"),
             strict_modes=settings.get("strictmodes", "yes") == "yes",
-            keys_command=settings.get("authorizedkeyscommand", "none"),
+            keys_command=(settings.get("authorizedkeyscommand", "none").split() or ["none"])[0],
             keys_files=tuple(settings.get("authorizedkeysfile", "").split()),
             key_only=_key_only(settings, root=user.root, root_login=root_login),
             two_factor=self._two_factor(settings, user, root_login),

@@ -110,8 +110,8 @@ def _socket_unit(guarding: Guards) -> UnitState | None:
 
 
 def _is_listener(words: tuple[str, ...]) -> bool:
-    """Not a session, nor a server that inetd or a socket with Accept=yes started for one connection."""
-    if not words or "-i" in words:
+    """Not a session, nor a server that inetd or a socket with Accept=yes started for one connection, nor a test of the configuration."""
+    if not words or {"-i", "-t", "-T", "-G"} & set(words):
         return False
     return words[0].startswith("/") or words[0] == "sshd" or (words[0] == "sshd:" and "[listener]" in words)
 

@@ -1,0 +1,194 @@
+"""Sets of addresses against plain sets, parsers against bytes nobody wrote on purpose, and what the walk may claim."""
+
+from __future__ import annotations
+
+import json
+import string
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests import scenes
+from tutela.evidence import Reason, Unobserved
+from tutela.facts import exposure, firewall, firewall_saved, sockets
+from tutela.facts.netfilter import iptables_save, nft_json, nft_text
+from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_words, union
+from tutela.facts.netfilter.host import Host
+from tutela.facts.netfilter.rules import Base, Rule, Ruleset, Verdict
+from tutela.language import Text
+
+UNSEEN = Unobserved(Reason.NO_DATA, "ip -o addr", Text("没有采集", "not collected"))
+SPANS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 8)).map(lambda pair: (pair[0], pair[0] + pair[1])), max_size=6).map(union)
+
+
+def members(addresses: Addresses) -> set[int]:
+    return {number for low, high in addresses.spans for number in range(low, high + 1)}
+
+
+@given(SPANS, SPANS)
+def test_sets_of_intervals_are_sets(one: Addresses, other: Addresses) -> None:
+    assert members(one | other) == members(one) | members(other)
+    assert members(one & other) == members(one) & members(other)
+    assert members(one - other) == members(one) - members(other)
+    assert one.count == len(members(one))
+    for result in (one | other, one & other, one - other):
+        assert all(low <= high for low, high in result.spans)
+        assert list(result.spans) == sorted(result.spans)
+
+
+@pytest.mark.parametrize(
+    ("words", "family", "count"),
+    [
+        ("192.0.2.0/24", 4, 256),
+        ("192.0.2.0/255.255.255.240", 4, 16),
+        ("192.0.2.1-192.0.2.9", 4, 9),
+        ("2001:db8::/127", 6, 2),
+        ("192.0.2.1", 6, 0),
+        ("0.0.0.0/0", 4, 1 << 32),
+    ],
+)
+def test_words_become_addresses(words: str, family: int, count: int) -> None:
+    found = of_words(words, family)
+    assert found is not None
+    assert found.count == count
+
+
+@pytest.mark.parametrize("words", ["example.org", "192.0.2.300", "192.0.2.9-192.0.2.1", "192.0.2.1-2001:db8::1", ""])
+def test_what_is_no_address_is_none(words: str) -> None:
+    assert of_words(words, 4) is None
+
+
+WORDS = st.text(st.sampled_from(string.ascii_lowercase + string.digits + ' {}[]":,.;@$-\n\\#!/|&()='), max_size=200)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(WORDS, st.text(max_size=100)))
+def test_no_text_raises(text: str) -> None:
+    nft_text.read(text, lambda _: None)
+    nft_text.read(f"table inet filter {{\n chain input {{\n type filter hook input priority 0; policy drop;\n {text}\n }}\n}}\n", lambda _: [text])
+    nft_json.read(text)
+    iptables_save.read(f"*filter\n:INPUT DROP [0:0]\n-A INPUT {text}", 4, "x")
+    iptables_save.read_sets(text)
+
+
+WORDS_OF_NFT = tuple(
+    "rule chain table set family name expr match left right op payload protocol field vmap key data elem val concat prefix addr len range "
+    "meta ct fib hook prio policy type jump target dnat port".split()
+)
+JSON = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-5, 70000),
+        st.sampled_from(["ip", "inet", "filter", "input", "saddr", "tcp", "dport", "accept", "@x", "192.0.2.1"]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(
+            st.sampled_from(WORDS_OF_NFT),
+            inner,
+            max_size=5,
+        ),
+    ),
+    max_leaves=25,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(JSON, max_size=5))
+def test_no_listing_raises(objects: list[object]) -> None:
+    found = nft_json.read(json.dumps({"nftables": objects}))
+    if found is not None:
+        Host(found[0], UNSEEN).ways(4, "tcp", 22)
+
+
+def test_nesting_is_refused_before_it_is_parsed() -> None:
+    assert nft_json.read('{"nftables": ' + "[" * 5000 + "]" * 5000 + "}") is None
+
+
+def test_chains_that_call_each_other_are_not_decided() -> None:
+    chains = {("x", "t", name): (Rule((), Verdict.JUMP, other), Rule((), Verdict.JUMP, other)) for name, other in (("a", "b"), ("b", "a"))}
+    ruleset = Ruleset(chains, (Base(("x", "t", "a"), "filter", "input", 0, Verdict.DROP, (4, 6)),))
+
+    assert isinstance(Host(ruleset, UNSEEN).ways(4, "tcp", 22), Unobserved)
+
+
+def saved(*rules: str, policy: str = "DROP") -> Host:
+    read = iptables_save.read("\n".join(("*filter", f":INPUT {policy} [0:0]", *rules, "COMMIT")), 4, "x")
+    assert read is not None
+    return Host(read[0], UNSEEN)
+
+
+def reached(host: Host, port: int = 22) -> tuple[Addresses, Addresses]:
+    ways = host.ways(4, "tcp", port)
+    assert not isinstance(ways, Unobserved)
+    return ways[0].sure, ways[0].maybe
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        "-m geoip --source-country CN",
+        "-m mac --mac-source 02:00:00:00:00:01",
+        "-m set --match-set admins src",
+        "-m u32 --u32 0x0",
+        "-m newthing --x y",
+        "-m bpf --bytecode 1",
+    ],
+)
+def test_what_is_not_understood_is_never_sure(match: str) -> None:
+    assert reached(saved(f"-A INPUT {match} -j ACCEPT"))[0] == NOBODY
+    assert reached(saved(f"-A INPUT {match} -j DROP", policy="ACCEPT"))[0] == NOBODY
+
+
+def test_a_doubtful_rule_before_the_same_sure_verdict_leaves_no_doubt() -> None:
+    sure, maybe = reached(saved("-A INPUT -m geoip --source-country CN -j ACCEPT", policy="ACCEPT"))
+
+    assert sure == EVERYONE[4]
+    assert maybe == NOBODY
+
+
+def test_a_mark_that_no_rule_sets_is_on_no_packet() -> None:
+    assert reached(saved("-A INPUT -m mark --mark 0x8000/0x8000 -j DROP", policy="ACCEPT")) == (EVERYONE[4], NOBODY)
+    assert reached(saved("-A INPUT -j MARK --set-xmark 0x8000/0x8000", "-A INPUT -m mark --mark 0x8000/0x8000 -j DROP", policy="ACCEPT"))[0] == NOBODY
+
+
+def test_sets_of_ipset_are_read() -> None:
+    sets = iptables_save.read_sets("create admins hash:net family inet hashsize 1024 maxelem 65536\nadd admins 192.0.2.0/28\nadd admins 198.51.100.7\n")
+    read = iptables_save.read("*filter\n:INPUT DROP [0:0]\n-A INPUT -m set --match-set admins src -p tcp --dport 22 -j ACCEPT", 4, "x", sets)
+    assert read is not None
+
+    assert reached(Host(read[0], UNSEEN))[0].prefixes(4) == ("192.0.2.0/28", "198.51.100.7")
+
+
+def test_a_target_may_stand_before_its_matches() -> None:
+    assert reached(saved("-A INPUT -j ACCEPT -s 192.0.2.0/28 -p tcp"))[0].prefixes(4) == ("192.0.2.0/28",)
+
+
+def test_an_insert_stands_in_front() -> None:
+    assert reached(saved("-A INPUT -j DROP", "-I INPUT -s 192.0.2.1 -j ACCEPT"))[0].prefixes(4) == ("192.0.2.1",)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=120), st.text(max_size=120))
+def test_no_bytes_of_a_host_raise(one: str, other: str) -> None:
+    sources = dict.fromkeys(
+        (sockets.SS, firewall.NFT, "iptables-save", "ip -o addr", "/proc/net/ip_tables_names", "/proc/net/route", "meta", "ipset save"), one
+    )
+    sources |= {
+        "iptables-legacy-save": other,
+        "/etc/nftables.conf": other,
+        "env TZ=UTC0 systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,x": other,
+    }
+    look = scenes.look({"sources": sources})
+    for parse in (sockets.parse, firewall.parse, exposure.parse, firewall_saved.parse):
+        look.fact(parse)
+
+
+def test_a_name_of_a_process_cannot_make_a_socket_local() -> None:
+    line = 'tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:((" 127.0.0.1:99 ",pid=7,fd=3)) ino:1 cgroup:/x.service'
+    found = scenes.look({"sources": {sockets.SS: line, "meta": "uid=0"}}).fact(sockets.parse)
+    assert not isinstance(found, Unobserved)
+
+    assert [(one.address, one.port, one.local, one.process) for one in found.listening] == [("0.0.0.0", 22, False, " 127.0.0.1:99 ")]
