@@ -17,7 +17,7 @@ from tutela.facts.look import Look
 from tutela.facts.netfilter import iptables_save, nft_text
 from tutela.facts.netfilter.addresses import NOBODY, Addresses
 from tutela.facts.netfilter.host import Host
-from tutela.facts.netfilter.rules import Ruleset
+from tutela.facts.netfilter.rules import Ruleset, mentioned
 from tutela.language import Text
 from tutela.record import record
 
@@ -44,6 +44,8 @@ NEEDS = (
 )
 FEW = {4: 256, 6: 256 << 64}
 """A difference this small is a ban or a knock, not another rule set."""
+MOST_NAMED = 200
+"""Ports; a longer list is compared in part."""
 
 
 @record
@@ -217,12 +219,14 @@ def _ufw_rules(look: Look, family: int, set_to: dict[str, str]) -> str | Unobser
 
 
 def _differences(look: Look, running: Firewall, saved: Host) -> list[Difference | Unobserved]:
-    """Ports that are listened on, and those that no rule mentions."""
+    """Ports that are listened on, those that rules name, and those that no rule mentions."""
     found: list[Difference | Unobserved] = []
     listening = look.fact(sockets.parse)
     if isinstance(listening, Unobserved):
         return [listening]
-    wanted = sorted({(4 if one.family == "ipv4" else 6, one.protocol, one.port) for one in listening.listening if not one.local})
+    heard = {(4 if one.family == "ipv4" else 6, one.protocol, one.port) for one in listening.listening if not one.local}
+    named = {(family, protocol, port) for port in _named(running.host.ruleset, saved.ruleset) for family in (4, 6) for protocol in ("tcp", "udp")}
+    wanted = sorted(heard) + sorted(named - heard)
     for family in (4, 6):
         openings: list[Opening] = []
         now, after = default_of(look, running.host, family, openings), default_of(look, saved, family, openings)
@@ -237,6 +241,12 @@ def _differences(look: Look, running: Firewall, saved: Host) -> list[Difference 
         elif max((before - later).count, (later - before).count) > FEW[family]:
             found.append(Difference(f"ipv{family} {protocol} {port}", _words(before, family), _words(later, family)))
     return found
+
+
+def _named(*rulesets: Ruleset) -> list[int]:
+    """Ends of the port ranges that rules mention: who opens a port before anybody listens there has opened it."""
+    fields = ("dport", "dport_tcp", "dport_udp")
+    return sorted({port for rules in rulesets for field in fields for span in mentioned(rules.rules(), field) for port in span})[:MOST_NAMED]
 
 
 def _never() -> Unobserved:
