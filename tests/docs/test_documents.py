@@ -70,7 +70,8 @@ def test_relative_links_lead_to_something(path: Path) -> None:
 
 @each_document
 def test_documents_know_nothing_of_the_place_they_were_written_at(path: Path) -> None:
-    text = path.read_text("utf-8")
+    # What the program prints may name root's home on the host it speaks of.
+    text = re.sub(r"<!-- output:start -->.*?<!-- output:end -->", "", path.read_text("utf-8"), flags=re.DOTALL)
     found = [word for word in _OF_THE_PLACE if re.search(word, text, re.IGNORECASE)]
 
     assert found == []
