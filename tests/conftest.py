@@ -4,6 +4,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No timed assertions: a slow machine must not fail a test. Under CI the examples are the same at each run.
+settings.register_profile("tutela", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=os.environ.get("CI") == "true")
+settings.load_profile("tutela")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
