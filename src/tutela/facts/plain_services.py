@@ -57,7 +57,7 @@ class PlainService:
     family: str
     process: str | Unobserved | None
     outside: bool | Unobserved
-    """Reached from campus or beyond."""
+    """Reached from campus or beyond; rpcbind and LDAP from others than the declared clients."""
     protected: bool | Unobserved
     """Its settings enforce encryption (FTP over TLS, SNMP version 3)."""
     sources: tuple[str, ...] | Unobserved
@@ -81,7 +81,9 @@ def parse(look: Look) -> PlainServices | Unobserved:
         service = _service(port)
         if service is None or port.local:
             continue
-        found.append(PlainService(service, port.port, port.protocol, port.family, port.process, _outside(port), _protected(look, service, port), port.sources))
+        found.append(
+            PlainService(service, port.port, port.protocol, port.family, port.process, _outside(service, port), _protected(look, service, port), port.sources)
+        )
     return PlainServices(tuple(found))
 
 
@@ -101,7 +103,9 @@ def _service(port: Port) -> str | None:
     return by_port
 
 
-def _outside(port: Port) -> bool | Unobserved:
+def _outside(service: str, port: Port) -> bool | Unobserved:
+    if service in ("rpcbind", "ldap"):
+        return port.undeclared  # a file server's or directory's own clients need them
     if port.external is True or port.campus is True:
         return True
     return next((one for one in (port.external, port.campus) if isinstance(one, Unobserved)), False)
