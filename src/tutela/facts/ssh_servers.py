@@ -88,9 +88,53 @@ def parse(look: Look) -> SshServers | Unobserved:
     default = _default_path(look)
     if not any(kind == "openssh" and path == default for kind, _, path in found) and (by_socket is not None or (unit is not None and unit.at_boot)):
         found["openssh", (), default] = []
+    if not found and isinstance(listening, sockets.Sockets) and _hidden(look, listening):
+        return Unobserved(Reason.PRIVILEGE, guards.PROCESSES, Text("没有 root 权限，看不到 SSH 服务是否在运行", "only root sees whether an SSH server runs"))
     servers = [_server(look, kind, path, options, processes, guarding, by_socket, listening) for (kind, options, path), processes in sorted(found.items())]
+    servers += _strangers(servers, listening)
     twice = [f"{server.name}: {', '.join(map(str, server.pids))}" for server in servers if len(server.pids) > 1]
     return SshServers(tuple(servers), tuple(twice))
+
+
+def _hidden(look: Look, listening: sockets.Sockets) -> bool:
+    """Processes of others may be invisible: then an SSH server that does not show is no proof of absence."""
+    unnamed = any(one.protocol == "tcp" and not one.local and isinstance(one.pid, Unobserved) for one in listening.listening)
+    return unnamed and look.source(CONFIG).status in (Status.OK, Status.DENIED)
+
+
+def _strangers(servers: list[Server], listening: sockets.Sockets | Unobserved) -> list[Server]:
+    """An sshd or dropbear that listens and was not among the processes: one in a container that shares the host's network, for one."""
+    if isinstance(listening, Unobserved):
+        return []
+    known = {pid for server in servers for pid in server.pids} | {1}
+    ports: dict[tuple[str, int], set[int]] = {}
+    for one in listening.listening:
+        if one.protocol == "tcp" and not one.local and one.process in ("sshd", "dropbear") and isinstance(one.pid, int) and one.pid not in known:
+            ports.setdefault((str(one.process), one.pid), set()).add(one.port)
+    made = []
+    for (name, pid), numbers in sorted(ports.items()):
+        why = Text(f"不知道进程 {pid} 用的是什么配置（可能在容器内）", f"it is not known how process {pid} is configured; it may be in a container")
+        doubt = Unobserved(Reason.NO_DATA, f"{name} ({pid})", why)
+        made.append(
+            Server(
+                name=f"{name} ({pid})",
+                kind="openssh" if name == "sshd" else "dropbear",
+                path="",
+                options=(),
+                ports=tuple(sorted(numbers)),
+                pids=(pid,),
+                running=True,
+                by_socket=False,
+                stale=doubt,
+                newest=None,
+                valid=doubt,
+                complaint="",
+                base=doubt,
+                derived=False,
+                config=doubt,
+            )
+        )
+    return made
 
 
 def _default_path(look: Look) -> str:
