@@ -59,11 +59,14 @@ class Verdict:
 def judge(check: Check, scope: Scope, evidence: tuple[EvidenceRef, ...], base: Severity) -> Verdict:
     """The verdict of `check`; exactly one of the four results.
 
-    An excuse counts only when its condition is established; an undecided excuse leaves the expectations to decide.
+    An excuse counts only when its condition is established. An undecided one leaves the expectations to decide,
+    but for a failure: what may not apply at all has not failed.
     """
     notes = tuple(rule.text for rule in check.notes if rule.text is not None and holds(rule.condition, scope) is True)
+    excuses: list[Truth] = []
     for rule in check.not_applicable:
-        if holds(rule.condition, scope) is True:
+        excuses.append(holds(rule.condition, scope))
+        if excuses[-1] is True:
             return Verdict(check, Outcome.NOTAPPLICABLE, base, rule.text, None, (), notes, evidence)
     for rule in check.unknown:
         if holds(rule.condition, scope) is True:
@@ -74,6 +77,10 @@ def judge(check: Check, scope: Scope, evidence: tuple[EvidenceRef, ...], base: S
         for expectation, truth in zip(check.expect, truths, strict=True)
     )
     if any(truth is False for truth in truths):
+        undecided = next((truth for truth in excuses if isinstance(truth, Unobserved)), None)
+        if undecided is not None:
+            reason = Text(f"{undecided.source}：{undecided.why.zh}", f"{undecided.source}: {undecided.why.en}")
+            return Verdict(check, Outcome.UNKNOWN, _severity(check, scope, base), reason, undecided.code, observations, notes, evidence)
         return Verdict(check, Outcome.FAIL, _severity(check, scope, base), None, None, observations, notes, evidence)
     doubts = [truth for truth in truths if isinstance(truth, Unobserved)]
     if doubts:

@@ -231,8 +231,11 @@ def _summary(server: Server) -> SshServer:
         weak, sha1, penalties = (), False, False
     else:
         weak, sha1 = _algorithms(server, base)
-        words = base.get("persourcepenalties", "no").split()
-        penalties = bool(words) and words[0] != "no"
+        words = base.get("persourcepenalties", "").split()
+        if not words and server.derived is True:
+            penalties = Unobserved(Reason.PRIVILEGE, "sshd -T", Text("只有 sshd 自己知道默认值", "only sshd itself knows its default"))
+        else:
+            penalties = bool(words) and words[0] != "no"
     return SshServer(
         name=server.name,
         kind=server.kind,
