@@ -51,6 +51,8 @@ DATABASE_TOOLS = {
 }
 WHOLE = frozenset({"xtrabackup", "mariabackup", "mariadb-backup", "innobackupex", "mydumper", "automysqlbackup", "pg_dumpall", "pg_basebackup", "pgbackrest", "barman", "wal-g", "wal-e", "autopostgresqlbackup", "mongodump", "redis-cli"})  # fmt: skip
 """Tools that save every database unless told otherwise."""
+OF_THE_SYSTEM = frozenset({"/etc/cron.daily/dpkg"})
+"""Jobs that come with the system and keep a copy of its own lists beside them; no backup of anybody's data."""
 AGENTS = {
     "bacula-fd": "bacula",
     "bareos-fd": "bareos",
@@ -241,6 +243,8 @@ class _Context:
         for job in self.plans.jobs:
             if isinstance(job, Unobserved):
                 yield job
+                continue
+            if job.id in OF_THE_SYSTEM:
                 continue
             self.recognised = False
             found = list(self._of_job(job))

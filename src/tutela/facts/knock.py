@@ -21,7 +21,9 @@ OPTIONS = ("/etc/default/knockd", "/etc/sysconfig/knockd")
 FILES = "stat -L -c '%a %u %g %Y %n' (knockd files)"
 RULES = "nft -j list ruleset"
 LEGACY = "iptables-legacy-save"
-NEEDS = (SETTINGS, *OPTIONS, FILES, RULES, LEGACY, *guards.NEEDS)
+SAVED = "iptables-save"
+"""Where nft does not show what an extension such as conntrack asks for."""
+NEEDS = (SETTINGS, *OPTIONS, FILES, RULES, LEGACY, SAVED, *guards.NEEDS)
 TEST = "knock test from the centre"
 TEST_AGE = timedelta(days=30)
 """Derived default knock.functional_test_days."""
@@ -240,7 +242,7 @@ def _mentions(look: Look, word: str) -> bool | Unobserved:
 def _established(look: Look) -> Iterator[Problem | Unobserved]:
     """Without an earlier accept of established connections the closing door cuts the session that it let in (C-50b)."""
     doubt: Unobserved | None = None
-    for name in (RULES, *look.names(LEGACY)):
+    for name in (RULES, *look.names(LEGACY), *look.names(SAVED)):
         text = look.text_or_none(name)
         if isinstance(text, Unobserved):
             doubt = doubt or text
