@@ -54,3 +54,12 @@ def test_shipped_checks_bind_to_every_profile() -> None:
     content = scenes.content()
     for profile in content.profiles.values():
         assert resolve(content, (profile,), {}).checks
+
+
+@pytest.mark.parametrize("profile", ["campus-L1", "enterprise-L3"])
+def test_where_nothing_was_seen_nothing_passes_and_nothing_fails(profile: str) -> None:
+    content = scenes.content()
+    nothing = scenes.look({"sources": {}})
+    said = {check.id: assess_check(check, nothing, content, (content.profiles[profile],), {}).result for check in content.checks.values()}
+
+    assert [name for name, result in said.items() if result in (Outcome.PASS, Outcome.FAIL)] == []

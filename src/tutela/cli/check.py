@@ -233,14 +233,26 @@ class _Run:
     def _write(self, pieces: Iterator[str] | Iterator[bytes] | Iterator[str | bytes]) -> None:
         if self.arguments.output is None:
             for piece in pieces:
-                if isinstance(piece, bytes):
-                    sys.stdout.buffer.write(piece)
-                else:
-                    sys.stdout.write(piece)
+                put(piece)
             return
         from tutela.collect.archive import write_whole
 
         write_whole(self.arguments.output, (piece if isinstance(piece, bytes) else piece.encode("utf-8", "backslashreplace") for piece in pieces))
+
+
+def put(piece: str | bytes) -> None:
+    """Write to standard output, all of it.
+
+    With PYTHONUNBUFFERED a signal may cut a write short, and Python's text layer drops the rest.
+    """
+    stream = getattr(sys.stdout, "buffer", None)
+    if stream is None:
+        sys.stdout.write(str(piece))
+        return
+    sys.stdout.flush()
+    rest = memoryview(piece if isinstance(piece, bytes) else piece.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+    while rest:
+        rest = rest[stream.write(rest) or 0 :]
 
 
 def exit_status(assessment: Assessment, fail_on: str) -> int:
