@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network, summarize_address_range
 from itertools import islice
@@ -24,11 +25,17 @@ class Addresses:
     def __or__(self, other: Addresses) -> Addresses:
         if not self.spans or not other.spans:
             return self if self.spans else other
-        return union((*self.spans, *other.spans))
+        if other.covers(self):
+            return other
+        return self if self.covers(other) else union((*self.spans, *other.spans))
 
     def __and__(self, other: Addresses) -> Addresses:
-        if self is other:
+        if not self.spans or not other.spans:
+            return NOBODY
+        if other.covers(self):
             return self
+        if self.covers(other):
+            return other
         found = []
         left, right = self.spans, other.spans
         i = j = 0
@@ -45,6 +52,10 @@ class Addresses:
     def __sub__(self, other: Addresses) -> Addresses:
         if not self.spans or not other.spans:
             return self
+        if other.covers(self):
+            return NOBODY
+        if len(other.spans) == 1:
+            return self._without(*other.spans[0])
         found = []
         j = 0
         cuts = other.spans
@@ -60,6 +71,26 @@ class Addresses:
             if low <= high:
                 found.append((low, high))
         return Addresses(tuple(found))
+
+    def covers(self, other: Addresses) -> bool:
+        """One interval that holds all of `other`: the common case, seen without walking through either. False proves nothing."""
+        return len(self.spans) == 1 and (not other.spans or (self.spans[0][0] <= other.spans[0][0] and other.spans[-1][1] <= self.spans[0][1]))
+
+    def _without(self, low: int, high: int) -> Addresses:
+        """The same without one interval: only its neighbourhood is touched."""
+        first = bisect_left(self.spans, (low, low))
+        if first and self.spans[first - 1][1] >= low:
+            first -= 1
+        last = first
+        middle: list[tuple[int, int]] = []
+        while last < len(self.spans) and self.spans[last][0] <= high:
+            begin, end = self.spans[last]
+            if begin < low:
+                middle.append((begin, low - 1))
+            if end > high:
+                middle.append((high + 1, end))
+            last += 1
+        return self if first == last else Addresses((*self.spans[:first], *middle, *self.spans[last:]))
 
     def __contains__(self, address: object) -> bool:
         return any(low <= address <= high for low, high in self.spans) if isinstance(address, int) else False

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from itertools import pairwise
 
 from tutela.facts.netfilter.addresses import BITS, NOBODY, Addresses, of_words, union
-from tutela.facts.netfilter.rules import ALWAYS, EITHER, NEVER, Base, Condition, Part, Rule, Ruleset, Verdict, one, unknown
+from tutela.facts.netfilter.rules import ALWAYS, EITHER, NEVER, Base, Condition, Part, Rule, Ruleset, Verdict, compacted, one, unknown
 from tutela.record import record
 
 HOOKS = {"PREROUTING": "prerouting", "INPUT": "input", "FORWARD": "forward"}
@@ -81,7 +81,7 @@ def read(text: str, family: int, origin: str, sets: Mapping[str, IpSet] | None =
             rules[at:at] = made
         else:
             return None  # -D, -N and the like: a script, no saved table
-    return Ruleset({key: tuple(rules) for key, rules in chains.items()}, tuple(bases), (origin,) if chains else ()), frozenset(tables)
+    return Ruleset({key: compacted(rules) for key, rules in chains.items()}, tuple(bases), (origin,) if chains else ()), frozenset(tables)
 
 
 def read_sets(text: str) -> dict[str, IpSet]:

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from tutela.facts.netfilter.addresses import NOBODY, of_words, union
-from tutela.facts.netfilter.rules import ALWAYS, EITHER, NEVER, Base, Condition, Part, Rule, Ruleset, Verdict, one, unknown
+from tutela.facts.netfilter.rules import ALWAYS, EITHER, NEVER, Base, Condition, Part, Rule, Ruleset, Verdict, compacted, one, unknown
 
 FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6), "netdev": (4, 6)}
 """Tables of other families (arp, bridge) see no packet on its way to a service."""
@@ -93,7 +93,7 @@ class _Reader:
                     rules += self._rules(family, value["table"], _list(value.get("expr")))
                 elif "hook" in value and (family, value["table"]) not in self.dormant:
                     bases += self._bases(key, family, value)
-        ruleset = Ruleset({key: tuple(rules) for key, rules in chains.items()}, tuple(bases), ("nftables",) if bases else ())
+        ruleset = Ruleset({key: compacted(rules) for key, rules in chains.items()}, tuple(bases), ("nftables",) if bases else ())
         return ruleset, frozenset(self.extensions)
 
     def _bases(self, key: tuple[str, str, str], family: str, chain: Mapping[str, Any]) -> Iterator[Base]:

@@ -16,7 +16,7 @@ from enum import Enum, StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
-from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses
+from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, union
 from tutela.record import record
 
 MAX_STEPS = 400_000
@@ -62,9 +62,12 @@ class Answer:
     """For which sources a condition holds, and for which it does not; where both, it depends."""
 
     yes: Addresses
-    no: Addresses
+    no: Addresses | None
+    """None: for all others, so nothing depends on anything."""
     doubt: str | None = None
     """Why it depends: an expression that is not understood. None: on what an attacker chooses."""
+    negated: bool = False
+    """With `no` None: holds for all but `yes`."""
 
 
 class Special(Enum):
@@ -120,43 +123,53 @@ def answer(condition: Condition, packet: Packet) -> Answer:
     if condition.doubt is not None:
         return Answer(everyone, everyone, condition.doubt)
     if condition.special is Special.ALWAYS:
-        return Answer(everyone, NOBODY)
+        return Answer(everyone, None)
     if condition.special is Special.NEVER:
-        return Answer(NOBODY, everyone)
+        return Answer(NOBODY, None)
     if condition.special is Special.EITHER:
         return Answer(everyone, everyone)
+    depends = any(part.field == "sport" or (part.field == "state" and packet.untracked) for alternative in condition.alternatives for part in alternative)
+    if depends:
+        return _depending(condition, packet, everyone)
+    yes = NOBODY
+    for alternative in condition.alternatives:
+        found = everyone
+        for part in alternative:
+            found = found & _yes(part, packet, everyone)
+            if not found:
+                break
+        yes = yes | found
+    return Answer(yes, None, negated=condition.negated)
+
+
+def _yes(part: Part, packet: Packet, everyone: Addresses) -> Addresses:
+    if part.field == "saddr":
+        found: Addresses = part.values[packet.family]
+        return found
+    if part.field == "saddr_type":
+        return everyone if "unicast" in part.values else NOBODY  # no other source type arrives from outside
+    return everyone if _holds(part.field, part.values, packet) else NOBODY
+
+
+def _depending(condition: Condition, packet: Packet, everyone: Addresses) -> Answer:
+    """A condition with a part that the sender chooses (its port) or that notrack left open (the state)."""
     yes, no, doubt = NOBODY, everyone, None
     for alternative in condition.alternatives:
         both_yes, some_no, why = everyone, NOBODY, None
         for part in alternative:
-            said = _part(part, packet)
-            both_yes, some_no = both_yes & said.yes, some_no | said.no
-            why = why or said.doubt
+            if part.field == "sport":
+                some_no = everyone
+            elif part.field == "state" and packet.untracked:
+                some_no, why = everyone, "ct state after notrack"
+            else:
+                found = _yes(part, packet, everyone)
+                both_yes, some_no = both_yes & found, some_no | (everyone - found)
         if both_yes and why is not None:
             doubt = doubt or why
         yes, no = yes | both_yes, no & some_no
     if condition.negated:
         yes, no = no, yes
     return Answer(yes, no, doubt if yes & no else None)
-
-
-def _part(part: Part, packet: Packet) -> Answer:
-    everyone = EVERYONE[packet.family]
-    values = part.values
-    if part.field == "saddr":
-        found: Addresses = values[packet.family]
-        return Answer(found, everyone - found)
-    if part.field in ("sport", "saddr_type"):
-        # An attacker chooses the source port; a source type other than unicast never arrives from outside.
-        either = part.field == "sport"
-        return Answer(everyone, everyone) if either else _sure("unicast" in values, everyone)
-    if part.field == "state" and packet.untracked:
-        return Answer(everyone, everyone, "ct state after notrack")
-    return _sure(_holds(part.field, values, packet), everyone)
-
-
-def _sure(holds: bool, everyone: Addresses) -> Answer:
-    return Answer(everyone, NOBODY) if holds else Answer(NOBODY, everyone)
 
 
 def _holds(name: str, values: Any, packet: Packet) -> bool:
@@ -257,6 +270,48 @@ class Ruleset:
             yield from rules
 
 
+def compacted(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Neighbours that do the same and differ only in their source become one rule: a ban list of thousands is one look, not thousands."""
+    made: list[Rule] = []
+    alike: list[Rule] = []
+    for rule in rules:
+        if rule.verdict is Verdict.CONTINUE:
+            continue  # it counts or logs: whoever matches goes on like everyone else
+        if alike and not _differ_in_source(alike[-1], rule):
+            made.append(_merged(alike))
+            alike = []
+        alike.append(rule)
+    return (*made, _merged(alike)) if alike else tuple(made)
+
+
+def _source_at(rule: Rule) -> int | None:
+    """Which condition is a plain list of sources, when exactly one is."""
+    found = [
+        at
+        for at, condition in enumerate(rule.conditions)
+        if not condition.negated and len(condition.alternatives) == 1 and len(condition.alternatives[0]) == 1 and condition.alternatives[0][0].field == "saddr"
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _differ_in_source(one: Rule, other: Rule) -> bool:
+    at = _source_at(one)
+    if at is None or at != _source_at(other) or len(one.conditions) != len(other.conditions):
+        return False
+    if (one.verdict, one.target, one.to, one.to_port) != (other.verdict, other.target, other.to, other.to_port):
+        return False
+    return all(mine == theirs for number, (mine, theirs) in enumerate(zip(one.conditions, other.conditions, strict=True)) if number != at)
+
+
+def _merged(rules: list[Rule]) -> Rule:
+    at = _source_at(rules[0])
+    if len(rules) == 1 or at is None:
+        return rules[0]
+    parts = [rule.conditions[at].alternatives[0][0] for rule in rules]
+    values = {family: union(span for part in parts for span in part.values[family].spans) for family in (4, 6)}
+    return replace(rules[0], conditions=(*rules[0].conditions[:at], one("saddr", values), *rules[0].conditions[at + 1 :]))
+
+
 def mentioned(rules: Iterable[Rule], name: str) -> set[Any]:
     """Values of a field that rules mention: port ranges, names of interfaces."""
     return {
@@ -293,6 +348,10 @@ class State:
 
     def split(self, said: Answer) -> tuple[State, State]:
         """Those for which a condition holds, and those for which it does not."""
+        if said.no is None:
+            inside = State(self.sure & said.yes, self.maybe & said.yes)
+            outside = State(self.sure - said.yes, self.maybe - said.yes)
+            return (outside, inside) if said.negated else (inside, outside)
         doubtful = (said.yes & said.no) if said.doubt is not None else NOBODY
         unsure = self.sure & doubtful
         matched = State(self.sure & (said.yes - doubtful), (self.maybe & said.yes) | unsure)
@@ -314,11 +373,17 @@ class Arrival:
 
 @dataclass(slots=True)
 class _Ends:
-    """How a chain ends, gathered while it is walked."""
+    """How a chain ends, gathered while it is walked and joined once."""
 
-    accept: State = State()
-    drop: State = State()
+    accept: list[State] = field(default_factory=list)
+    drop: list[State] = field(default_factory=list)
     dnat: list[Arrival] = field(default_factory=list)
+
+
+def _joined(states: list[State]) -> State:
+    if len(states) < 3:
+        return states[0] | states[-1] if states else State()
+    return State(union(span for one in states for span in one.sure.spans), union(span for one in states for span in one.maybe.spans))
 
 
 class Walk:
@@ -346,20 +411,18 @@ class Walk:
                     continue
                 ends = _Ends()
                 rest, packet = self._chain(base.key, arrival.state, packet, ends, 0)
-                if base.policy is Verdict.ACCEPT:
-                    ends.accept = ends.accept | rest
-                else:
-                    ends.drop = ends.drop | rest
-                dropped = dropped | ends.drop
-                if ends.accept:
-                    passed.append(Arrival(packet, ends.accept))
+                (ends.accept if base.policy is Verdict.ACCEPT else ends.drop).append(rest)
+                dropped = dropped | _joined(ends.drop)
+                accepted = _joined(ends.accept)
+                if accepted:
+                    passed.append(Arrival(packet, accepted))
                 passed += ends.dnat
             arrivals = passed
         return arrivals, dropped
 
     def _chain(self, key: tuple[str, str, str], state: State, packet: Packet, ends: _Ends, depth: int) -> tuple[State, Packet]:
         """Walk one chain; returns those that fall off its end or return, and the packet as it then is."""
-        returned = State()
+        returned: list[State] = []
         if depth > MAX_DEPTH:
             raise WalkTooLongError
         for rule in self.ruleset.chains.get(key, ()):
@@ -368,21 +431,19 @@ class Walk:
             self.steps += 1
             if self.steps > MAX_STEPS:
                 raise WalkTooLongError
-            if rule.verdict is Verdict.CONTINUE:
-                continue  # it counts or logs: whoever matches goes on like everyone else
             matched, state = self._match(rule, state, packet)
             if not matched:
                 continue
             if rule.verdict is Verdict.ACCEPT:
-                ends.accept = ends.accept | matched
+                ends.accept.append(matched)
             elif rule.verdict is Verdict.DROP:
-                ends.drop = ends.drop | matched
+                ends.drop.append(matched)
             elif rule.verdict is Verdict.RETURN:
-                returned = returned | matched
+                returned.append(matched)
             elif rule.verdict in (Verdict.JUMP, Verdict.GOTO):
                 back, packet = self._chain((key[0], key[1], rule.target), matched, packet, ends, depth + 1)
                 if rule.verdict is Verdict.GOTO:
-                    returned = returned | back
+                    returned.append(back)
                 else:
                     state = state | back
             elif rule.verdict is Verdict.DNAT:
@@ -392,9 +453,9 @@ class Walk:
                 state = state | matched
             elif rule.verdict is Verdict.UNKNOWN:
                 self._doubt(rule.target)
-                ends.accept = ends.accept | matched.doubted()
-                ends.drop = ends.drop | matched.doubted()
-        return state | returned, packet
+                ends.accept.append(matched.doubted())
+                ends.drop.append(matched.doubted())
+        return _joined([state, *returned]), packet
 
     def _match(self, rule: Rule, state: State, packet: Packet) -> tuple[State, State]:
         matched, left = state, State()
