@@ -2148,14 +2148,12 @@ log_samples() { # patterns of secrets and personal numbers in the logs of the la
 	capture 5 find /var/log -xdev -maxdepth 3 -type f -mmin -1440 '(' -name '*.log' -o -name syslog -o -name messages -o -name secure -o -name cron -o -name maillog ')' ! -path '/var/log/journal/*' ! -path '/var/log/apt/*' ! -name dpkg.log ! -name alternatives.log
 	logs=$OUT
 	OUT=$({
-		left=50
 		IFS=$NL
 		for f in $logs; do
-			if [ "$left" -gt 0 ] && [ -f "$f" ] && [ -r "$f" ]; then
-				left=$((left - 10))
+			if [ -f "$f" ] && [ -r "$f" ]; then
 				limit 20 tail -c 10000000 "$f" 2>/dev/null </dev/null
 			fi
-		done
+		done | head -c 50000000
 		IFS=' 	
 '
 		# Where nothing writes text files the journal is the log.
