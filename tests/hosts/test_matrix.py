@@ -19,6 +19,8 @@ pytest_plugins = ["tests.lab.fixtures"]
 pytestmark = [pytest.mark.lab, pytest.mark.root]
 
 HERE = Path(__file__).parent
+VOLATILE = frozenset({"H-003", "H-004", "H-006", "H-071", "H-094"})
+"""What they come to depends on the day and on what the mirror offers: their scenes and flips hold them, not this table."""
 ROLES = ("keeps-all", "breaks-all", "ufw-host", "firewalld-host", "iptables-legacy-host", "no-systemd-no-python", "mariadb-pg-nfs", "plain")
 CASES = [(role, user) for role in ROLES for user in ("root", "ops") if (role, user) != ("mariadb-pg-nfs", "root")]
 
@@ -31,8 +33,9 @@ def test_every_check_and_clause_on_a_real_host(role: str, user: str, lab_host: C
         "checks": {
             verdict.check.catalogue or verdict.check.id: verdict.result.value
             for verdict in sorted(assessment.verdicts, key=lambda one: one.check.catalogue or "~")
+            if verdict.check.catalogue not in VOLATILE
         },
-        "clauses": {one.clause.id: one.standing.value for one in assessment.clauses if one.verdicts},
+        "clauses": {one.clause.id: one.standing.value for one in assessment.clauses if one.verdicts and not VOLATILE & set(one.clause.checks)},
     }
     path = HERE / "expected" / f"{role}.{user}.yaml"
     if update:
