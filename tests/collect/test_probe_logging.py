@@ -91,6 +91,7 @@ def test_scripts_of_logrotate_stay_on_the_host(awk: list[str]) -> None:
         ("sudo: ops : TTY=pts/0 ; PWD=/home/ops ; USER=root ; COMMAND=/usr/bin/id", None),
         ("2026-11-22 03:48:25 upgrade passwd:amd64 1:4.13+dfsg1-1", "password"),  # dpkg.log is not read; see the probe
         ("password=********", None),
+        ("chpasswd[4242]: pam_unix(chpasswd:chauthtok): password changed for ops", None),
         ("password: <hidden>", None),
         ("user 110105194912310021 registered", None),  # wrong check digit
         ("order 4111111111111112", None),

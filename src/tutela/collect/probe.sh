@@ -2189,6 +2189,7 @@ BEGIN { split("7 9 10 5 8 4 2 1 6 3 7 9 10 5 8 4 2", W, " ") }
 	low = ""
 	if ($0 ~ /[Pp][Aa][Ss][Ss][Ww]|[Tt][Oo][Kk][Ee][Nn]|[Ss][Ee][Cc][Rr][Ee][Tt]|[Pp][Rr][Ii][Vv][Aa][Tt][Ee]|[Aa][Pp][Ii][_-]?[Kk][Ee][Yy]/) {
 		low = tolower($0)
+		gsub(/\([a-z0-9_-]*passwd:[a-z]+\)/, "", low) # what PAM calls itself: pam_unix(chpasswd:chauthtok)
 		if (low ~ /(password|passwd|pwd)["\047]?[ ]*[=:][ ]*["\047]?[^ "\047*&,;)<\[({\/]/ && low !~ /(password|passwd|pwd)["\047]?[ ]*[=:][ ]*["\047]?(\*|x+|<|null|none|false|true|yes|no|redacted|masked|hidden|expired|incorrect|required|unchanged)/ || index(low, "temporary password is generated")) password++
 		if (low ~ /(token|secret|api_?-?key)["\047]?[ ]*[=:][ ]*["\047]?[a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-][a-z0-9_.\/+-]/) token++
 		if (index($0, "-----BEGIN") && low ~ /-----begin [a-z0-9 ]*private key/) key++
