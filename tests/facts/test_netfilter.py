@@ -19,13 +19,16 @@ from tutela.facts.netfilter.rules import Base, Rule, Ruleset, Verdict
 from tutela.language import Text
 
 UNSEEN = Unobserved(Reason.NO_DATA, "ip -o addr", Text("没有采集", "not collected"))
-SPANS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 8)).map(lambda pair: (pair[0], pair[0] + pair[1])), max_size=6).map(union)
+SPAN = st.tuples(st.integers(0, 200), st.integers(0, 8)).map(lambda pair: (pair[0], pair[0] + pair[1]))
+# Few and many intervals take different ways.
+SPANS = st.one_of(st.lists(SPAN, max_size=3), st.lists(SPAN, min_size=15, max_size=60)).map(union)
 
 
 def members(addresses: Addresses) -> set[int]:
     return {number for low, high in addresses.spans for number in range(low, high + 1)}
 
 
+@settings(max_examples=500)
 @given(SPANS, SPANS)
 def test_sets_of_intervals_are_sets(one: Addresses, other: Addresses) -> None:
     assert members(one | other) == members(one) | members(other)
@@ -160,6 +163,25 @@ def test_sets_of_ipset_are_read() -> None:
     assert read is not None
 
     assert reached(Host(read[0], UNSEEN))[0].prefixes(4) == ("192.0.2.0/28", "198.51.100.7")
+
+
+RULE = st.tuples(
+    st.integers(0, 255), st.sampled_from([28, 30, 32]), st.sampled_from(["ACCEPT", "DROP", "RETURN"]), st.sampled_from(["", "-p tcp --dport 22", "-m conntrack --ctstate NEW"])
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(RULE, max_size=25))
+def test_the_walk_of_a_chain_is_the_first_match_of_every_address(rules: list[tuple[int, int, str, str]]) -> None:
+    host = saved(*(f"-A INPUT -s 192.0.2.{last & ~((1 << (32 - length)) - 1)}/{length} {more} -j {verdict}" for last, length, verdict, more in rules))
+    expected = set()
+    for last in range(256):
+        verdict = next((verdict for base, length, verdict, _ in rules if last >> (32 - length) == base >> (32 - length)), "DROP")
+        expected |= {last} if verdict == "ACCEPT" else set()
+
+    sure, maybe = reached(host)
+    assert {number & 255 for number in members(sure)} == expected
+    assert maybe == NOBODY
 
 
 def test_a_target_may_stand_before_its_matches() -> None:

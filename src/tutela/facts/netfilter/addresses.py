@@ -36,6 +36,9 @@ class Addresses:
             return self
         if self.covers(other):
             return other
+        few, many = (self, other) if len(self.spans) < len(other.spans) else (other, self)
+        if len(few.spans) * 8 < len(many.spans):
+            return Addresses(tuple(span for low, high in few.spans for span in many.within(low, high)))
         found = []
         left, right = self.spans, other.spans
         i = j = 0
@@ -54,8 +57,11 @@ class Addresses:
             return self
         if other.covers(self):
             return NOBODY
-        if len(other.spans) == 1:
-            return self._without(*other.spans[0])
+        if len(other.spans) * 8 < len(self.spans) or len(other.spans) == 1:
+            left = self
+            for low, high in other.spans:
+                left = left.without(low, high)
+            return left
         found = []
         j = 0
         cuts = other.spans
@@ -76,12 +82,19 @@ class Addresses:
         """One interval that holds all of `other`: the common case, seen without walking through either. False proves nothing."""
         return len(self.spans) == 1 and (not other.spans or (self.spans[0][0] <= other.spans[0][0] and other.spans[-1][1] <= self.spans[0][1]))
 
-    def _without(self, low: int, high: int) -> Addresses:
-        """The same without one interval: only its neighbourhood is touched."""
+    def within(self, low: int, high: int) -> list[tuple[int, int]]:
+        """What lies in one interval: only its neighbourhood is touched."""
         first = bisect_left(self.spans, (low, low))
         if first and self.spans[first - 1][1] >= low:
             first -= 1
-        last = first
+        last = bisect_left(self.spans, (high + 1, 0))
+        return [(max(begin, low), min(end, high)) for begin, end in self.spans[first:last]]
+
+    def without(self, low: int, high: int) -> Addresses:
+        """The same without one interval: only its neighbourhood is touched."""
+        first = last = bisect_left(self.spans, (low, low))
+        if first and self.spans[first - 1][1] >= low:
+            first = last = first - 1
         middle: list[tuple[int, int]] = []
         while last < len(self.spans) and self.spans[last][0] <= high:
             begin, end = self.spans[last]
