@@ -166,7 +166,10 @@ def test_sets_of_ipset_are_read() -> None:
 
 
 RULE = st.tuples(
-    st.integers(0, 255), st.sampled_from([28, 30, 32]), st.sampled_from(["ACCEPT", "DROP", "RETURN"]), st.sampled_from(["", "-p tcp --dport 22", "-m conntrack --ctstate NEW"])
+    st.integers(0, 255),
+    st.sampled_from([28, 30, 32]),
+    st.sampled_from(["ACCEPT", "DROP", "RETURN"]),
+    st.sampled_from(["", "-p tcp --dport 22", "-m conntrack --ctstate NEW"]),
 )
 
 
