@@ -23,7 +23,7 @@ BIRTHS = "stat -c '%f %u %g %W %Y %n' (key files)"
 NEEDS = (*accounts.NEEDS, *FOR_EVER, *SINCE, BIRTHS)
 NEW_DAYS = 30
 """An account this young need not have been used yet."""
-_MONTHS = {name: number for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}  # noqa: SIM905
+_MONTHS = {name: number for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d))?([+-]\d\d):?(\d\d)")
 _LONG = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d) ([+-]\d\d)(\d\d) (\d{4})")
 
