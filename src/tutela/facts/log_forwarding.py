@@ -220,10 +220,6 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 def _strangers(look: Look) -> list[Unobserved]:
     """Running agents whose configuration is not read here."""
-    if look.source(STATES).status is Status.ABSENT:
-        # `busybox syslogd -R` and its like have no configuration at all.
-        gone = Text("没有 systemd，看不出是否另有程序在转发日志", "without systemd other programs that send logs are not seen")
-        return [Unobserved(Reason.NO_ANSWER, STATES, gone)]
     running = look.fact(units.parse)
     if isinstance(running, Unobserved):
         return []
