@@ -4,7 +4,8 @@
     ├── UsageError               wrong words on the command line; raised and caught by cli
     ├── ContentError             a content or site file is wrong; carries file:line:column
     ├── BundleError              a bundle or a probe's output is cut, forged, too large, not ours
-    └── CollectError             a target could not be looked at; the subject becomes unproven
+    ├── CollectError             a target could not be looked at; the subject becomes unproven
+    └── ScanError                a scan was refused or could not be made
 
 A message says what was tried, on what, what came back and what to do next, in both languages.
 Only `cli` prints an error and chooses an exit status.
@@ -49,3 +50,7 @@ class BundleError(TutelaError):
 
 class CollectError(TutelaError):
     """A target could not be looked at: unreachable, refused, changed host key, no such command."""
+
+
+class ScanError(TutelaError):
+    """A scan was refused, or could not be made: a target that is not ours, no route, no permission."""

@@ -1,0 +1,1 @@
+"""What the world can reach: the view of a server from outside."""

@@ -1,0 +1,90 @@
+"""What a scan is asked and what it tells, whichever way it looks."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+
+from tutela.language import Text
+from tutela.record import record
+
+Address = IPv4Address | IPv6Address
+RAW, FRAMES, CONNECT, UDP = "raw", "frames", "connect", "udp"
+"""Methods: SYN packets through the kernel's routing, SYN frames to one gateway, connections, payloads over UDP."""
+
+
+@record
+class Request:
+    """Request(addresses=(IPv4Address('192.0.2.10'),), ports=(22, 80))"""
+
+    addresses: tuple[Address, ...]
+    ports: tuple[int, ...]
+    rate: float = 100_000.0
+    """Packets a second, all in all."""
+    host_rate: float | None = None
+    """Packets a second to one address; None: no limit of its own."""
+    network_rate: float | None = None
+    """Packets a second to one /24 (IPv6: /64)."""
+    rounds: int | None = None
+    """How often a silent port is asked; None: as the measured loss demands."""
+    rtt_s: float | None = None
+    """Round-trip time where it is known already, as from TCP_INFO of a connection."""
+
+
+@record
+class Open:
+    """Open(address='192.0.2.10', protocol='tcp', port=22, after_s=0.03)"""
+
+    address: str
+    protocol: str
+    port: int
+    after_s: float
+    """Seconds since the scan began."""
+
+
+@record
+class Progress:
+    """Progress(sent=1200, expected=131070, open=3, per_second=99000.0, left_s=1.3, lost=0.02)"""
+
+    sent: int
+    expected: int
+    """Packets, at least; loss makes it more."""
+    open: int
+    per_second: float
+    left_s: float
+    lost: float | None
+    """Share of round trips lost, None while unknown."""
+
+
+@record
+class Tally:
+    """What became of one address: Tally(address='192.0.2.10', asked=65535, open=(22,), closed=65534, filtered=0, silent=0, …)"""
+
+    address: str
+    asked: int
+    open: tuple[int, ...]
+    closed: int
+    """Refused by the host: RST."""
+    filtered: int
+    """Refused on the way: ICMP."""
+    silent: int
+    """No answer to any round."""
+    note: Text | None = None
+    """What one must know to read the numbers right, as that something answers for the host on every port."""
+
+
+@record
+class Summary:
+    """The whole scan: Summary(method='raw', seconds=1.1, packets=131070, rounds=2, lost=0.0, expected_missed=0.0, notes=())"""
+
+    method: str
+    seconds: float
+    packets: int
+    rounds: int
+    lost: float | None
+    """Share of round trips lost, as measured; None when nothing answered."""
+    expected_missed: float | None
+    """Open ports that loss may have hidden, at its upper bound; None when nothing answered."""
+    notes: tuple[Text, ...] = ()
+
+
+Event = Open | Progress | Tally | Summary

@@ -1,0 +1,94 @@
+"""TCP SYN segments as numpy rows, one packet a row, made for thousands of destinations at once.
+
+A SYN looks like the one that Linux sends (RFC 9293, with the options of RFC 7323 and RFC 2018), since filters on the way drop SYNs without options.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import numpy.typing as npt
+
+U8, U16, U32 = npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.uint32]
+
+WINDOW = 64240
+HOPS = 64
+TCP_SIZE = 40
+"""Header and options of our SYN, bytes."""
+# Maximum segment size, selective acknowledgement, time stamps, padding, window scale, in the order of Linux.
+_OPTIONS4 = struct.pack("!BBH BB BBII B BBB", 2, 4, 1460, 4, 2, 8, 10, 0, 0, 1, 3, 3, 7)
+_OPTIONS6 = struct.pack("!BBH BB BBII B BBB", 2, 4, 1440, 4, 2, 8, 10, 0, 0, 1, 3, 3, 7)
+_STAMP = 28
+"""Where in the TCP header our time stamp stands."""
+
+
+class SynPackets:
+    """Rows of SYN packets from one source address and port. Every row is a whole IP packet.
+
+    `rows[:n]` after `fill` are n packets; the array is used again by the next `fill`.
+    """
+
+    def __init__(self, source: bytes, source_port: int, capacity: int) -> None:
+        self.source_port = source_port
+        self.head = 20 if len(source) == 4 else 40
+        tcp = struct.pack("!HHIIBBHHH", source_port, 0, 0, 0, TCP_SIZE // 4 << 4, 0x02, WINDOW, 0, 0)
+        if len(source) == 4:
+            header = struct.pack("!BBHHHBBH", 0x45, 0, self.head + TCP_SIZE, 0, 0x4000, HOPS, 6, 0) + source + bytes(4)
+            packet, self._to = header + tcp + _OPTIONS4, 16
+            # The kernel fills in the checksum of a raw socket's header, but not of a whole frame's.
+            self._header_sum = _words(header)
+        else:
+            header = struct.pack("!IHBB", 6 << 28, TCP_SIZE, 6, HOPS) + source + bytes(16)
+            packet, self._to = header + tcp + _OPTIONS6, 24
+            self._header_sum = 0
+        self._tcp_sum = _words(source) + 6 + TCP_SIZE + _words(packet[self.head :])
+        self.rows: U8 = np.tile(np.frombuffer(packet, np.uint8), (capacity, 1))
+
+    def fill(self, destinations: U8, ports: U16, sequences: U32, stamp: int) -> int:
+        """Make one packet for each destination, given as (n, 4 or 16) bytes; returns n, at most the capacity."""
+        count = len(ports)
+        rows, head = self.rows[:count], self.head
+        rows[:, self._to : self._to + destinations.shape[1]] = destinations
+        rows[:, head + 2 : head + 4] = _bytes16(ports)
+        rows[:, head + 4 : head + 8] = sequences.astype(">u4").view(np.uint8).reshape(-1, 4)
+        rows[:, head + _STAMP : head + _STAMP + 4] = np.frombuffer(struct.pack("!I", stamp), np.uint8)
+        destination_sum = _sum16(destinations)
+        total = destination_sum + ports + (sequences >> np.uint32(16)) + (sequences & np.uint32(0xFFFF))
+        total += np.uint32(self._tcp_sum + (stamp >> 16) + (stamp & 0xFFFF))
+        rows[:, head + 16 : head + 18] = _bytes16(_checksum(total))
+        if head == 20:
+            rows[:, 10:12] = _bytes16(_checksum(destination_sum + np.uint32(self._header_sum)))
+        return count
+
+
+def reset_packet(source: bytes, source_port: int, destination: bytes, port: int, sequence: int) -> bytes:
+    """A RST that takes back a half-open connection, where a filter of this machine keeps the kernel from sending it."""
+    tcp = struct.pack("!HHIIBBHHH", source_port, port, sequence, 0, 0x50, 0x04, 0, 0, 0)
+    total = _words(source) + _words(destination) + 6 + len(tcp) + _words(tcp)
+    tcp = tcp[:16] + struct.pack("!H", int(_checksum(np.array([total], np.uint32))[0])) + tcp[18:]
+    if len(source) == 4:
+        # Length and checksum of the header are filled in by the kernel: raw(7).
+        return struct.pack("!BBHHHBBH", 0x45, 0, 40, 0, 0x4000, HOPS, 6, 0) + source + destination + tcp
+    return struct.pack("!IHBB", 6 << 28, len(tcp), 6, HOPS) + source + destination + tcp
+
+
+def _words(raw: bytes) -> int:
+    return sum(struct.unpack(f"!{len(raw) // 2}H", raw))
+
+
+def _sum16(rows: U8) -> U32:
+    total: U32 = rows.view(">u2").sum(axis=1, dtype=np.uint32) if rows.flags.c_contiguous else np.ascontiguousarray(rows).view(">u2").sum(axis=1, dtype=np.uint32)
+    return total
+
+
+def _checksum(total: U32) -> U16:
+    """RFC 1071: fold the carries twice, complement."""
+    total = (total >> np.uint32(16)) + (total & np.uint32(0xFFFF))
+    total = (total >> np.uint32(16)) + (total & np.uint32(0xFFFF))
+    return (~total).astype(np.uint16)
+
+
+def _bytes16(values: npt.NDArray[np.uint16]) -> U8:
+    out: U8 = values.astype(">u2").view(np.uint8).reshape(-1, 2)
+    return out

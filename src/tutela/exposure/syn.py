@@ -1,0 +1,355 @@
+"""One scan by SYN packets: whom to ask next, what an answer means, when it is enough. No sockets here, and no clock.
+
+A probe is a pair of host and port, by its index: host × ports + port.
+Every probe has a random 32-bit sequence number, and only an answer that names it counts: nobody off the path can make a port look open.
+Each round asks only what is still silent, with the same five-tuple, as TCP itself retransmits: tables of filters on the way hold one connection a port.
+"""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+
+import numpy as np
+import numpy.typing as npt
+
+from tutela.exposure import loss
+from tutela.exposure.model import Open, Progress, Request, Tally
+from tutela.exposure.ports import in_order
+from tutela.exposure.replies import RESET, SYN_ACK, UNREACHABLE, Replies
+from tutela.language import Text
+
+Probes = npt.NDArray[np.int64]
+SILENT, OPEN, CLOSED, FILTERED = 0, 1, 2, 3
+CONTROLS, CONTROLS_A_PORT = 1200, 10
+"""Questions a round, in all and to one port, to ports known to answer: they measure the loss where silence is the rule."""
+TOO_MANY = 1000
+"""So many open ports on one host are no services."""
+FIRST_WAIT_S, LONGEST_WAIT_S, SHORTEST_WAIT_S = 1.0, 3.0, 0.06
+_SOFT = (0, 1)
+"""ICMP codes for "no route to network, to host": these pass, and are asked again."""
+
+
+class SynScan:
+    """The state of one scan: `next` says whom to ask, `sent` and `answered` hear what happened, `end_round` decides what follows."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.version = request.addresses[0].version
+        self._chance = np.random.default_rng(list(os.urandom(16)))
+        self.ports, self._decoys = in_order(request.ports, self._chance)
+        self.addresses = np.frombuffer(b"".join(address.packed for address in request.addresses), np.uint8).reshape(len(request.addresses), -1)
+        self._find = _Finder(self.addresses)
+        self._place = np.full(65536, -1, np.int32)
+        self._place[self.ports] = np.arange(len(self.ports), dtype=np.int32)
+        size = len(self.addresses) * len(self.ports)
+        self.sequences = np.frombuffer(os.urandom(4 * size), np.uint32)
+        self.state = np.zeros(size, np.uint8)
+        self._asked = np.zeros(size, np.uint8)
+        self._synacks = np.zeros(size, np.uint8)
+        self._sent_at = np.zeros(size, np.float32)
+        self._started: float | None = None
+        self._last_sent = 0.0
+        self.round = 1
+        self._first = self._queue = self._in_waves()
+        self._due = self._schedule(self._queue)
+        self._at = 0
+        self._round_began: float | None = None
+        self.packets = 0
+        self.answers = 0
+        self.trip = RoundTrip(request.rtt_s)
+        self._known = {OPEN: [0, 0], CLOSED: [0, 0]}
+        """Of probes that answered, by state: questions lost before the first answer, questions."""
+        self._controls = [0, 0]
+        self._control_answers: dict[int, list[int]] = {}
+        self._suspects: set[int] = set()
+        self._held: list[tuple[int, float]] = []
+        self._opened = np.zeros(len(self.addresses), np.int64)
+        self.done = False
+
+    def _in_waves(self) -> Probes:
+        """Each wave asks every host once, so that no host and no network meets a burst."""
+        hosts = np.arange(len(self.addresses), dtype=np.int64)
+        self._chance.shuffle(hosts)
+        return (np.arange(len(self.ports), dtype=np.int64)[:, None] + hosts[None, :] * len(self.ports)).ravel()
+
+    def _schedule(self, queue: Probes) -> npt.NDArray[np.float64] | None:
+        """When each question may be sent, seconds from the start of the round, where hosts or networks have limits of their own.
+
+        The n-th questions to all hosts make a wave; a wave lasts as long as its limits demand.
+        """
+        request = self.request
+        if (request.host_rate is None and request.network_rate is None) or len(queue) == 0:
+            return None
+        hosts = queue // len(self.ports)
+        by_host = np.argsort(hosts, kind="stable")
+        first = np.searchsorted(hosts[by_host], np.arange(len(self.addresses)))
+        wave = np.empty(len(queue), np.int64)
+        wave[by_host] = np.arange(len(queue)) - first[hosts[by_host]]
+        order = np.argsort(wave, kind="stable")
+        queue[:] = queue[order]
+        sizes = np.bincount(wave)
+        crowd = int(np.unique(self.addresses[np.unique(hosts)][:, : 3 if self.version == 4 else 8], axis=0, return_counts=True)[1].max())
+        lasts = sizes / request.rate
+        if request.host_rate is not None:
+            lasts = np.maximum(lasts, 1 / request.host_rate)
+        if request.network_rate is not None:
+            lasts = np.maximum(lasts, np.minimum(sizes, crowd) / request.network_rate)
+        begins = np.cumsum(lasts) - lasts
+        within = np.arange(len(queue)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        due: npt.NDArray[np.float64] = np.repeat(begins, sizes) + within * np.repeat(lasts / sizes, sizes)
+        return due
+
+    # Asking
+
+    def next(self, most: int, now: float) -> Probes:
+        """The probes to send now, at most so many; none when this round has asked everything, or limits say wait."""
+        if self._round_began is None:
+            self._round_began = now
+        if self._due is not None:
+            most = min(most, int(np.searchsorted(self._due, now - self._round_began, "right")) - self._at)
+        probes = self._queue[self._at : self._at + max(most, 0)]
+        self._at += len(probes)
+        return probes
+
+    def destinations(self, probes: Probes) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.uint32]]:
+        """Address, port and sequence number of each probe."""
+        host, place = np.divmod(probes, len(self.ports))
+        return self.addresses[host], self.ports[place], self.sequences[probes]
+
+    def sent(self, probes: Probes, now: float) -> None:
+        """These are on their way."""
+        if self._started is None:
+            self._started = now
+        np.add.at(self._asked, probes, np.uint8(1))
+        self._sent_at[probes] = now - self._started
+        self._last_sent = now
+        self.packets += len(probes)
+
+    # Answers
+
+    def answered(self, replies: Replies, now: float) -> list[Open]:
+        """What the answers change; the ports found open by them, unless something answers for their host."""
+        hosts, places = self._find(replies.address), self._place[replies.port]
+        probes = hosts * len(self.ports) + places
+        valid = np.flatnonzero((hosts >= 0) & (places >= 0))
+        valid = valid[(self.sequences[probes[valid]] == replies.sequence[valid]) & (self._asked[probes[valid]] > 0)]
+        if len(valid) == 0 or self._started is None:
+            return []
+        probes, kinds, codes, at = probes[valid], replies.kind[valid], replies.code[valid], replies.at[valid]
+        self.answers += len(probes)
+        once = (self._asked[probes] == 1) & (self.state[probes] == SILENT) & (kinds != UNREACHABLE)
+        self.trip.measured(at[once] - self._started - self._sent_at[probes[once]])
+        np.add.at(self._synacks, probes[kinds == SYN_ACK], np.uint8(1))
+        if self._control_answers:
+            for probe in probes[kinds != UNREACHABLE].tolist():
+                if probe in self._control_answers:
+                    self._control_answers[probe][1] += 1
+
+        opened = np.unique(probes[kinds == SYN_ACK])
+        opened = opened[self.state[opened] != OPEN]
+        self._first_answer(opened[self.state[opened] == SILENT], OPEN)
+        self.state[opened] = OPEN
+        closed = np.unique(probes[kinds == RESET])
+        closed = closed[(self.state[closed] == SILENT) | (self.state[closed] == FILTERED)]
+        self._first_answer(closed, CLOSED)
+        self.state[closed] = CLOSED
+        refused = probes[(kinds == UNREACHABLE) & ~np.isin(codes, _SOFT)]
+        self.state[refused[self.state[refused] == SILENT]] = FILTERED
+        return self._tell(opened, now - self._started)
+
+    def _first_answer(self, probes: Probes, state: int) -> None:
+        asked = int(self._asked[probes].sum())
+        self._known[state][0] += asked - len(probes)
+        self._known[state][1] += asked
+
+    def _tell(self, opened: Probes, after_s: float) -> list[Open]:
+        hosts = opened // len(self.ports)
+        np.add.at(self._opened, hosts, 1)
+        places = opened % len(self.ports)
+        for host in {*hosts[places < self._decoys].tolist(), *hosts[self._opened[hosts] > TOO_MANY].tolist()}:
+            decoys = int((self.state[host * len(self.ports) : host * len(self.ports) + self._decoys] == OPEN).sum())
+            if decoys >= 3 or self._opened[host] > TOO_MANY:
+                self._suspects.add(host)
+        return [
+            Open(self._name(host), "tcp", int(self.ports[place]), round(after_s, 4))
+            for host, place in zip(hosts.tolist(), places.tolist(), strict=True)
+            if host not in self._suspects
+        ]
+
+    # Rounds
+
+    def round_over(self, now: float) -> bool:
+        """Everything of this round is asked, and what will be answered has been."""
+        if self._at < len(self._queue):
+            return False
+        if not self.trip.known and self.round < self.rounds_needed():
+            # Nothing answers so far: there is nothing to wait for before asking again.
+            return True
+        return now >= self._last_sent + self.trip.wait_s() or bool((self.state != SILENT).all())
+
+    def end_round(self) -> None:
+        """Decide: enough, or another round for what is silent."""
+        self._close_controls()
+        silent = self._first[self.state[self._first] == SILENT]
+        if self._suspects:
+            silent = silent[~np.isin(silent // len(self.ports), list(self._suspects))]
+        if len(silent) == 0 or self.round >= self.rounds_needed():
+            self.done = True
+            return
+        self.round += 1
+        self._queue, self._at, self._round_began = self._with_controls(silent), 0, None
+        self._due = self._schedule(self._queue)
+
+    def rounds_needed(self) -> int:
+        """By the loss so far."""
+        if self.request.rounds is not None:
+            return self.request.rounds
+        return loss.rounds_needed(*self.sample(), int((self.state == OPEN).sum()))
+
+    def sample(self) -> tuple[int, int]:
+        """Round trips lost, and round trips that count: to ports known to answer."""
+        lost, asked = self._known[OPEN][0] + self._controls[0], self._known[OPEN][1] + self._controls[1]
+        closed = int((self.state == CLOSED).sum())
+        if closed * 2 > len(self.state):
+            # A host that refuses every port. Where few refuse, it may be a limit on refusals and no loss.
+            lost, asked = lost + self._known[CLOSED][0], asked + self._known[CLOSED][1]
+        return lost, asked
+
+    def _with_controls(self, silent: Probes) -> Probes:
+        """Questions to ports that answered, strewn evenly among the others."""
+        known = np.flatnonzero(self.state == OPEN)
+        if len(known) == 0:
+            known = np.flatnonzero(self.state == CLOSED)
+        if len(known) == 0 or self._suspects or len(silent) * 4 < len(self.state) or self.request.rounds is not None:
+            return silent
+        self._chance.shuffle(known)
+        known = known[:CONTROLS]
+        # A port in the middle of answering may not answer again: one question to it in four round trips.
+        seconds = len(silent) / self.request.rate
+        times = int(max(1, min(CONTROLS_A_PORT, CONTROLS // len(known), seconds / (4 * self.trip.smooth_s + 0.01))))
+        controls = np.tile(known, times)
+        self._control_answers = {probe: [times, 0] for probe in known.tolist()}
+        places = np.linspace(0, len(silent), len(controls), endpoint=False).astype(np.int64)
+        return np.insert(silent, places, controls)
+
+    def _close_controls(self) -> None:
+        for asked, got in self._control_answers.values():
+            self._controls[0] += max(asked - got, 0)
+            self._controls[1] += asked
+        self._control_answers = {}
+
+    # Telling
+
+    def expected_packets(self) -> int:
+        """At least so many, all in all."""
+        silent = int((self.state == SILENT).sum())
+        return self.packets + len(self._queue) - self._at + max(self.rounds_needed() - self.round, 0) * silent
+
+    def half_open(self) -> Probes:
+        """Ports that keep answering though nobody asks: nothing here resets the connections, so we must."""
+        return np.flatnonzero((self.state == OPEN) & (self._synacks > self._asked))
+
+    def suspects(self) -> list[int]:
+        """Hosts on which every port seems to answer, by their place in the request."""
+        return sorted(self._suspects)
+
+    def tallies(self) -> list[Tally]:
+        """What became of each address."""
+        state = self.state.reshape(len(self.addresses), -1)
+        told = []
+        for host in range(len(self.addresses)):
+            row = state[host]
+            asked = int((self._asked.reshape(len(self.addresses), -1)[host] > 0).sum())
+            told.append(
+                Tally(
+                    self._name(host),
+                    asked,
+                    tuple(sorted(int(port) for port in self.ports[row == OPEN])),
+                    int((row == CLOSED).sum()),
+                    int((row == FILTERED).sum()),
+                    asked - int((row != SILENT).sum()),
+                    EVERY_PORT if host in self._suspects else None,
+                )
+            )
+        return told
+
+    def progress(self, now: float) -> Progress:
+        """How far it is."""
+        expected, seconds = self.expected_packets(), max(now - (self._started or now), 1e-6)
+        lost, asked = self.sample()
+        rate = self.packets / seconds
+        return Progress(self.packets, expected, int((self.state == OPEN).sum()), rate, (expected - self.packets) / max(rate, 1.0), lost / asked if asked else None)
+
+    def _name(self, host: int) -> str:
+        return str(ip_address(self.addresses[host].tobytes()))
+
+
+EVERY_PORT = Text(
+    "几乎每个端口都有应答：有设备替主机应答，不能说明主机上有服务",
+    "nearly every port answers: something answers in the host's place, which says nothing about services of the host",
+)
+
+
+class RoundTrip:
+    """How long answers take (RFC 6298), from first questions only: an answer to a repeated one may belong to either."""
+
+    def __init__(self, hint_s: float | None) -> None:
+        self.smooth_s = hint_s if hint_s is not None else 0.1
+        self._variation_s = self.smooth_s / 2
+        self._least_s = float("inf")
+        self._most_s = 0.0
+        self.known = hint_s is not None
+
+    def measured(self, samples: npt.NDArray[np.float64]) -> None:
+        """Take samples in, seconds."""
+        samples = samples[samples > 0]
+        if len(samples) == 0:
+            return
+        self._least_s = min(self._least_s, float(samples.min()))
+        # A host whose answer got no answer repeats it after a second: that is no round trip.
+        samples = samples[samples < 4 * self._least_s + 0.15]
+        if len(samples) == 0:
+            return
+        mean = float(samples.mean())
+        self._most_s = max(self._most_s, float(samples.max()))
+        if not self.known:
+            self.smooth_s, self._variation_s, self.known = mean, mean / 2, True
+            return
+        self._variation_s += 0.25 * (float(np.abs(samples - self.smooth_s).mean()) - self._variation_s)
+        self.smooth_s += 0.125 * (mean - self.smooth_s)
+
+    def wait_s(self) -> float:
+        """How long after the last question an answer may still come."""
+        if not self.known:
+            return FIRST_WAIT_S
+        return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, self.smooth_s + 4 * self._variation_s, 1.2 * self._most_s))
+
+
+class _Finder:
+    """Places of addresses in a table, for many at once; -1 for strangers."""
+
+    def __init__(self, addresses: npt.NDArray[np.uint8]) -> None:
+        self._addresses = addresses
+        while True:
+            self._factor = np.frombuffer(os.urandom(8), np.uint64)[0] | np.uint64(1)
+            keys = self._keys(addresses)
+            self._order = np.argsort(keys)
+            self._sorted = keys[self._order]
+            # Two addresses with one key would hide each other: then another factor.
+            if (self._sorted[1:] != self._sorted[:-1]).all():
+                break
+
+    def __call__(self, addresses: npt.NDArray[np.uint8]) -> Probes:
+        keys = self._keys(addresses)
+        at = np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)
+        found = self._order[at]
+        same = (self._addresses[found] == addresses).all(axis=1)
+        return np.where(same, found, -1).astype(np.int64)
+
+    def _keys(self, addresses: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+        if addresses.shape[1] == 4:
+            return np.ascontiguousarray(addresses).view(np.uint32)[:, 0].astype(np.uint64)
+        halves = np.ascontiguousarray(addresses).view(np.uint64)
+        keys: npt.NDArray[np.uint64] = halves[:, 0] * self._factor ^ halves[:, 1]
+        return keys

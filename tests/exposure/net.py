@@ -1,0 +1,154 @@
+"""Two network namespaces joined by a cable: the scanner's and the target's. Nothing of this machine's own network is touched.
+
+The target really listens on its open ports; nft there rejects, drops, answers in the host's place, and loses packets by chance, since netem may be missing from the kernel.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+SCANNER, TARGET = "198.18.0.1", "198.18.0.2"
+SCANNER6, TARGET6 = "fd98::1", "fd98::2"
+SOURCE = Path(__file__).parents[2] / "src"
+_LISTEN = """
+import json, select, socket, sys
+# 198.18.0.2 and fd98::2, and every other address of this namespace.
+held = []
+for port in json.load(sys.stdin):
+    for family in (socket.AF_INET, socket.AF_INET6):
+        one = socket.socket(family, socket.SOCK_STREAM)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        one.bind(("", port))
+        one.listen(128)
+        held.append(one)
+print("listening", flush=True)
+poll = select.epoll()
+for one in held:
+    poll.register(one.fileno(), select.EPOLLIN)
+by = {one.fileno(): one for one in held}
+while True:
+    for number, _ in poll.poll():
+        by[number].accept()[0].close()
+"""
+
+
+class Net:
+    """Use as a context manager. `run` runs in the scanner's namespace, `target` in the target's."""
+
+    def __init__(self) -> None:
+        self._processes: list[subprocess.Popen[str]] = []
+        self._scanner = self._namespace()
+        self._target = self._namespace()
+        self.run(["ip", "link", "add", "scan0", "type", "veth", "peer", "name", "host0", "netns", str(self._target)])
+        for run, name, address, address6 in ((self.run, "scan0", SCANNER, SCANNER6), (self.target, "host0", TARGET, TARGET6)):
+            run(["ip", "link", "set", "lo", "up"])
+            run(["ip", "address", "add", f"{address}/24", "dev", name])
+            run(["ip", "address", "add", f"{address6}/64", "dev", name, "nodad"])
+            run(["ip", "link", "set", name, "up"])
+        # Neighbours are written down, so that no first packet waits for ARP.
+        mine, theirs = (json.loads(run(["ip", "-j", "link", "show", name]).stdout)[0]["address"] for run, name in ((self.run, "scan0"), (self.target, "host0")))
+        for run, name, other, mac in ((self.run, "scan0", (TARGET, TARGET6), theirs), (self.target, "host0", (SCANNER, SCANNER6), mine)):
+            for address in other:
+                run(["ip", "neighbour", "replace", address, "lladdr", mac, "dev", name, "nud", "permanent"])
+
+    def open(self, count: int, *, seed: int = 1, also: Sequence[int] = ()) -> frozenset[int]:
+        """Listen on that many ports, chosen by chance; returns them."""
+        chosen = frozenset(random.Random(seed).sample(range(1, 65536), count)) | frozenset(also)
+        listener = self._start(["nsenter", "-t", str(self._target), "-n", sys.executable, "-c", _LISTEN])
+        assert listener.stdin is not None
+        assert listener.stdout is not None
+        listener.stdin.write(json.dumps(sorted(chosen)))
+        listener.stdin.close()
+        assert listener.stdout.readline() == "listening\n"
+        return chosen
+
+    def nft(self, rules: str, *, scanner: bool = False) -> None:
+        """Replace the rules of the target (or of the scanner)."""
+        (self.run if scanner else self.target)(["nft", "-f", "-"], stdin="flush ruleset\n" + rules)
+
+    def run(self, argv: Sequence[str], *, stdin: str | None = None, check: bool = True, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run in the scanner's namespace."""
+        return self._in(self._scanner, argv, stdin, check=check, environment=environment)
+
+    def target(self, argv: Sequence[str], *, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run in the target's namespace."""
+        return self._in(self._target, argv, stdin, check=check, environment=None)
+
+    def start_on_target(self, argv: Sequence[str], **options: object) -> subprocess.Popen[str]:
+        """A process of the target's, ended with the net."""
+        return self._start(["nsenter", "-t", str(self._target), "-n", *argv], **options)
+
+    def start(self, argv: Sequence[str], **options: object) -> subprocess.Popen[str]:
+        """A process of the scanner's, ended with the net."""
+        return self._start(["nsenter", "-t", str(self._scanner), "-n", *argv], **options)
+
+    def python(self, code: str, *arguments: str) -> str:
+        """Run Python with Tutela in the scanner's namespace; returns what it prints."""
+        done = self.run([sys.executable, "-c", code, *arguments], environment=os.environ | {"PYTHONPATH": str(SOURCE)}, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def close(self) -> None:
+        """End what runs; the namespaces go with it."""
+        for process in reversed(self._processes):
+            process.kill()
+            process.wait()
+
+    def __enter__(self) -> Net:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _namespace(self) -> int:
+        holder = self._start(["unshare", "--net", "sh", "-c", "echo here; exec sleep infinity"])
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "here\n"
+        return holder.pid
+
+    def _start(self, argv: Sequence[str], **options: object) -> subprocess.Popen[str]:
+        process: subprocess.Popen[str] = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload]
+        self._processes.append(process)
+        return process
+
+    @staticmethod
+    def _in(pid: int, argv: Sequence[str], stdin: str | None, *, check: bool, environment: dict[str, str] | None) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(["nsenter", "-t", str(pid), "-n", *argv], input=stdin, capture_output=True, text=True, env=environment, check=False)
+        if check and done.returncode != 0:
+            raise AssertionError(f"{' '.join(argv)}: {done.stderr}")
+        return done
+
+
+def losing(share: float) -> str:
+    """Rules that lose this share of packets each way."""
+    lost = round(share * 1000)
+    return f"""
+        table inet loss {{
+            chain in {{ type filter hook prerouting priority -400; numgen random mod 1000 < {lost} drop; }}
+            chain out {{ type filter hook output priority 400; numgen random mod 1000 < {lost} drop; }}
+        }}
+    """
+
+
+def dropping(ports: Sequence[int] | frozenset[int], otherwise: str = "drop") -> str:
+    """Rules that let through only these ports."""
+    return f"""
+        table inet filter {{
+            set open {{ type inet_service; elements = {{ {", ".join(map(str, sorted(ports)))} }}; }}
+            chain in {{
+                type filter hook input priority 0;
+                meta l4proto {{ icmp, ipv6-icmp }} accept
+                tcp dport @open accept
+                meta l4proto tcp iif != "lo" {otherwise}
+            }}
+        }}
+    """
