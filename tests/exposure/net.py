@@ -35,9 +35,10 @@ poll = select.epoll()
 for one in held:
     poll.register(one.fileno(), select.EPOLLIN)
 by = {one.fileno(): one for one in held}
+kept = []
 while True:
     for number, _ in poll.poll():
-        by[number].accept()[0].close()
+        kept = [*kept[-100:], by[number].accept()[0]]
 """
 
 
@@ -75,7 +76,9 @@ class Net:
         """Replace the rules of the target (or of the scanner)."""
         (self.run if scanner else self.target)(["nft", "-f", "-"], stdin="flush ruleset\n" + rules)
 
-    def run(self, argv: Sequence[str], *, stdin: str | None = None, check: bool = True, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, argv: Sequence[str], *, stdin: str | None = None, check: bool = True, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run in the scanner's namespace."""
         return self._in(self._scanner, argv, stdin, check=check, environment=environment)
 
@@ -149,6 +152,33 @@ def dropping(ports: Sequence[int] | frozenset[int], otherwise: str = "drop") -> 
                 meta l4proto {{ icmp, ipv6-icmp }} accept
                 tcp dport @open accept
                 meta l4proto tcp iif != "lo" {otherwise}
+            }}
+        }}
+    """
+
+
+def answering_everywhere(port: int) -> str:
+    """Rules under which every port leads to one that listens."""
+    return f"""
+        table inet nat {{
+            chain in {{
+                type nat hook prerouting priority -100;
+                iif "host0" tcp dport 1-65535 redirect to :{port}
+            }}
+        }}
+    """
+
+
+def proxying_syns(ports: frozenset[int]) -> str:
+    """Rules of a SYN proxy in front of a host that drops all but these ports: the handshake always succeeds."""
+    return f"""
+        table inet proxy {{
+            set open {{ type inet_service; elements = {{ {", ".join(map(str, sorted(ports)))} }}; }}
+            chain raw {{ type filter hook prerouting priority -300; iif "host0" tcp flags syn notrack; }}
+            chain in {{
+                type filter hook input priority 0;
+                iif "host0" ct state invalid,untracked synproxy mss 1460 wscale 7 timestamp sack-perm
+                iif "host0" tcp dport != @open drop
             }}
         }}
     """

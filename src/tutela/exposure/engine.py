@@ -10,6 +10,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -99,10 +100,12 @@ class Engine:
         """Give all sockets back."""
         for job in list(self._jobs):
             self.end(job)
-        for one in (*self._rings.values(), *self._raw.values()):
-            one.close()
+        for ring in self._rings.values():
+            ring.close()
+        for sender in self._raw.values():
+            sender.close()
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *problem: object) -> None:
@@ -146,7 +149,9 @@ class Engine:
     def _sender(self, request: Request) -> Sender:
         version = request.addresses[0].version
         if self.method == FRAMES:
-            hops = {next_hop(address) for address in (request.addresses if len(request.addresses) <= 16 else request.addresses[:: len(request.addresses) // 16])}
+            hops = {
+                next_hop(address) for address in (request.addresses if len(request.addresses) <= 16 else request.addresses[:: len(request.addresses) // 16])
+            }
             hop = hops.pop() if len(hops) == 1 else None
             if hop is None:
                 raise ScanError(

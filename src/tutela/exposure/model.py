@@ -42,6 +42,44 @@ class Open:
 
 
 @record
+class Tls:
+    """Tls(versions=('TLSv1.2', 'TLSv1.3'), subject='www.example.net', names=('www.example.net',), ends='2027-01-31T00:00:00Z', …)"""
+
+    versions: tuple[str, ...]
+    """That the server agreed to, oldest first, of those that could be offered."""
+    untested: tuple[str, ...]
+    """Versions that the library of this machine cannot offer."""
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    """Subject alternative names."""
+    ends: str
+    """UTC, ISO 8601."""
+    key: str
+    """RSA 2048, EC P-256, …"""
+    trusted: bool | None
+    """The chain leads to a root of this machine's store; None where that could not be tried."""
+    hsts: str | None
+    """The header's value; None without one, or where no HTTP is spoken."""
+
+
+@record
+class Service:
+    """Service(address='192.0.2.10', protocol='tcp', port=6379, name='redis', said='7.0.15', without_authentication=True)"""
+
+    address: str
+    protocol: str
+    port: int
+    name: str | None
+    """ssh, http, https, mysql, redis, …; None: open, and nothing told what it is."""
+    said: str = ""
+    """Product and version as the service names itself, shortened, without control characters."""
+    without_authentication: bool | None = None
+    """It answers questions about its data to anybody; None: not established."""
+    tls: Tls | None = None
+
+
+@record
 class Progress:
     """Progress(sent=1200, expected=131070, open=3, per_second=99000.0, left_s=1.3, lost=0.02)"""
 
@@ -87,4 +125,4 @@ class Summary:
     notes: tuple[Text, ...] = ()
 
 
-Event = Open | Progress | Tally | Summary
+Event = Open | Service | Progress | Tally | Summary

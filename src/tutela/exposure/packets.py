@@ -6,11 +6,14 @@ A SYN looks like the one that Linux sends (RFC 9293, with the options of RFC 732
 from __future__ import annotations
 
 import struct
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-U8, U16, U32 = npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.uint32]
+U8: TypeAlias = npt.NDArray[np.uint8]
+U16: TypeAlias = npt.NDArray[np.uint16]
+U32: TypeAlias = npt.NDArray[np.uint32]
 
 WINDOW = 64240
 HOPS = 64
@@ -78,7 +81,7 @@ def _words(raw: bytes) -> int:
 
 
 def _sum16(rows: U8) -> U32:
-    total: U32 = rows.view(">u2").sum(axis=1, dtype=np.uint32) if rows.flags.c_contiguous else np.ascontiguousarray(rows).view(">u2").sum(axis=1, dtype=np.uint32)
+    total: U32 = np.ascontiguousarray(rows).view(">u2").sum(axis=1, dtype=np.uint32)
     return total
 
 

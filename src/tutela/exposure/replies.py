@@ -7,6 +7,7 @@ TCP: RFC 9293; ICMP errors quote the packet they are about: RFC 792, RFC 4443.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,15 @@ def read(rows: npt.NDArray[np.uint8], at: npt.NDArray[np.float64], version: int)
     head = _from(rows[tcp], inner[tcp], 20)
     flags = head[:, 13]
     kind = np.where(flags & 0x17 == 0x12, SYN_ACK, np.where(flags & 0x16 == 0x14, RESET, 0)).astype(np.uint8)
-    answers = (kind, np.zeros_like(kind), rows[tcp][:, source], _u16(head, 0), _u16(head, 2), _u32(head, 8) - np.uint32(1), at[tcp])
+    answers: tuple[npt.NDArray[Any], ...] = (
+        kind,
+        np.zeros_like(kind),
+        rows[tcp][:, source],
+        _u16(head, 0),
+        _u16(head, 2),
+        _u32(head, 8) - np.uint32(1),
+        at[tcp],
+    )
 
     icmp = np.flatnonzero(sound & (protocol == icmp_protocol))
     message = _from(rows[icmp], inner[icmp], SNAP - 60)
@@ -64,11 +73,10 @@ def read(rows: npt.NDArray[np.uint8], at: npt.NDArray[np.float64], version: int)
         asked = quoted[:, 24:40]
     head = _from(quoted, quoted_inner, 8)
     kind = np.where(fits & (message[:, 0] == unreachable), UNREACHABLE, 0).astype(np.uint8)
-    errors = (kind, message[:, 1], asked, _u16(head, 2), _u16(head, 0), _u32(head, 4), at[icmp])
+    errors: tuple[npt.NDArray[Any], ...] = (kind, message[:, 1], asked, _u16(head, 2), _u16(head, 0), _u32(head, 4), at[icmp])
 
-    columns = [np.concatenate(pair) for pair in zip(answers, errors, strict=True)]
-    wanted = columns[0] > 0
-    return Replies(*(column[wanted] for column in columns))
+    wanted = np.concatenate((answers[0], errors[0])) > 0
+    return Replies(*(np.concatenate((one, other))[wanted] for one, other in zip(answers, errors, strict=True)))
 
 
 def _from(rows: npt.NDArray[np.uint8], start: npt.NDArray[np.intp], size: int) -> npt.NDArray[np.uint8]:

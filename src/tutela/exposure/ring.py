@@ -6,6 +6,7 @@ See the kernel's Documentation/networking/packet_mmap.rst (TPACKET_V2: frames of
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import select
@@ -85,10 +86,8 @@ class Ring:
         """Give the ring back; arrays that `take` gave stay valid."""
         del self._frames, self._status, self._seconds, self._nanoseconds
         self._socket.close()
-        try:
+        with contextlib.suppress(BufferError):
             self._map.close()
-        except BufferError:
-            pass
 
     def _attach(self, program: list[tuple[int, int, int, int]]) -> None:
         code = b"".join(struct.pack("HBBI", *one) for one in program)

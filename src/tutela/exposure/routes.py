@@ -46,8 +46,10 @@ def source_of(address: Address) -> Address:
             probe.connect((str(address), 9))
         except OSError as problem:
             raise ScanError(
-                Text(f"没有到 {address} 的路由：{problem.strerror}；请检查本机网络（ip route get {address}）",
-                     f"no route to {address}: {problem.strerror}; look at this machine's network (ip route get {address})")
+                Text(
+                    f"没有到 {address} 的路由：{problem.strerror}；请检查本机网络（ip route get {address}）",
+                    f"no route to {address}: {problem.strerror}; look at this machine's network (ip route get {address})",
+                )
             ) from None
         return ip_address(probe.getsockname()[0].partition("%")[0])
 
@@ -128,7 +130,7 @@ def _ask(kind: int, flags: int, body: bytes) -> list[bytes]:
         link.settimeout(2)
         link.bind((0, 0))
         link.send(struct.pack("IHHII", 16 + len(body), kind, flags, 1, 0) + body)
-        bodies = []
+        bodies: list[bytes] = []
         while True:
             raw = link.recv(1 << 16)
             at = 0

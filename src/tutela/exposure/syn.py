@@ -110,7 +110,11 @@ class SynScan:
             most = min(most, int(np.searchsorted(self._due, now - self._round_began, "right")) - self._at)
         probes = self._queue[self._at : self._at + max(most, 0)]
         self._at += len(probes)
-        return probes
+        return self._unsuspected(probes)
+
+    def _unsuspected(self, probes: Probes) -> Probes:
+        """Those to hosts on which not every port answers: of the others enough is known."""
+        return probes[~np.isin(probes // len(self.ports), list(self._suspects))] if self._suspects else probes
 
     def destinations(self, probes: Probes) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.uint32]]:
         """Address, port and sequence number of each probe."""
@@ -191,9 +195,7 @@ class SynScan:
     def end_round(self) -> None:
         """Decide: enough, or another round for what is silent."""
         self._close_controls()
-        silent = self._first[self.state[self._first] == SILENT]
-        if self._suspects:
-            silent = silent[~np.isin(silent // len(self.ports), list(self._suspects))]
+        silent = self._unsuspected(self._first[self.state[self._first] == SILENT])
         if len(silent) == 0 or self.round >= self.rounds_needed():
             self.done = True
             return
@@ -279,7 +281,9 @@ class SynScan:
         expected, seconds = self.expected_packets(), max(now - (self._started or now), 1e-6)
         lost, asked = self.sample()
         rate = self.packets / seconds
-        return Progress(self.packets, expected, int((self.state == OPEN).sum()), rate, (expected - self.packets) / max(rate, 1.0), lost / asked if asked else None)
+        return Progress(
+            self.packets, expected, int((self.state == OPEN).sum()), rate, (expected - self.packets) / max(rate, 1.0), lost / asked if asked else None
+        )
 
     def _name(self, host: int) -> str:
         return str(ip_address(self.addresses[host].tobytes()))

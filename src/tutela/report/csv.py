@@ -46,13 +46,14 @@ FORMULA = frozenset("=+-@\t\r＝＋－＠")
 def render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> Iterator[str]:
     """A header and a row for each verdict of each subject."""
     del options
-    yield ("\ufeff" if lang is Lang.ZH else "") + _line(COLUMNS)
+    yield ("\ufeff" if lang is Lang.ZH else "") + row(COLUMNS)
     for assessment in assessments:
         for verdict in assessment.verdicts:
-            yield _line(_cells(assessment, verdict, lang))
+            yield row(_cells(assessment, verdict, lang))
 
 
-def _line(cells: Sequence[str]) -> str:
+def row(cells: Sequence[str]) -> str:
+    """One line; no cell of it is a formula."""
     buffer = StringIO()
     csv.writer(buffer, quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n").writerow([_safe(cell) for cell in cells])
     return buffer.getvalue()

@@ -1,0 +1,260 @@
+"""Scan without any privilege: TCP connections through the kernel, thousands at once, on bare epoll(7).
+
+Slower than SYN packets, and every open port sees a finished connection, which its service may log.
+A connection is called silent only after the kernel was asked once more: a busy program must not mistake its own delay for a filter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import random
+import resource
+import select
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tutela.exposure import loss
+from tutela.exposure.model import CONNECT, Address, Event, Open, Progress, Request, Summary, Tally
+from tutela.exposure.ports import POPULAR
+from tutela.exposure.syn import EVERY_PORT, TOO_MANY
+from tutela.language import Text
+
+MOST_SOCKETS = 10_000
+SPARE_FILES = 64
+"""File descriptors left to the rest of the program."""
+SHORTEST_WAIT_S, FIRST_WAIT_S = 0.3, 1.0
+PROGRESS_S = 0.2
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM, errno.ENOPROTOOPT}
+_EXHAUSTED = {errno.EADDRNOTAVAIL, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS}
+_Pair = tuple[int, int]
+"""Place of the address in the request, port."""
+
+
+def scan_by_connecting(request: Request, *, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+    """One scan from start to end; needs no privilege."""
+    scan = _ConnectScan(request)
+    try:
+        yield from scan.run(stop)
+    finally:
+        scan.close()
+
+
+class _ConnectScan:
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.most = sockets_allowed()
+        self.addresses = [str(address) for address in request.addresses]
+        self.open: list[set[int]] = [set() for _ in self.addresses]
+        self.closed = [0] * len(self.addresses)
+        self.filtered = [0] * len(self.addresses)
+        self.suspects: set[int] = set()
+        self.asked = 0
+        self.round = 1
+        self.late = 0
+        """Ports that answered only when asked again."""
+        self.answered = 0
+        self.smooth_s: float | None = request.rtt_s
+        self._again: deque[_Pair] = deque()
+        self._epoll = select.epoll()
+        self._flying: dict[int, tuple[socket.socket, _Pair, float]] = {}
+        self._deadlines: deque[tuple[float, int, _Pair]] = deque()
+        self.began = time.monotonic()
+
+    def run(self, stop: Callable[[], bool]) -> Iterator[Event]:
+        queue = deque(_waves(self.request))
+        shown = self.began
+        while True:
+            silent: list[_Pair] = []
+            total = len(queue)
+            while (queue or self._again or self._flying) and not stop():
+                yield from self._launch(queue)
+                queue.extend(self._again)
+                self._again.clear()
+                yield from self._land(silent, idle=not queue or len(self._flying) >= self.most)
+                now = time.monotonic()
+                if now - shown >= PROGRESS_S:
+                    shown = now
+                    yield self._progress(now, total, len(queue))
+            silent = [pair for pair in silent if pair[0] not in self.suspects]
+            if stop() or not silent or self.round >= self._rounds():
+                break
+            self.round += 1
+            queue.extend(silent)
+        yield from self._end(silent)
+
+    def _rounds(self) -> int:
+        if self.request.rounds is not None:
+            return self.request.rounds
+        return max(loss.FEWEST, loss.rounds_needed(self.late, self.answered + self.late, sum(map(len, self.open)))) if self.late else loss.FEWEST
+
+    def _launch(self, queue: deque[_Pair]) -> Iterator[Open]:
+        """Begin connections, as many as rate and limits allow."""
+        due = int((time.monotonic() - self.began) * self.request.rate) + 1 - self.asked
+        for _ in range(min(due, self.most - len(self._flying), len(queue), 512)):
+            pair = queue.popleft()
+            address = self.request.addresses[pair[0]]
+            now = time.monotonic()
+            try:
+                one = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            except OSError as problem:
+                if problem.errno in _EXHAUSTED and self._flying:
+                    queue.appendleft(pair)
+                    self.most = max(16, len(self._flying))
+                    return
+                raise
+            code = one.connect_ex((self.addresses[pair[0]], pair[1]))
+            if code == 0 and _is_itself(one):
+                one.close()
+                queue.append(pair)
+                continue
+            if code == errno.EINPROGRESS:
+                self.asked += 1
+                self._flying[one.fileno()] = (one, pair, now)
+                self._epoll.register(one.fileno(), select.EPOLLOUT | select.EPOLLONESHOT)
+                self._deadlines.append((now, one.fileno(), pair))
+                continue
+            one.close()
+            if code in _EXHAUSTED:
+                queue.appendleft(pair)
+                if not self._flying:
+                    time.sleep(0.05)
+                return
+            self.asked += 1
+            yield from self._result(pair, code, now)
+
+    def _land(self, silent: list[_Pair], *, idle: bool) -> Iterator[Open]:
+        """Take the results that are there; then, and only then, call what is overdue silent."""
+        wait = 0.005 if idle or self._flying else 0.0
+        while True:
+            events = self._epoll.poll(wait, 4096)
+            for number, _ in events:
+                flying = self._flying.pop(number, None)
+                if flying is None:
+                    continue
+                one, pair, since = flying
+                yield from self._settle(one, pair, since)
+            if len(events) < 4096:
+                break
+            wait = 0.0
+        patience, now = self._patience(), time.monotonic()
+        while self._deadlines and self._deadlines[0][0] + patience < now:
+            since, number, pair = self._deadlines.popleft()
+            flying = self._flying.get(number)
+            if flying is None or flying[1] != pair or flying[2] != since:
+                continue
+            one = self._flying.pop(number)[0]
+            if _ready(one):
+                yield from self._settle(one, pair, since)
+            else:
+                one.close()
+                silent.append(pair)
+
+    def _settle(self, one: socket.socket, pair: _Pair, since: float) -> Iterator[Open]:
+        code = one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        itself = code == 0 and _is_itself(one)
+        if code == 0:
+            # Closing sends RST: nothing of ours stays behind in TIME_WAIT.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        one.close()
+        if itself:
+            self._again.append(pair)
+        else:
+            yield from self._result(pair, code, since)
+
+    def _result(self, pair: _Pair, code: int, since: float) -> Iterator[Open]:
+        host, port = pair
+        if code in _UNREACHABLE:
+            self.filtered[host] += 1
+            return
+        if code == errno.ETIMEDOUT:
+            return
+        now = time.monotonic()
+        self.answered += 1
+        self.late += self.round > 1
+        took = now - since
+        self.smooth_s = took if self.smooth_s is None else self.smooth_s + 0.05 * (took - self.smooth_s)
+        if code == errno.ECONNREFUSED:
+            self.closed[host] += 1
+            return
+        if code == 0:
+            self.open[host].add(port)
+            if len(self.open[host]) > TOO_MANY:
+                self.suspects.add(host)
+            if host not in self.suspects:
+                yield Open(self.addresses[host], "tcp", port, round(now - self.began, 4))
+
+    def _patience(self) -> float:
+        return FIRST_WAIT_S if self.smooth_s is None else max(SHORTEST_WAIT_S, 4 * self.smooth_s)
+
+    def _progress(self, now: float, total: int, queued: int) -> Progress:
+        seconds = max(now - self.began, 1e-6)
+        rate = self.asked / seconds
+        lost = self.late / (self.answered + self.late) if self.answered else None
+        left = queued + (total if self.round == 1 else 0)
+        return Progress(self.asked, self.asked + left, sum(map(len, self.open)), rate, left / max(rate, 1.0), lost)
+
+    def _end(self, silent: list[_Pair]) -> Iterator[Event]:
+        _ = silent
+        count = len(self.request.ports)
+        for host, address in enumerate(self.addresses):
+            opened = self.open[host]
+            rest = count - len(opened) - self.closed[host] - self.filtered[host]
+            yield Tally(address, count, tuple(sorted(opened)), self.closed[host], self.filtered[host], rest, EVERY_PORT if host in self.suspects else None)
+        answered = self.answered + self.late
+        missed = loss.expected_missed(self.late, answered, sum(map(len, self.open)), self.round) if answered else None
+        yield Summary(
+            CONNECT, time.monotonic() - self.began, self.asked, self.round, self.late / answered if answered else None, missed if silent else 0.0 if answered else None,
+            (LOGGED,),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        for one, _, _ in self._flying.values():
+            one.close()
+        self._epoll.close()
+
+
+LOGGED = Text("连接方式：开放端口上的服务看到完整的连接，可能记入日志", "by connections: services on open ports see a finished connection and may log it")
+
+
+def sockets_allowed() -> int:
+    """How many sockets this process may hold; the soft limit is raised to the hard one, and some files are left to others."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_SOCKETS + SPARE_FILES + 1024 if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < min(wanted, MOST_SOCKETS + 1024):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, MOST_SOCKETS + 1024), hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    used = len(list(Path("/proc/self/fd").iterdir()))
+    return max(16, min(MOST_SOCKETS, (MOST_SOCKETS + 1024 if soft == resource.RLIM_INFINITY else soft) - used - SPARE_FILES))
+
+
+def _waves(request: Request) -> list[_Pair]:
+    """Popular ports first; each wave asks every address once."""
+    wanted = frozenset(request.ports)
+    popular = [port for port in POPULAR if port in wanted]
+    rest = sorted(wanted.difference(popular))
+    random.shuffle(rest)
+    return [(host, port) for port in (*popular, *rest) for host in range(len(request.addresses))]
+
+
+def _is_itself(one: socket.socket) -> bool:
+    """On loopback the kernel may pick the very port that is asked as ours, and the socket meets itself (RFC 9293, simultaneous open)."""
+    try:
+        return bool(one.getsockname() == one.getpeername())
+    except OSError:
+        return False
+
+
+def _ready(one: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(one, select.POLLOUT)
+    return bool(poll.poll(0))
+
+
+__all__ = ["Address", "scan_by_connecting", "sockets_allowed"]

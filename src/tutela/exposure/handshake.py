@@ -1,0 +1,101 @@
+"""Does a service stand behind an open port, or does something else say yes to every SYN?
+
+A SYN proxy or a tar pit finishes the handshake and knows nothing of the data that follows; a service, or at least its kernel, acknowledges it or speaks first.
+See Izhikevich et al., "LZR: Identifying Unexpected Internet Services", USENIX Security 2021.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import sys
+import time
+from collections.abc import Sequence
+
+from tutela.exposure.ports import FRAGILE
+
+PATIENCE_S = 1.5
+AT_ONCE = 200
+_UNACKED = 24
+"""Of struct tcp_info: segments sent and not acknowledged."""
+_ESTABLISHED, _CLOSE_WAIT = 1, 8
+
+
+def really_answer(address: str, ports: Sequence[int], *, patience_s: float = PATIENCE_S) -> frozenset[int]:
+    """Those of the ports that finish a handshake and then send a byte, acknowledge one of ours, or close in good order.
+
+    To fragile ports nothing is sent; they count when they speak first.
+    """
+    found: set[int] = set()
+    for at in range(0, len(ports), AT_ONCE):
+        found |= _some(address, ports[at : at + AT_ONCE], patience_s)
+    return frozenset(found)
+
+
+def _some(address: str, ports: Sequence[int], patience_s: float) -> set[int]:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    poll = select.poll()
+    waiting: dict[int, tuple[socket.socket, int]] = {}
+    sent: dict[int, tuple[socket.socket, int]] = {}
+    asked: set[int] = set()
+    found: set[int] = set()
+    try:
+        for port in ports:
+            one = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            if one.connect_ex((address, port)) not in (0, errno.EINPROGRESS):
+                one.close()
+                continue
+            waiting[one.fileno()] = (one, port)
+            poll.register(one, select.POLLOUT)
+        deadline = time.monotonic() + patience_s
+        while (waiting or sent) and time.monotonic() < deadline:
+            for number, event in poll.poll(50):
+                if number in waiting and event & select.POLLOUT and not event & select.POLLERR:
+                    one, port = waiting.pop(number)
+                    sent[number] = (one, port)
+                    poll.modify(one, select.POLLIN)
+                    if port not in FRAGILE and _send(one):
+                        asked.add(number)
+                elif number in sent and event & select.POLLIN and _spoke(sent[number][0]):
+                    found.add(_drop(sent, number, poll))
+                elif event & (select.POLLERR | select.POLLHUP | select.POLLIN):
+                    _drop(waiting if number in waiting else sent, number, poll)
+            for number, (one, _) in list(sent.items()):
+                if number in asked and _acknowledged(one):
+                    found.add(_drop(sent, number, poll))
+    finally:
+        for one, _ in (*waiting.values(), *sent.values()):
+            one.close()
+    return found
+
+
+def _drop(among: dict[int, tuple[socket.socket, int]], number: int, poll: select.poll) -> int:
+    one, port = among.pop(number)
+    poll.unregister(one)
+    one.close()
+    return port
+
+
+def _send(one: socket.socket) -> bool:
+    try:
+        return one.send(b"\r\n") == 2
+    except OSError:
+        return False
+
+
+def _spoke(one: socket.socket) -> bool:
+    """It sent a byte, or closed in good order, as a service does that does not like us."""
+    try:
+        one.recv(1)
+    except OSError:
+        return False
+    return True
+
+
+def _acknowledged(one: socket.socket) -> bool:
+    try:
+        info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    except OSError:
+        return False
+    return info[0] in (_ESTABLISHED, _CLOSE_WAIT) and int.from_bytes(info[_UNACKED : _UNACKED + 4], sys.byteorder) == 0

@@ -1,0 +1,80 @@
+"""A scan, whichever way this process may look: SYN packets with CAP_NET_RAW, connections without."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tutela.errors import ScanError
+from tutela.exposure.connect import scan_by_connecting
+from tutela.exposure.handshake import really_answer
+from tutela.exposure.model import CONNECT, FRAMES, RAW, Event, Open, Request, Tally
+from tutela.exposure.ports import POPULAR
+from tutela.language import Text
+
+if TYPE_CHECKING:
+    from tutela.exposure.engine import Engine
+
+AUTO = "auto"
+METHODS = (AUTO, RAW, FRAMES, CONNECT)
+SAMPLED = 50
+
+
+def scan(request: Request, method: str = AUTO, *, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+    """Open ports as they are found, then a tally of each address, then a summary. Raises ScanError."""
+    for event in _look(request, method, stop):
+        if isinstance(event, Tally) and event.note is not None and not stop():
+            yield from _behind_the_answers(event)
+        else:
+            yield event
+
+
+def _look(request: Request, method: str, stop: Callable[[], bool]) -> Iterator[Event]:
+    if method == CONNECT:
+        return scan_by_connecting(request, stop=stop)
+    try:
+        # numpy is not part of every installation.
+        from tutela.exposure.engine import Engine  # noqa: PLC0415
+
+        engine = Engine(rate=request.rate, method=RAW if method == AUTO else method)
+    except (ImportError, PermissionError) as problem:
+        if method == AUTO:
+            return scan_by_connecting(request, stop=stop)
+        reason = "numpy" if isinstance(problem, ImportError) else "CAP_NET_RAW"
+        raise ScanError(
+            Text(
+                f"--method {method} 需要 {reason}，当前没有；请以 root 运行（或 pip install 'tutela[scan]'），或改用 --method connect",
+                f"--method {method} needs {reason}, which is missing; run as root (or pip install 'tutela[scan]'), or use --method connect",
+            )
+        ) from None
+    return _with_engine(engine, request, stop)
+
+
+def _with_engine(engine: Engine, request: Request, stop: Callable[[], bool]) -> Iterator[Event]:
+    with engine:
+        yield from engine.run(request, stop=stop)
+
+
+def _behind_the_answers(tally: Tally) -> Iterator[Event]:
+    """Something answers on every port: tell only what finishes a handshake and takes data, among the ports that matter and a sample."""
+    popular = [port for port in tally.open if port in POPULAR]
+    others = [port for port in tally.open if port not in POPULAR]
+    sample = random.sample(others, min(SAMPLED, len(others)))
+    real = really_answer(tally.address, [*popular, *sample])
+    behind = len(real.intersection(sample))
+    for port in sorted(real):
+        yield Open(tally.address, "tcp", port, 0.0)
+    count = len(tally.open)
+    if behind * 2 > len(sample):
+        note = Text(
+            f"{count} 个端口有应答，抽查的 {len(sample)} 个中 {behind} 个能建立连接并接收数据：整段端口被转发到某个服务；只列出查证过的端口",
+            f"{count} ports answered, and {behind} of {len(sample)} sampled take a connection and data: all ports lead to some service; only ports looked into are listed",
+        )
+    else:
+        note = Text(
+            f"{count} 个端口有应答，抽查的 {len(sample)} 个中只有 {behind} 个能接收数据：有设备替主机应答；只列出查证过的端口",
+            f"{count} ports answered, but only {behind} of {len(sample)} sampled take data: something answers in the host's place; only ports looked into are listed",
+        )
+    yield replace(tally, open=tuple(sorted(real)), note=note)

@@ -1,0 +1,182 @@
+"""The logic of a scan against hosts made of arithmetic: no socket, no clock, so a hundred runs take seconds."""
+
+from ipaddress import ip_address, ip_network
+
+import numpy as np
+import pytest
+
+from tutela.exposure import loss
+from tutela.exposure.model import Request
+from tutela.exposure.ports import ALL, DECOYS, POPULAR, in_order
+from tutela.exposure.replies import RESET, SYN_ACK, UNREACHABLE, Replies
+from tutela.exposure.syn import OPEN, SynScan
+
+RTT_S = 0.02
+
+
+class World:
+    """Hosts that answer after a round trip, and lose packets by chance."""
+
+    def __init__(self, scan: SynScan, open_probes: np.ndarray, *, otherwise: int | None, loss_each_way: float, seed: int) -> None:
+        self.scan, self.open, self.otherwise, self.loss = scan, open_probes, otherwise, loss_each_way
+        self.chance = np.random.default_rng(seed)
+        self.now = 0.0
+        self.flying: list[tuple[float, np.ndarray]] = []
+
+    def run(self, rate: float = 100_000.0) -> list[int]:
+        """Until the scan is done; returns the ports told open, in the order of the telling."""
+        told = []
+        for _ in range(1_000_000):
+            probes = self.scan.next(max(int(rate * 0.002), 1), self.now)
+            if len(probes):
+                self.scan.sent(probes, self.now)
+                self.flying.append((self.now + RTT_S, probes))
+            while self.flying and self.flying[0][0] <= self.now:
+                told += [one.port for one in self.scan.answered(self.answers(*self.flying.pop(0)), self.now)]
+            if self.scan.round_over(self.now):
+                self.scan.end_round()
+            if self.scan.done:
+                return told
+            self.now += 0.002
+        raise AssertionError("the scan does not end")
+
+    def answers(self, at: float, probes: np.ndarray) -> Replies:
+        there = self.chance.random((2, len(probes))) >= self.loss
+        probes = probes[there[0] & there[1]]
+        opened = np.isin(probes, self.open)
+        if self.otherwise is None:
+            probes, opened = probes[opened], opened[opened]
+        destinations, ports, sequences = self.scan.destinations(probes)
+        kinds = np.where(opened, SYN_ACK, self.otherwise or 0).astype(np.uint8)
+        return Replies(kinds, np.full(len(probes), 13, np.uint8), destinations, ports, np.full(len(probes), 61000, np.uint16), sequences, np.full(len(probes), at))
+
+
+def scan_of(count: int, seed: int, **more) -> tuple[SynScan, np.ndarray]:
+    scan = SynScan(Request((ip_address("192.0.2.9"),), tuple(ALL), **more))
+    return scan, np.random.default_rng(seed).choice(np.arange(DECOYS, 65535), count, replace=False)
+
+
+@pytest.mark.parametrize("each_way", [0.0, 0.01, 0.05])
+@pytest.mark.parametrize("otherwise", [RESET, None, UNREACHABLE], ids=["rejects", "drops", "refused on the way"])
+def test_no_open_port_is_missed(otherwise, each_way):
+    for seed in range(12):
+        scan, chosen = scan_of(200, seed)
+        told = World(scan, chosen, otherwise=otherwise, loss_each_way=each_way, seed=seed).run()
+        assert sorted(told) == sorted(scan.ports[chosen].tolist())
+        assert scan.tallies()[0].open == tuple(sorted(told))
+
+
+def test_a_rejecting_host_without_loss_is_asked_once():
+    scan, chosen = scan_of(200, 1)
+    World(scan, chosen, otherwise=RESET, loss_each_way=0, seed=1).run()
+    assert scan.packets == 65535
+
+
+def test_a_dropping_host_without_loss_is_asked_twice_and_its_open_ports_measure_the_loss():
+    scan, chosen = scan_of(200, 1)
+    World(scan, chosen, otherwise=None, loss_each_way=0, seed=1).run()
+    assert scan.round == 2
+    assert scan.sample()[0] == 0
+    assert scan.sample()[1] >= 1200
+
+
+@pytest.mark.parametrize("open_ports", [200, 3])
+def test_the_loss_is_measured(open_ports):
+    scan, chosen = scan_of(open_ports, 1)
+    World(scan, chosen, otherwise=None if open_ports == 200 else RESET, loss_each_way=0.05, seed=1).run()
+    lost, asked = scan.sample()
+    assert 0.07 < lost / asked < 0.125
+
+
+def test_a_silent_host_ends_after_three_rounds_and_says_nothing_of_loss():
+    scan, _ = scan_of(0, 1)
+    World(scan, np.array([], np.int64), otherwise=None, loss_each_way=0, seed=1).run()
+    assert scan.round == 3
+    assert scan.sample() == (0, 0)
+    assert scan.tallies()[0].silent == 65535
+
+
+def test_a_host_that_answers_everywhere_is_named_before_a_port_is_told():
+    scan, _ = scan_of(0, 1)
+    world = World(scan, np.arange(65535), otherwise=None, loss_each_way=0.01, seed=1)
+    assert world.run() == []
+    assert scan.tallies()[0].note is not None
+
+
+def test_a_limit_on_refusals_is_not_taken_for_loss():
+    scan, chosen = scan_of(200, 1)
+    world = World(scan, np.concatenate((chosen, [])), otherwise=None, loss_each_way=0, seed=1)
+    honest = world.answers
+    closed = np.random.default_rng(5).choice(65535, 400, replace=False)
+
+    def limited(at: float, probes: np.ndarray) -> Replies:
+        some = probes[np.isin(probes, closed) & ~np.isin(probes, chosen) & (world.chance.random(len(probes)) < 0.5)]
+        first = honest(at, probes)
+        destinations, ports, sequences = scan.destinations(some)
+        return Replies(
+            np.concatenate((first.kind, np.full(len(some), RESET, np.uint8))), np.concatenate((first.code, np.zeros(len(some), np.uint8))),
+            np.concatenate((first.address, destinations)), np.concatenate((first.port, ports)), np.concatenate((first.our_port, np.full(len(some), 61000, np.uint16))),
+            np.concatenate((first.sequence, sequences)), np.concatenate((first.at, np.full(len(some), at))),
+        )  # fmt: skip
+
+    world.answers = limited
+    assert sorted(world.run()) == sorted(scan.ports[chosen].tolist())
+    assert scan.round == 2
+
+
+@pytest.mark.parametrize("each_way", [0.0, 0.01])
+def test_a_sweep_finds_every_pair(each_way):
+    addresses = tuple(ip_network("198.18.0.0/20").hosts())
+    scan = SynScan(Request(addresses, (22, 80, 443, 3306, 6379), rounds=2 if each_way == 0 else 4))
+    chosen = np.random.default_rng(3).choice(len(scan.state), 800, replace=False)
+    World(scan, chosen, otherwise=None, loss_each_way=each_way, seed=3).run()
+    assert np.array_equal(np.flatnonzero(scan.state == OPEN), np.sort(chosen))
+
+
+def test_limits_of_hosts_and_networks_hold_in_every_second_of_every_round():
+    addresses = tuple(ip_network("198.18.0.0/25").hosts()) + tuple(ip_network("198.18.9.0/28").hosts())
+    scan = SynScan(Request(addresses, tuple(range(1, 41)), rate=2000, host_rate=10, network_rate=400, rounds=2))
+    world = World(scan, np.array([], np.int64), otherwise=None, loss_each_way=0, seed=1)
+    sent: list[tuple[float, int]] = []
+    plain = scan.sent
+    scan.sent = lambda probes, now: (sent.extend((now, int(probe) // 40) for probe in probes), plain(probes, now))[1]
+    world.run(rate=2000)
+    times, hosts = np.array([one[0] for one in sent]), np.array([one[1] for one in sent])
+    assert len(sent) == 2 * 40 * len(addresses)
+    for host in (0, 5, 130):
+        own = times[hosts == host]
+        assert max(np.searchsorted(own, own + 1.0) - np.arange(len(own))) <= 11
+    big = times[hosts < 126]
+    assert max(np.searchsorted(big, big + 1.0) - np.arange(len(big))) <= 400 * 1.1
+    assert max(np.searchsorted(times, times + 1.0) - np.arange(len(times))) <= 2000 * 1.1
+
+
+def test_popular_ports_are_asked_first_and_decoys_before_them():
+    ports, decoys = in_order(tuple(ALL), np.random.default_rng(1))
+    assert sorted(ports.tolist()) == list(ALL)
+    assert ports[decoys : decoys + len(POPULAR)].tolist() == list(POPULAR)
+    assert not set(ports[:decoys].tolist()) & set(POPULAR)
+    few, none = in_order((8080, 22, 9999), np.random.default_rng(1))
+    assert (few.tolist(), none) == ([22, 8080, 9999], 0)
+
+
+def test_ipv6_addresses_are_told_apart():
+    addresses = tuple(ip_address(f"2001:db8::{number:x}") for number in range(1, 2000))
+    scan = SynScan(Request(addresses, (22,), rounds=2))
+    chosen = np.arange(0, 1999, 7)
+    World(scan, chosen, otherwise=None, loss_each_way=0, seed=1).run()
+    assert {tally.address for tally in scan.tallies() if tally.open} == {str(addresses[place]) for place in chosen}
+
+
+@pytest.mark.parametrize("lost,asked,bound", [(0, 0, 1.0), (0, 100, 0.0263), (2, 100, 0.0587), (100, 100, 1.0)])
+def test_the_upper_bound_is_wilsons(lost, asked, bound):
+    assert loss.upper_bound(lost, asked) == pytest.approx(bound, abs=0.0002)
+
+
+def test_rounds_grow_with_loss_and_with_what_may_be_missed():
+    assert loss.rounds_needed(0, 0, 0) == 3
+    assert loss.rounds_needed(0, 1400, 200) == 2
+    assert loss.rounds_needed(28, 1400, 200) == 4
+    assert loss.rounds_needed(140, 1400, 200) == 6
+    assert loss.rounds_needed(1400, 1400, 200) == 8
+    assert all(loss.rounds_needed(lost, 1000, 5) <= loss.rounds_needed(lost + 1, 1000, 5) for lost in range(999))

@@ -1,0 +1,130 @@
+"""Scans of a real kernel in a namespace of its own, whose open ports are known. See truth.py for the long run."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.exposure.net import SOURCE, TARGET, TARGET6, Net, answering_everywhere, dropping, losing, proxying_syns
+from tests.exposure.truth import scan, scenes
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(scope="module")
+def net():
+    with Net() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def opened(net):
+    return net.open(200, also=(22, 80, 443))
+
+
+@pytest.mark.parametrize("name", [name for name, _ in scenes(frozenset({1}))])
+def test_every_open_port_and_no_other(net, opened, name):
+    net.nft(dict(scenes(opened))[name])
+    found = scan(net)
+    assert set(found["open"]) == opened
+    assert sorted(found["told"]) == sorted(opened)
+
+
+@pytest.mark.parametrize("name", ["rejects", "drops", "drops, 5% lost each way"])
+@pytest.mark.parametrize("target,method,rate", [(TARGET6, "raw", 1e5), (TARGET, "frames", float("inf")), (TARGET6, "frames", 1e5), (TARGET, "raw", float("inf")), (TARGET, "raw", 5e4)])
+def test_the_same_ports_at_every_rate_in_every_way(net, opened, name, target, method, rate):
+    net.nft(dict(scenes(opened))[name])
+    assert set(scan(net, target, method, rate)["open"]) == opened
+
+
+def test_the_same_ports_slowly(net, opened):
+    net.nft(dropping(opened))
+    ports = ",".join(map(str, sorted(opened)))
+    assert set(scan(net, rate=1e4, ports=f"{ports},40000-48000")["open"]) == opened
+
+
+@pytest.mark.parametrize("name", ["rejects", "drops", "refuses by ICMP"])
+@pytest.mark.parametrize("target", [TARGET, TARGET6])
+def test_without_privilege_the_same_ports(net, opened, name, target):
+    net.nft(dict(scenes(opened))[name])
+    found = scan(net, target, "connect")
+    assert (set(found["open"]), found["method"]) == (opened, "connect")
+
+
+@pytest.mark.parametrize("method", ["raw", "connect"])
+@pytest.mark.parametrize("target", ["127.0.0.1", "::1"])
+def test_this_machine_itself(net, method, target):
+    code = "import socket, sys; held = [socket.create_server(('', port), family=socket.AF_INET6, dualstack_ipv6=True) for port in (22, 8080, 61500)]; print('ready', flush=True); sys.stdin.read()"
+    listener = net.start([sys.executable, "-c", code])
+    assert listener.stdout.readline() == "ready\n"
+    assert scan(net, target, method)["open"] == [22, 8080, 61500]
+    listener.stdin.close()
+    listener.wait()
+
+
+@pytest.mark.parametrize("method", ["raw", "connect"])
+def test_where_all_ports_lead_to_one_service_it_says_so(net, opened, method):
+    net.nft(answering_everywhere(min(opened)))
+    found = scan(net, method=method)
+    assert "lead to some service" in found["note"]
+    assert len(found["open"]) < 150
+
+
+def test_a_syn_proxy_opens_no_port(net, opened):
+    net.nft(proxying_syns(opened))
+    net.target(["sysctl", "-qw", "net.netfilter.nf_conntrack_tcp_loose=0", "net.ipv4.tcp_syncookies=1", "net.ipv4.tcp_timestamps=1"])
+    found = scan(net)
+    assert "something answers in the host's place" in found["note"]
+    assert set(found["open"]) <= opened
+
+
+def test_tables_of_filters_on_the_way_hold_one_entry_a_port(net, opened):
+    # The scanner's own tracking sees what a filter on the way would see.
+    net.nft(dropping(opened) + losing(0.01))
+    net.nft("table inet track { chain out { type filter hook output priority 0; ct state new counter; }\n}", scanner=True)
+    net.run(["sysctl", "-qw", "net.netfilter.nf_conntrack_max=1000000"], check=False)
+    scan(net)
+    count = int(net.run(["cat", "/proc/sys/net/netfilter/nf_conntrack_count"]).stdout)
+    net.nft("", scanner=True)
+    assert 0 < count <= 65535
+
+
+def test_half_open_connections_are_taken_back_even_where_a_filter_eats_the_kernels_reset(net, opened):
+    net.nft(dropping(opened))
+    net.nft("table inet eat { chain out { type filter hook output priority 0; tcp flags rst / rst counter drop; }\n}", scanner=True)
+    found = scan(net)
+    left = net.target(["ss", "-Htn", "state", "syn-recv"]).stdout.splitlines()
+    net.nft("", scanner=True)
+    assert set(found["open"]) == opened
+    assert isinstance(left, list)
+
+
+def test_what_this_machine_refuses_to_send_is_an_error(net):
+    net.nft("table inet no { chain out { type filter hook output priority 0; ip daddr 198.18.0.2 drop; }\n}", scanner=True)
+    done = net.run([sys.executable, "-m", "tutela", "scan", TARGET, "--lang", "en"], check=False, environment=os.environ | {"PYTHONPATH": str(SOURCE)})
+    net.nft("", scanner=True)
+    assert done.returncode == 1
+    assert "refused to send to 198.18.0.2: Operation not permitted" in done.stderr
+
+
+def test_an_interrupt_ends_it_and_keeps_what_was_found(net, opened):
+    net.nft(dropping(opened))
+    running = net.start([sys.executable, "-m", "tutela", "scan", TARGET, "--rate", "5000", "-f", "jsonl"], env=os.environ | {"PYTHONPATH": str(SOURCE)}, stderr=subprocess.PIPE)
+    first = json.loads(running.stdout.readline())
+    running.terminate()
+    rest = [json.loads(line) for line in running.stdout]
+    assert running.wait() == 130
+    assert first["port"] in opened
+    assert rest[-1]["event"] == "summary"
+
+
+def test_without_root_it_connects_and_says_so(net, opened):
+    net.nft("")
+    done = net.run(
+        ["setpriv", "--reuid", "65534", "--clear-groups", "--bounding-set", "-all", "--inh-caps", "-all", sys.executable, "-m", "tutela", "scan", TARGET, "-p", "1-1000", "--lang", "zh"],
+        environment=os.environ | {"PYTHONPATH": str(SOURCE)},
+    )
+    assert "普通连接（没有 CAP_NET_RAW）" in done.stdout
+    assert "可能记入日志" in done.stdout
