@@ -105,6 +105,9 @@ class Net:
         for process in reversed(self._processes):
             process.kill()
             process.wait()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
 
     def __enter__(self) -> Net:
         return self

@@ -31,6 +31,7 @@ PORTS = (61000, 61999)
 SLICE_S = 0.002
 """Packets for so long are sent in one go."""
 PROGRESS_S = 0.2
+MOST_RESETS = 4096
 IDLE_S = 0.005
 
 
@@ -172,7 +173,6 @@ class _Job:
         self._reserved, port = _reserve(source.version)
         self.packets = SynPackets(source.packed, port, MOST)
         self.refused = 0
-        self._swept = 0.0
 
     def send(self, most: int, now: float) -> int:
         """Send what the scan wants asked; returns how many packets. Raises ScanError when the kernel refuses all."""
@@ -191,21 +191,19 @@ class _Job:
                         f"this machine refused to send to {first}: {problem}; look at its firewall's output rules and its routes",
                     )
                 )
-        if now - self._swept > 1:
-            self._swept = now
-            self._reset(self.scan.half_open())
         return len(probes)
 
-    def _reset(self, probes: npt.NDArray[np.int64]) -> None:
+    def _reset(self) -> None:
+        """Take back what was half opened. The kernel has done so already, unless a filter kept the answer from it that we saw."""
+        probes = self.scan.open_probes()[:MOST_RESETS]
         destinations, ports, sequences = self.scan.destinations(probes)
         for address, port, sequence in zip(destinations, ports.tolist(), sequences.tolist(), strict=True):
             packet = reset_packet(self.source.packed, self.packets.source_port, address.tobytes(), port, (sequence + 1) & 0xFFFFFFFF)
             self._raw.send(np.frombuffer(packet, np.uint8)[None, :], address[None, :])
 
     def close(self) -> None:
-        """Free the port; reset what nobody else does."""
-        if len(self.scan.half_open()):
-            self._reset(np.flatnonzero(self.scan.state == 1))
+        """Leave nothing behind: no half-open connection, no port, no socket."""
+        self._reset()
         if isinstance(self.sender, FrameSender):
             self.sender.close()
         self._reserved.close()
@@ -237,7 +235,7 @@ def summary(jobs: list[_Job], method: str, seconds: float) -> Summary:
     """The jobs of one scan as one."""
     lost = sum(job.scan.sample()[0] for job in jobs)
     asked = sum(job.scan.sample()[1] for job in jobs)
-    opened = sum(int((job.scan.state == 1).sum()) for job in jobs)
+    opened = sum(len(job.scan.open_probes()) for job in jobs)
     rounds = max(job.scan.round for job in jobs)
     silent = any((job.scan.state == 0).any() for job in jobs)
     missed = (loss.expected_missed(lost, asked, opened, rounds) if silent else 0.0) if asked else None

@@ -46,7 +46,6 @@ class SynScan:
         self.sequences = np.frombuffer(os.urandom(4 * size), np.uint32)
         self.state = np.zeros(size, np.uint8)
         self._asked = np.zeros(size, np.uint8)
-        self._synacks = np.zeros(size, np.uint8)
         self._sent_at = np.zeros(size, np.float32)
         self._started: float | None = None
         self._last_sent = 0.0
@@ -144,7 +143,6 @@ class SynScan:
         self.answers += len(probes)
         once = (self._asked[probes] == 1) & (self.state[probes] == SILENT) & (kinds != UNREACHABLE)
         self.trip.measured(at[once] - self._started - self._sent_at[probes[once]])
-        np.add.at(self._synacks, probes[kinds == SYN_ACK], np.uint8(1))
         if self._control_answers:
             for probe in probes[kinds != UNREACHABLE].tolist():
                 if probe in self._control_answers:
@@ -248,9 +246,9 @@ class SynScan:
         silent = int((self.state == SILENT).sum())
         return self.packets + len(self._queue) - self._at + max(self.rounds_needed() - self.round, 0) * silent
 
-    def half_open(self) -> Probes:
-        """Ports that keep answering though nobody asks: nothing here resets the connections, so we must."""
-        return np.flatnonzero((self.state == OPEN) & (self._synacks > self._asked))
+    def open_probes(self) -> Probes:
+        """Those that answered with SYN-ACK."""
+        return np.flatnonzero(self.state == OPEN)
 
     def suspects(self) -> list[int]:
         """Hosts on which every port seems to answer, by their place in the request."""
