@@ -297,13 +297,23 @@ function secret_key(k) {
 	if (k ~ /(passwordauthentication|permitemptypasswords|password_?encryption|password_?hashers?|passwordfile|password_file|tokens?_?ttl|keyfile|key_file|authkey_?file)$/) return 0
 	return k ~ /(pass(wd|word|phrase|wort)?|requirepass|masterauth|secret|token|api_?key|apikey|access_?key|private_?key|credentials?|community|psk|auth_?pass|bindpw|rootpw|pwd|encryption_?key|shared_?key|authkey|license_?key|dsn|connection_?string|sasl_.*pass.*)$/
 }
-function mask_urls(s,   out, at, cut) {
-	# scheme://user:password@host, scheme://token@host
+function mask_urls(s,   out, q, n, scheme) {
+	# scheme://user:password@host, scheme://token@host. People write "/", "@" and quotes into passwords, so all before the last "@" goes, up to
+	# the end of the word or of the quotes around the URL. Kept is what cannot be a password: a path behind a plain host name, and other hosts of a list.
 	out = ""
-	while (index(s, "://") && match(s, /[A-Za-z][A-Za-z0-9+.-]*:\/\/[^\/@ \t"<>]*@/)) {
-		at = index(substr(s, RSTART), "://")
-		out = out substr(s, 1, RSTART - 1) substr(s, RSTART, at + 2) "***@"
+	while (index(s, "@") && index(s, "://") && match(s, /[A-Za-z][A-Za-z0-9+.-]*:\/\//)) {
+		q = substr(s, RSTART - 1, RSTART > 1)
+		scheme = tolower(substr(s, RSTART, RLENGTH - 3))
+		out = out substr(s, 1, RSTART + RLENGTH - 1)
 		s = substr(s, RSTART + RLENGTH)
+		if (scheme ~ /^(file|unix|fd)$/) continue
+		if (s ~ /^([A-Za-z0-9-]+\.)+([a-z][a-z]+|[0-9]+)\//) continue
+		if (s ~ /^[A-Za-z0-9.-]+(:[0-9]+)?,[a-z]+:\/\//) continue
+		n = (q == "\"" || q == "\047") && match(s, q "([] \t,;)}>]|$)") ? RSTART : match(s, /[ \t]|<\//) ? RSTART : length(s) + 1
+		if (match(substr(s, 1, n - 1), /^.*@/)) {
+			out = out "***@"
+			s = substr(s, RLENGTH + 1)
+		}
 	}
 	return out s
 }
