@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
+from fnmatch import filter as matching
 
 from tutela.evidence import Unobserved
 from tutela.facts import exposure, packages, sockets
@@ -160,7 +160,8 @@ def installed(look: Look, patterns: tuple[str, ...]) -> bool | Unobserved:
     seen = look.fact(packages.parse)
     if isinstance(seen, Unobserved):
         return seen
-    return any(fnmatchcase(one.name, pattern) for one in seen.installed for pattern in patterns)
+    names = {one.name for one in seen.installed}
+    return any(matching(names, pattern) if any(sign in pattern for sign in "*?[") else pattern in names for pattern in patterns)
 
 
 def present(look: Look, service: Service, configured: bool | Unobserved = False) -> bool | Unobserved:
