@@ -12,10 +12,8 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tutela.agreement import Agreement, Profile, Table, read_agreement, read_profile, read_table
 from tutela.agreement.rulebook import Content
@@ -26,6 +24,9 @@ from tutela.evidence import digest_of
 from tutela.facts.reference import Reference
 from tutela.facts.registry import MODULES
 from tutela.language import Text
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 CACHE = "compiled.json"
 FROZEN = "frozen"
@@ -99,7 +100,7 @@ def _once(kind: dict[Any, Any], key: Any, value: Any, document: Document) -> Non
 
 
 def _shipped() -> list[tuple[str, Document, str]]:
-    root = resources.files("tutela") / "content"
+    root = _root()
     stamp = _stamp(root)
     cache = root / CACHE
     with suppress(OSError, ValueError, KeyError, TypeError):
@@ -112,9 +113,20 @@ def _shipped() -> list[tuple[str, Document, str]]:
     return documents
 
 
+def _root() -> Path | Traversable:
+    """The folder of the content."""
+    folder = Path(__file__).parents[1] / "content"
+    if folder.is_dir():
+        return folder
+    # Inside a single-file program; elsewhere a dozen modules that nothing else needs.
+    from importlib import resources  # noqa: PLC0415
+
+    return resources.files("tutela") / "content"
+
+
 def freeze() -> None:
     """Compile the content for good, for a wheel or a single file: there the files' times are those of the installation."""
-    root = resources.files("tutela") / "content"
+    root = _root()
     assert isinstance(root, Path)
     _keep(root / CACHE, _compiled(FROZEN, _parsed(root)))
 
