@@ -219,10 +219,13 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _strangers(look: Look) -> list[Unobserved]:
-    """Running agents whose configuration is not read here."""
+    """Running agents whose configuration is not read here; a host whose services are not seen may run any of them, or `busybox syslogd -R`, which has none."""
     running = look.fact(units.parse)
     if isinstance(running, Unobserved):
-        return []
+        return [running]
+    if not running.systemd:
+        gone = Text("没有 systemd，看不出是否另有程序在转发日志", "without systemd other programs that send logs are not seen")
+        return [Unobserved(Reason.NO_ANSWER, units.SHOW, gone)]
     why = Text("正在运行，但程序不读取其配置", "it runs, and its configuration is not read")
     return [Unobserved(Reason.FORMAT, unit, why) for unit in running.running(*OTHER_AGENTS)]
 
