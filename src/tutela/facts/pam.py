@@ -8,6 +8,7 @@ What others use:
     stack = pam.stack("sshd", "auth")               # tuple[PamRule, ...] | Unobserved
     stacked(stack, "pam_google_authenticator")      # its rules that call one of these modules
     run(stack, answers).success                     # would the stack say yes?
+    may_succeed(stack, answers)                     # would it to somebody, whatever pam_succeed_if and the like say?
 
 `run` walks a stack the way libpam does, jumps and substacks included, with answers that the caller supposes for each module.
 So "can one log in knowing only the password" is: suppose pam_unix succeeds, the second factor fails, everything else stays neutral, and see
@@ -19,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import product
 from typing import NamedTuple
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -125,6 +127,23 @@ PASSWORD_MODULES = frozenset(
 def supposing(**by_module: str) -> Callable[[PamRule], str]:
     """Answers for `run`: those of `by_module`, `auth_err` where a module always refuses, `success` everywhere else."""
     return lambda rule: by_module.get(rule.module, ALWAYS.get(rule.module, "success"))
+
+
+QUESTIONS = frozenset(
+    {"pam_succeed_if", "pam_access", "pam_listfile", "pam_localuser", "pam_usertype", "pam_time", "pam_exec", "pam_script", "pam_rhosts", "pam_geoip"}
+)
+"""Modules that ask who it is, from where and when: yes for some logins and no for others."""
+MAX_QUESTIONS = 8
+
+
+def may_succeed(stack: Stack, answers: Callable[[PamRule], str]) -> bool:
+    """Whether the stack says yes to somebody: each of QUESTIONS is answered both ways, so no jump over a module is overlooked."""
+    asked = [rule for rule in stack if rule.module in QUESTIONS][:MAX_QUESTIONS]
+    for said in product(("success", "auth_err"), repeat=len(asked)):
+        own = dict(zip(asked, said, strict=True))
+        if run(stack, lambda rule, own=own: own.get(rule) or answers(rule)).success:  # type: ignore[misc]
+            return True
+    return False
 
 
 def stacked(stack: Stack | Unobserved, *modules: str) -> Stack | Unobserved:

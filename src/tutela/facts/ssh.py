@@ -365,6 +365,7 @@ class _Grid:
         self.accounts: Accounts | Unobserved = found
         self.users = _users(found)
         self.pam = look.fact(pam.parse)
+        self.stack = _stack(self.pam)
         self.limits = look.fact(source_limits.parse)
         self.files = ssh_servers.files(look)
         self.keys = look.fact(ssh_keys.parse)
@@ -551,10 +552,7 @@ class _Grid:
 
     def _password_enough(self) -> bool | Unobserved:
         """Whether sshd's PAM stack lets in who knows the password and nothing else."""
-        stack = _auth_stack(self.pam)
-        if isinstance(stack, Unobserved):
-            return stack
-        return pam.run(stack, pam.supposing(**dict.fromkeys(FACTORS, "auth_err"))).success
+        return self.stack if isinstance(self.stack, Unobserved) else self.stack.without_factor
 
     # --- logins
 
@@ -636,7 +634,6 @@ class _Grid:
 
     def _two_factor(self, settings: Mapping[str, str], user: _User, root_login: str) -> bool | Unobserved:
         """Whether every way in takes two factors."""
-        stack = _auth_stack(self.pam)
         pam_on = settings.get("usepam") == "yes"
         enrolled = self._enrolled(user)
         enabled = _password_methods(settings, root=user.root, root_login=root_login)
@@ -657,7 +654,7 @@ class _Grid:
             if not pam_on:
                 answers.append(False)
                 continue
-            answers.append(self._needs_factor(stack, enrolled, alone="publickey" not in methods))
+            answers.append(self._needs_factor(enrolled, alone="publickey" not in methods))
         return _all(answers)
 
     def _hardware(self, user: _User, *, everywhere: bool) -> bool | Unobserved:
@@ -671,17 +668,14 @@ class _Grid:
             return False
         return doubt if doubt is not None else True
 
-    def _needs_factor(self, stack: pam.Stack | Unobserved, enrolled: bool | Unobserved | None, *, alone: bool) -> bool | Unobserved:
+    def _needs_factor(self, enrolled: bool | Unobserved | None, *, alone: bool) -> bool | Unobserved:
         """Whether PAM refuses without the second factor; `alone`: it must also refuse without the password."""
+        stack = self.stack
         if isinstance(stack, Unobserved):
             return stack
-        refused = not pam.run(stack, pam.supposing(**dict.fromkeys(FACTORS, "auth_err"))).success
-        if alone:
-            refused = refused and not pam.run(stack, pam.supposing(**dict.fromkeys(pam.PASSWORD_MODULES, "auth_err"))).success
-        if not refused:
+        if stack.without_factor or (alone and stack.without_password):
             return False
-        skipped = any(rule.argument("nullok") is not None for rule in stack if rule.module in FACTORS)
-        if skipped and pam.run(stack, _unenrolled).success:
+        if stack.unenrolled:
             return enrolled if enrolled is not None else False
         return True
 
@@ -705,10 +699,36 @@ class _Grid:
         return any(rule.module in FACTORS for rule in stack)
 
 
+@record
+class _Stack:
+    """Whom sshd's PAM stack lets in."""
+
+    without_factor: bool
+    """Somebody who knows the password and does not have the second factor."""
+    without_password: bool
+    unenrolled: bool
+    """Somebody who knows the password and never set up a second factor."""
+
+
+def _stack(services: Pam | Unobserved) -> _Stack | Unobserved:
+    stack = _auth_stack(services)
+    if isinstance(stack, Unobserved):
+        return stack
+    return _Stack(
+        without_factor=pam.may_succeed(stack, pam.supposing(**dict.fromkeys(FACTORS, "auth_err"))),
+        without_password=pam.may_succeed(stack, pam.supposing(**dict.fromkeys(pam.PASSWORD_MODULES, "auth_err"))),
+        unenrolled=pam.may_succeed(stack, _unenrolled),
+    )
+
+
 def _unenrolled(rule: PamRule) -> str:
-    """The answers of a stack for somebody who knows the password and has not enrolled."""
+    """The answers of a stack for somebody who knows the password and has not enrolled: pam_u2f has nouserok, pam_oath does not know him."""
     if rule.module in FACTORS:
-        return "ignore" if rule.argument("nullok") is not None else "auth_err"
+        if rule.argument("nullok") is not None:
+            return "ignore"
+        if rule.argument("nouserok") is not None:
+            return "success"
+        return "user_unknown" if rule.module == "pam_oath" else "auth_err"
     return pam.ALWAYS.get(rule.module, "success")
 
 
