@@ -158,7 +158,7 @@ class _Run:
         targets = looking.targets
         assessments = self._assessments(looking)
         if self.form.name == "jsonl" and len(targets) > MANY and all(isinstance(target, BundleTarget) for target in targets):
-            self._write(self._replayed([target.path for target in targets if isinstance(target, BundleTarget)], looking.look))
+            self._write(self._replayed([target.path for target in targets if isinstance(target, BundleTarget)]))
         elif self.form.name == "jsonl":
             # Line by line, as they come: memory stays flat and nothing that is done can be lost.
             self._write(piece for one in assessments for piece in self.form.render([one], self.lang, self._options()))
@@ -174,34 +174,43 @@ class _Run:
             return EXIT_INTERRUPTED
         return next((status for status in (EXIT_BROKEN, EXIT_UNPROVEN) if status in self.statuses), EXIT_KEPT)
 
-    def _replayed(self, paths: list[Path], look: Look) -> Iterator[str]:
+    def _replayed(self, paths: list[Path]) -> Iterator[str | bytes]:
         from tutela.assess import assess
         from tutela.cli.progress import Progress
         from tutela.cli.replay import replay
-        from tutela.collect.fleet import collect_or_unseen
-        from tutela.facts.look import Memory
+        from tutela.collect.archive import read_bundle
+        from tutela.collect.run import unseen
+        from tutela.errors import BundleError
+        from tutela.evidence.bundle import Frames
+        from tutela.facts.memory import Memory
+        from tutela.report.json import Lines
 
-        memory = Memory()
-        options = self._options()
+        # Each worker has its own of these; they change nothing but the time it takes.
+        memory, frames, written = Memory(), Frames(), Lines()
 
-        def judge(path: Path) -> tuple[str, int]:
-            assessment = assess(collect_or_unseen(BundleTarget(path), look, now), self.rulebook, self.site, memory=memory)
-            line = "".join(str(piece) for piece in self.form.render([assessment], self.lang, options))
-            return line, exit_status(assessment, self.arguments.fail_on)
+        def judge(path: Path) -> tuple[bytes, int]:
+            try:
+                bundle = read_bundle(path, frames)
+            except BundleError as problem:
+                bundle = unseen(BundleTarget(path).name, now(), problem.message, {})
+            assessment = assess(bundle, self.rulebook, self.site, memory=memory)
+            return written.line(assessment), exit_status(assessment, self.arguments.fail_on)
 
+        # The lines are UTF-8; a terminal of another encoding is written to as text, like everything else.
+        raw = self.arguments.output is not None or str(sys.stdout.encoding).lower() == "utf-8"
         progress = Progress(len(paths), self.lang)
         try:
             for lines, statuses, count in replay(paths, judge):
                 self.statuses |= statuses
                 progress.step(count)
-                yield from lines
+                yield lines if raw else lines.decode()
         finally:
             progress.close()
 
     def _assessments(self, looking: Looking) -> Iterator[Assessment]:
         from tutela.assess import assess
         from tutela.cli.progress import Progress
-        from tutela.facts.look import Memory
+        from tutela.facts.memory import Memory
 
         progress = Progress(len(looking.targets), self.lang)
         memory = Memory() if len(looking.targets) > 1 else None

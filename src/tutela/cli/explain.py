@@ -179,7 +179,7 @@ def _check(check: Check, content: Content, assessment: Assessment | None, lang: 
             for seen in mine.observations:
                 if seen.met is not True:
                     yield f"  · {seen.label.in_(lang)}: {'; '.join(seen.observed) or '-'}"
-            for reference in mine.evidence:
+            for reference in map(assessment.sight, mine.evidence):
                 yield f"    {reference.source}  {reference.status}  {reference.digest[:23]}"
     yield _field(Text("怎么做", "what to do"), check.remedy.in_(lang), lang)
 

@@ -18,15 +18,15 @@ from pathlib import Path
 from tutela.collect.run import make_bundle, named_by_host
 from tutela.errors import BundleError, CollectError
 from tutela.evidence import Bundle, Status
-from tutela.evidence.bundle import MAGIC, MAX_BUNDLE_BYTES, read_frames
+from tutela.evidence.bundle import MAGIC, MAX_BUNDLE_BYTES, Frames, read_frames
 from tutela.language import Text
 
 SUFFIX = ".bundle"
 PROBE_STARTS = tuple(f"{status} ".encode() for status in Status)
 
 
-def read_bundle(path: Path) -> Bundle:
-    """The bundle in a file, packed or not.
+def read_bundle(path: Path, seen: Frames | None = None) -> Bundle:
+    """The bundle in a file, packed or not; `seen` only makes reading many quicker.
 
     Raises BundleError when it is not whole and ours, or would unpack to more than MAX_BUNDLE_BYTES.
     """
@@ -43,7 +43,7 @@ def read_bundle(path: Path) -> Bundle:
     except zlib.error as problem:
         raise BundleError(Text(f"{path} 不是完整的 gzip 文件：{problem}", f"{path} is not a whole gzip file: {problem}")) from None
     try:
-        return Bundle.from_bytes(raw) if raw.startswith(MAGIC) else _of_probe(path, raw)
+        return Bundle.from_bytes(raw, seen) if raw.startswith(MAGIC) else _of_probe(path, raw)
     except BundleError as problem:
         raise BundleError(Text(f"{path}：{problem.message.zh}", f"{path}: {problem.message.en}")) from None
 

@@ -162,7 +162,7 @@ class _Page:
         pairs += [(_NOTE, self.say(note)) for note in verdict.notes]
         if remedy:
             pairs.append((_DO, self.remedy(verdict)))
-        return el("article", head, self.terms(pairs), self.evidence(verdict), class_=f"card {verdict.severity.value}")
+        return el("article", head, self.terms(pairs), self.evidence(verdict, one), class_=f"card {verdict.severity.value}")
 
     def seen(self, seen: Observation) -> Markup:
         values = [el("code", self.say(value(one))) for one in seen.observed]
@@ -170,10 +170,10 @@ class _Page:
             return joined([self.say(seen.label), el("ul", [el("li", one) for one in values])])
         return joined([self.say(seen.label), Text("：", ": ").in_(self.lang) if values else None, values])
 
-    def evidence(self, verdict: Verdict) -> Markup | None:
+    def evidence(self, verdict: Verdict, one: Assessment) -> Markup | None:
         if not verdict.evidence:
             return None
-        items = [el("li", el("code", ref.source), f" ({ref.status}) ", el("span", ref.digest, class_="digest")) for ref in verdict.evidence]
+        items = [el("li", el("code", ref.source), f" ({ref.status}) ", el("span", ref.digest, class_="digest")) for ref in map(one.sight, verdict.evidence)]
         return el("details", el("summary", self.say(_EVIDENCE.with_values(number=len(items)))), el("ul", items))
 
     def counts(self, one: Assessment) -> Markup:

@@ -181,7 +181,7 @@ class _Page:
         for note in verdict.notes:
             yield from self.field(_NOTE, self.say(note), indent=2)
         if verdict.evidence:
-            yield from self.field(_SEEN_AT, self.names([inert(ref.source) for ref in verdict.evidence]), indent=2)
+            yield from self.field(_SEEN_AT, self.names([inert(name) for name in verdict.evidence]), indent=2)
 
     def names(self, names: Sequence[str]) -> str:
         more = len(names) - MAX_NAMES
