@@ -136,12 +136,15 @@ QUESTIONS = frozenset(
 MAX_QUESTIONS = 8
 
 
-def may_succeed(stack: Stack, answers: Callable[[PamRule], str]) -> bool:
-    """Whether the stack says yes to somebody: each of QUESTIONS is answered both ways, so no jump over a module is overlooked."""
-    asked = [rule for rule in stack if rule.module in QUESTIONS][:MAX_QUESTIONS]
+def may_succeed(stack: Stack, answers: Callable[[PamRule], str], **fixed: str) -> bool:
+    """Whether the stack says yes to somebody: each of QUESTIONS is answered both ways, so no jump over a module is overlooked.
+
+    fixed: answers that those modules do give: `pam_access="perm_denied"`.
+    """
+    asked = [rule for rule in stack if rule.module in QUESTIONS and rule.module not in fixed][:MAX_QUESTIONS]
     for said in product(("success", "auth_err"), repeat=len(asked)):
         own = dict(zip(asked, said, strict=True))
-        if run(stack, lambda rule, own=own: own.get(rule) or answers(rule)).success:  # type: ignore[misc]
+        if run(stack, lambda rule, own=own: fixed.get(rule.module) or own.get(rule) or answers(rule)).success:  # type: ignore[misc]
             return True
     return False
 
