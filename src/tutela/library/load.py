@@ -19,7 +19,7 @@ from tutela.agreement import Agreement, Profile, Table, read_agreement, read_pro
 from tutela.agreement.rulebook import Content
 from tutela.checks import Check, read_check
 from tutela.documents import Document, read_yaml
-from tutela.errors import ContentError
+from tutela.errors import ContentError, said_by_system
 from tutela.evidence import digest_of
 from tutela.facts.reference import Reference
 from tutela.facts.registry import MODULES
@@ -47,7 +47,8 @@ def load_content(extra: tuple[Path, ...] = ()) -> Content:
             try:
                 raw = path.read_bytes()
             except OSError as problem:
-                raise ContentError(Text(f"无法读取：{problem.strerror}", f"cannot be read: {problem.strerror}"), file=str(path)) from None
+                why = said_by_system(problem)
+                raise ContentError(Text(f"无法读取：{why.zh}", f"cannot be read: {why.en}"), file=str(path)) from None
             if name.partition("/")[0] not in _FOLDERS:
                 words = ", ".join(_FOLDERS)
                 raise ContentError(Text(f"应放在这些文件夹之一：{words}", f"it belongs in one of the folders {words}"), file=str(path))
