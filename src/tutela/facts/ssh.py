@@ -15,7 +15,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from tutela.evidence import Reason, Unobserved
-from tutela.facts import accounts, exposure, outside, pam, source_limits, ssh_keys, ssh_servers, sshd_config
+from tutela.facts import accounts, exposure, outside, pam, source_limits, ssh_keys, ssh_servers, sshd_config, units
 from tutela.facts.accounts import Account, Accounts
 from tutela.facts.exposure import Reached
 from tutela.facts.firewall import strangers
@@ -28,7 +28,7 @@ from tutela.language import Text
 from tutela.record import record
 from tutela.site import Site
 
-NEEDS = (*ssh_servers.NEEDS, *exposure.NEEDS, *accounts.NEEDS, *source_limits.NEEDS, *ssh_keys.NEEDS, *outside.NEEDS)
+NEEDS = (*ssh_servers.NEEDS, *exposure.NEEDS, *accounts.NEEDS, *source_limits.NEEDS, *ssh_keys.NEEDS, *outside.NEEDS, *units.NEEDS)
 STRANGER = "*"
 """Stands for every account that is not named."""
 GRID_NAME = "tutela-stranger"
@@ -128,6 +128,7 @@ class Login:
 
     server: str
     user: str
+    """`*` is every account that is not listed here: of a directory service, or beyond the first 200."""
     sources: tuple[str, ...] | Unobserved
     """From where the account can log in, all layers together."""
     ipv4: int | Unobserved
@@ -364,6 +365,7 @@ class _Grid:
         found = look.fact(accounts.parse)
         self.accounts: Accounts | Unobserved = found
         self.users = _users(found)
+        self.unlisted = _unlisted(look, found)
         self.pam = look.fact(pam.parse)
         self.stack = _stack(self.pam)
         self.limits = look.fact(source_limits.parse)
@@ -398,8 +400,22 @@ class _Grid:
                 login = self.login(server, user, tuple(by_profile))
                 if login is not None:
                     logins.append(login)
+            if user.name == STRANGER and self.unlisted is not None:
+                logins += self._for_unlisted(server, replace(user, groups=None), tuple(by_profile), self.unlisted)
         profiles: list[Profile | Unobserved] = [_with(profile, tuple(users), tuple(labels)) for profile, users, labels in rows.values()]
+        if self.unlisted is not None and self.unlisted.code is Reason.NO_DATA and self._names_accounts(server):
+            profiles.append(self.unlisted)
+            logins.append(self.unlisted)
+            self._lose(self.unlisted)
         return profiles, logins
+
+    def _names_accounts(self, server: Server) -> bool:
+        """Whether any setting is about some accounts or groups, so that a stranger cannot stand for those that were left out."""
+        if isinstance(server.config, Unobserved) or self.limits.access_rules is not None:
+            return True
+        settings = server.config.settings
+        lists = {"allowusers", "denyusers", "allowgroups", "denygroups"}
+        return any(one.keyword in lists or any(name in ("user", "group") for match in one.matches for name, _ in match.criteria) for one in settings)
 
     def _doubt(self, server: Server) -> Unobserved | None:
         if server.stale is True:
@@ -583,6 +599,28 @@ class _Grid:
             enrolled=self._enrolled(user),
         )
 
+    def _for_unlisted(self, server: Server, stranger: _User, profiles: tuple[Profile, ...], doubt: Unobserved) -> Iterator[Login]:
+        """What holds for a stranger holds for accounts that are not listed; where it is not good, whether there are any is not known."""
+        before = {family: list(self.totals[family]) for family in (4, 6)}
+        login = self.login(server, stranger, profiles)
+        for family in (4, 6):
+            gained = self.totals[family][len(before[family]) :]
+            self.totals[family] = [*before[family], *((NOBODY, least | most, why or doubt) for least, most, why in gained)]
+        if login is None or (login.restricted is True and login.two_factor is True):
+            return
+        wide = login.restricted is not True
+        yield replace(
+            login,
+            sources=doubt if wide else login.sources,
+            ipv4=doubt if wide else login.ipv4,
+            ipv6=doubt if wide else login.ipv6,
+            restricted=doubt if wide else True,
+            admin_only=True if login.admin_only is True else doubt,
+            external=False if login.external is False else doubt,
+            password_only=False if login.password_only is False else doubt,
+            two_factor=True if login.two_factor is True else doubt,
+        )
+
     def _from_where(self, server: Server, user: _User, family: int) -> tuple[Addresses, Addresses, Unobserved | None]:
         """Addresses from which the account surely and perhaps can log in, and what leaves it open."""
         most = least = NOBODY
@@ -734,6 +772,27 @@ def _unenrolled(rule: PamRule) -> str:
 
 def _auth_stack(services: Pam | Unobserved) -> pam.Stack | Unobserved:
     return services if isinstance(services, Unobserved) else services.stack("sshd", "auth")
+
+
+DIRECTORIES = {"sss": "sssd", "winbind": "winbind", "nis": "ypbind"}
+"""Sources of accounts and the service without which they give none. The Red Hat family names sss wherever no directory is used either."""
+
+
+def _unlisted(look: Look, found: Accounts | Unobserved) -> Unobserved | None:
+    """Why there may be accounts that log in and are not in the grid."""
+    if isinstance(found, Unobserved):
+        return None
+    if sum(account.login_shell or account.uid == 0 for account in found.accounts) > MAX_USERS:
+        return Unobserved(
+            Reason.NO_DATA, accounts.NEEDS[0], Text(f"只逐个判断了前 {MAX_USERS} 个账户", f"only the first {MAX_USERS} accounts were looked at one by one")
+        )
+    running = look.fact(units.parse)
+    for source in found.remote:
+        daemon = DIRECTORIES.get(source)
+        if daemon is None or isinstance(running, Unobserved) or not running.systemd or running.running(daemon):
+            why = Text(f"目录服务（{source}）的账户看不到", f"accounts of a directory service ({source}) are not seen here")
+            return Unobserved(Reason.NO_VANTAGE, "/etc/nsswitch.conf passwd", why)
+    return None
 
 
 def _users(found: Accounts | Unobserved) -> list[_User]:
