@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tutela.agreement.model import Party
 from tutela.assess.assessment import Standing
 from tutela.checks import Outcome, Severity
@@ -60,9 +62,19 @@ _PLAIN = {
 }
 
 
+_JOINTS = {"and": Text("且", "and"), "or": Text("或", "or"), "not": Text("不是", "not")}
+
+
 def wanted(expected: str) -> Text:
-    """What a check expects, for people; a comparison stays as it is."""
-    return _PLAIN.get(expected, same(expected))
+    """What a check expects, for people; comparisons stay as they are, what joins them is said in words."""
+    if expected in _PLAIN:
+        return _PLAIN[expected]
+    # A joint expectation, such as `true or not (<= 7 and present)`.
+    words = re.split(r"(\W+)", expected)
+    if not any(word in _JOINTS for word in words):
+        return same(expected)
+    said = [_JOINTS.get(word) or (_PLAIN[word] if word in ("true", "false", "yes", "no") else same(word)) for word in words]
+    return Text("".join(one.zh for one in said), "".join(one.en for one in said))
 
 
 def value(observed: str) -> Text:
