@@ -105,7 +105,23 @@ def read_targets(words: list[str]) -> list[Target]:
             targets += [BundleTarget(path) for path in found]
         else:
             targets.append(target)
-    return targets
+    return _each_once(targets)
+
+
+def _each_once(targets: list[Target]) -> list[Target]:
+    """The targets without repetitions: a bundle is kept under its host's name, so a name stands for one host."""
+    from tutela.collect.target import SshTarget
+
+    named: dict[str, SshTarget] = {}
+    for target in targets:
+        if isinstance(target, SshTarget) and named.setdefault(target.name, target) != target:
+            raise UsageError(
+                Text(
+                    f"名称 {target.name!r} 指两台不同的主机；请在清单里给它们不同的名称",
+                    f"the name {target.name!r} stands for two different hosts; give each its own in an inventory",
+                )
+            )
+    return list(dict.fromkeys(targets))
 
 
 def read_site_file(path: Path | None) -> Site | None:
