@@ -107,6 +107,7 @@ def test_a_reader_that_goes_away_ends_the_fleet(place: Path) -> None:
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
+    (place / "seconds").write_text("600")
 
     process.wait(60)
 
