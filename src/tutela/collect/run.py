@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
-from importlib import resources
+from pkgutil import get_data
 
 from tutela.errors import BundleError, CollectError
 from tutela.evidence import Bundle, Vantage
@@ -46,7 +46,9 @@ class Look:
 @cache
 def probe_text() -> bytes:
     """The probe, as it is sent."""
-    return (resources.files("tutela.collect") / "probe.sh").read_bytes()
+    found = get_data("tutela.collect", "probe.sh")
+    assert found is not None
+    return found
 
 
 def probe_arguments(look: Look) -> list[str]:
