@@ -6,7 +6,8 @@ The canonical bytes of a bundle are the probe's own frames behind one header lin
     <status> <rc> <name bytes> <content bytes>\\n<name>\\n<content>\\n        one frame a source
     end\\n
 
-Lengths come first, so no content can forge a frame.
+Lengths come first, so no content can forge a frame. Of two frames with one name the first holds, so nothing that comes later takes its place;
+a later one that says something else is kept as `<name> (again)`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ MAX_NAME_BYTES = 4096
 MAGIC = b"tutela-bundle 1 "
 _FRAME = re.compile(rb"(ok|absent|denied|timeout|failed|truncated|skipped) (\d{1,3}) (\d{1,5}) (\d{1,9})\n")
 _END = b"end\n"
+AGAIN = " (again)"
+"""Ends the name of a source that was seen before and differs."""
 
 
 class Status(StrEnum):
@@ -215,9 +218,11 @@ _ALTERNATIVES = 16
 def read_frames(frames: bytes, seen: Frames | None = None) -> dict[str, Evidence]:
     """Sources by name.
 
-    Raises BundleError when the stream is cut, has something behind its end, or names a source twice.
+    An odd configuration may lead two parts of a probe to one file. That must not hide the rest, so it is no error: the first frame holds.
+
+    Raises BundleError when the stream is cut or has something behind its end.
     """
-    at, name = 0, ""
+    at, name, count = 0, "", 0
     sources: dict[str, Evidence] = {}
     while True:
         found = None if seen is None else seen.at(frames, at, name)
@@ -229,10 +234,11 @@ def read_frames(frames: bytes, seen: Frames | None = None) -> dict[str, Evidence
                 seen.keep(frames[at : found[0]], found[1], name)
         at, evidence = found
         name = evidence.name
-        if name in sources:
-            raise _error(f"来源重复：{name!r}", f"a source occurs twice: {name!r}")
-        sources[name] = evidence
-        if len(sources) > MAX_SOURCES:
+        known = sources.setdefault(name, evidence)
+        if known is not evidence and known != evidence:
+            sources.setdefault(name + AGAIN, Evidence(name + AGAIN, evidence.status, evidence.content, evidence.rc))
+        count += 1
+        if count > MAX_SOURCES:
             raise _error("来源过多或名称过长", "too many sources, or a name too long")
     if not frames.startswith(_END, at):
         raise _error(f"探针输出在第 {at} 字节处中断，没有结束标记", f"the probe's output stops at byte {at} without its end mark")
