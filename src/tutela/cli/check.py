@@ -63,7 +63,11 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
         metavar=Text("级别", "SEVERITY").in_(lang),
         help=Text("达到此级别的违约使退出状态为 2（默认 low）", "a failure from this severity on exits with 2 (default low)").in_(lang),
     )
-    group.add_argument("--all", action="store_true", help=Text("列出每一项结果", "list every result").in_(lang))
+    group.add_argument(
+        "--all",
+        action="store_true",
+        help=Text("不折叠：每一项结果都附细节（机群则附每台主机的报告）", "fold nothing: details of every result, and of every host of a fleet").in_(lang),
+    )
     group.add_argument("--color", choices=("auto", "always", "never"), default="auto", help=Text("颜色（默认 auto）", "colour (default auto)").in_(lang))
 
 
