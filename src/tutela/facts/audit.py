@@ -48,7 +48,7 @@ def parse(look: Look) -> Audit | Unobserved:
         gone = look.text(STATE)
         assert isinstance(gone, Unobserved)
         return gone
-    running = look.fact(units.parse)
+    running = look.fact(units.up)
     other = running if isinstance(running, Unobserved) else running.running(*OTHER_TOOLS)
     virtual = look.text("systemd-detect-virt")
     container: bool | Unobserved = virtual if isinstance(virtual, Unobserved) else any(line in CONTAINERS for line in virtual.split("\n"))

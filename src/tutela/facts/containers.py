@@ -78,7 +78,7 @@ def parse(look: Look) -> Containers | Unobserved:
 
 
 def _others(look: Look, engines: tuple[str, ...]) -> Unobserved | None:
-    up = look.fact(units.parse)
+    up = look.fact(units.up)
     if isinstance(up, Unobserved):
         return None
     stems = ("kubelet", "k3s", "k3s-agent", "rke2-server", "rke2-agent", "crio") + (() if engines else ("containerd",))

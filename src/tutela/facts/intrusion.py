@@ -51,7 +51,7 @@ class Intrusion:
 
 def parse(look: Look) -> Intrusion | Unobserved:
     """The fact."""
-    up = look.fact(units.parse)
+    up = look.fact(units.up)
     if isinstance(up, Unobserved):
         return up
     seen = files(look)

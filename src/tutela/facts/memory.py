@@ -55,6 +55,8 @@ class Memory:
         """Bytes of one generation, about."""
         self.young, self.old = _Generation(), _Generation()
         self.names: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {}
+        self.news: dict[Parse, tuple[int, int]] = {}
+        """How often in a row a fact was unlike all before, and its bytes."""
         self.judges: Any = None
         """What judging keeps for its rulebook."""
 
@@ -77,14 +79,18 @@ class Memory:
 
     def keep(self, parse: Parse, reads: Reads, value: Any, sources: frozenset[str]) -> Known:
         """Remember a fact with what it read."""
-        content = _essence(parse, value, sources)
+        news, weight = self.news.get(parse, (0, 0))
+        content = _essence(parse, value, sources) if news < _ALWAYS_NEW or news % _ALWAYS_NEW == 0 else None
         if content is None:
-            known = Known(value, sources)
-            self._add(parse, reads, known, 0)
+            self.news[parse] = (news + 1, weight)
+            known = Known(value, sources, weight)
+            self._add(parse, reads, known, weight)
             return known
         key = (parse, hashlib.sha256(content).digest())
         known_here = self.young.values.get(key)
-        known = known_here or self.old.values.get(key) or Known(value, sources, len(content))
+        before = known_here or self.old.values.get(key)
+        known = before or Known(value, sources, len(content))
+        self.news[parse] = (0 if before else news + 1, len(content))
         self.young.values[key] = known
         self._add(parse, reads, known, 0 if known_here else known.weight)
         return known
@@ -106,6 +112,8 @@ class Memory:
 
 
 _MAX_NAMES = 1024
+_ALWAYS_NEW = 32
+"""A fact that was new so often, such as the list of packages, is only now and then compared with earlier ones."""
 
 
 def _essence(parse: Parse, value: Any, sources: frozenset[str]) -> bytes | None:

@@ -22,7 +22,7 @@ from tutela.facts.firewall import strangers
 from tutela.facts.look import Look
 from tutela.facts.netfilter.addresses import NOBODY, Addresses, of_networks, of_words, union
 from tutela.facts.pam import Pam, PamRule
-from tutela.facts.ssh_servers import Server
+from tutela.facts.ssh_servers import Server, SshServers
 from tutela.facts.sshd_config import Client
 from tutela.language import Text
 from tutela.record import record
@@ -194,17 +194,17 @@ class Ssh:
 
 def parse(look: Look) -> Ssh | Unobserved:
     """The fact; without servers it is empty."""
-    found = look.fact(ssh_servers.parse)
+    found, reached = look.fact(_renumbered)
     if isinstance(found, Unobserved):
         return found
-    grid = _Grid(look)
+    grid = _Grid(look, reached)
     profiles: list[Profile | Unobserved] = []
     logins: list[Login | Unobserved] = []
     for server in found.servers:
         made, per_user = grid.server(server)
         profiles += made
         logins += per_user
-    ports = _ports(look, found.servers)
+    ports = _ports(look, found.servers, reached)
     return Ssh(
         servers=tuple(_summary(server) for server in found.servers),
         duplicates=found.duplicates,
@@ -216,6 +216,35 @@ def parse(look: Look) -> Ssh | Unobserved:
         ipv6=_total(grid.totals[6], 6),
         password_reachable=_password_reachable(profiles, ports),
     )
+
+
+def _file_names(look: Look) -> frozenset[str] | Unobserved:
+    """Files of ssh that exist."""
+    found = ssh_servers.files(look)
+    return found if isinstance(found, Unobserved) else frozenset(found)
+
+
+def _renumbered(look: Look) -> tuple[SshServers | Unobserved, tuple[Reached, ...] | Unobserved]:
+    """Servers and the ports that are reached, with processes numbered 2, 3, … as they are met (1 stays 1).
+
+    Only which socket belongs to which server counts here, so hosts on which that is alike have one fact.
+    """
+    found = look.fact(ssh_servers.parse)
+    if isinstance(found, Unobserved):
+        return found, ()
+    numbers = {1: 1}
+
+    def number(pid: int) -> int:
+        return numbers.setdefault(pid, len(numbers) + 1)
+
+    servers = tuple(replace(server, pids=tuple(number(pid) for pid in server.pids)) for server in found.servers)
+    reached = look.fact(exposure.reached)
+    if not isinstance(reached, Unobserved):
+        reached = tuple(
+            replace(one, socket=replace(one.socket, pid=number(one.socket.pid))) if one.socket is not None and isinstance(one.socket.pid, int) else one
+            for one in reached
+        )
+    return replace(found, servers=servers), reached
 
 
 # --- servers and ports -----------------------------------------------------------------------------------------------
@@ -274,8 +303,7 @@ def _algorithms(server: Server, base: Mapping[str, str]) -> tuple[tuple[str, ...
     return tuple(weak), sha1
 
 
-def _ports(look: Look, servers: tuple[Server, ...]) -> tuple[SshPort, ...] | Unobserved:
-    reached = look.fact(exposure.reached)
+def _ports(look: Look, servers: tuple[Server, ...], reached: tuple[Reached, ...] | Unobserved) -> tuple[SshPort, ...] | Unobserved:
     if isinstance(reached, Unobserved):
         return reached if servers else ()
     scanned = look.fact(outside.parse).open
@@ -359,7 +387,7 @@ class _User:
 class _Grid:
     """Users and addresses of one look, and what each server makes of them."""
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, look: Look, reached: tuple[Reached, ...] | Unobserved) -> None:
         self.look = look
         self.site = look.site
         found = look.fact(accounts.parse)
@@ -369,9 +397,9 @@ class _Grid:
         self.pam = look.fact(pam.parse)
         self.stack = _stack(self.pam)
         self.limits = look.fact(source_limits.parse)
-        self.files = ssh_servers.files(look)
+        self.files = look.fact(_file_names)
         self.keys = look.fact(ssh_keys.parse)
-        self.reached = look.fact(exposure.reached)
+        self.reached = reached
         self.totals: dict[int, list[tuple[Addresses, Addresses, Unobserved | None]]] = {4: [], 6: []}
 
     # --- one server
@@ -786,7 +814,7 @@ def _unlisted(look: Look, found: Accounts | Unobserved) -> Unobserved | None:
         return Unobserved(
             Reason.NO_DATA, accounts.NEEDS[0], Text(f"只逐个判断了前 {MAX_USERS} 个账户", f"only the first {MAX_USERS} accounts were looked at one by one")
         )
-    running = look.fact(units.parse)
+    running = look.fact(units.up)
     for source in found.remote:
         daemon = DIRECTORIES.get(source)
         if daemon is None or isinstance(running, Unobserved) or not running.systemd or running.running(daemon):

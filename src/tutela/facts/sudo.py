@@ -203,6 +203,11 @@ def _reason(command: str, account: Account) -> str | None:
     return None
 
 
+def _named(look: Look) -> bool:
+    """Whether the host's name is known."""
+    return isinstance(look.text("hostname"), str)
+
+
 class _Sudoers:
     """Entries, aliases and defaults of one sudoers with its includes, in the order in which sudo reads them."""
 
@@ -214,8 +219,13 @@ class _Sudoers:
         self._defaults: list[tuple[str, str]] = []
         self.entries: list[Entry] = []
         self.holes: list[Unobserved] = []
-        host = look.text("hostname")
-        self._host = host.strip() if isinstance(host, str) else None
+        self._named = look.fact(_named)
+
+    @property
+    def _host(self) -> str:
+        """Own name; asked for only by rules about some hosts, so that hosts without such rules share the fact."""
+        text = self._look.text("hostname")
+        return text.strip() if isinstance(text, str) else ""
 
     def read(self, name: str, depth: int) -> None:
         """Read one file; whatever cannot be read or understood becomes a hole."""
@@ -235,7 +245,8 @@ class _Sudoers:
                 self.holes.append(Unobserved(Reason.FORMAT, f"{name}:{number}", Text("无法理解此行", "this line is not understood")))
 
     def _include(self, target: str, directory: bool, name: str, depth: int) -> None:
-        target = target.replace("%h", (self._host or "").partition(".")[0])
+        if "%h" in target:
+            target = target.replace("%h", self._host.partition(".")[0])
         if not target.startswith("/"):
             target = f"{name.rpartition('/')[0]}/{target}"
         if not directory:
@@ -368,7 +379,7 @@ class _Sudoers:
         """Whether a list of hosts names this one; addresses and netgroups may, so they do."""
 
         def matches(name: str) -> bool:
-            if name == "ALL" or self._host is None or name[:1] == "+" or re.fullmatch(r"\d+\.[0-9./]+|[0-9a-fA-F]*:[0-9a-fA-F:./]+", name):
+            if name == "ALL" or not self._named or name[:1] == "+" or re.fullmatch(r"\d+\.[0-9./]+|[0-9a-fA-F]*:[0-9a-fA-F:./]+", name):
                 return True
             return any(fnmatchcase(host.lower(), name.lower()) for host in (self._host, self._host.partition(".")[0]))
 

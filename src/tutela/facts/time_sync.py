@@ -49,7 +49,7 @@ class TimeSync:
 
 def parse(look: Look) -> TimeSync | Unobserved:
     """The fact, from whichever daemon answers."""
-    running = look.fact(units.parse)
+    running = look.fact(units.up)
     names = _running(running)
     for daemon, source, read in (("chrony", CHRONY, _chrony), ("ntpd", NTPQ, _ntpq), ("openntpd", OPENNTPD, _openntpd)):
         text = look.text(source)
