@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 
 import pytest
 
 from tests.report.standard import options, standard
+from tutela.evidence import Reason
 from tutela.language import Lang
 from tutela.report import FORMATS
 from tutela.report.beginning import beginning
@@ -130,3 +132,13 @@ def test_a_remedy_is_shortened_by_whole_sentences_and_no_mark_sticks_to_a_comman
 
 def test_a_long_line_of_a_remedy_is_cut_behind_a_sentence() -> None:
     assert beginning(["Keep v1.2 open. Then change. Then look."], lambda lines: sum(map(len, lines)), 28) == ["Keep v1.2 open. Then change. …"]
+
+
+@pytest.mark.parametrize(("lang", "words"), [(Lang.EN, "1 unknown for want of privilege"), (Lang.ZH, "其中 1 项因权限不足而未知")])
+def test_an_ordinary_user_is_told_what_root_would_see(lang: Lang, words: str) -> None:
+    [one] = standard("breaks")
+    verdicts = tuple(replace(verdict, code=Reason.PRIVILEGE) if verdict.code is not None else verdict for verdict in one.verdicts)
+
+    for assessment, told in ((one, False), (replace(one, verdicts=verdicts), True)):
+        screen = "".join(FORMATS["text"].render((assessment,), lang, options())).split("\n")[:16]
+        assert any(words in line for line in screen) is told

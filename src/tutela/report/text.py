@@ -13,6 +13,7 @@ from tutela.agreement.model import Party
 from tutela.assess.assessment import Assessment, ClauseStanding, Standing
 from tutela.assess.verdict import Observation, Verdict
 from tutela.checks import Outcome, Severity
+from tutela.evidence import Reason
 from tutela.language import Lang, Text
 from tutela.report.beginning import beginning
 from tutela.report.columns import padded, shortened, table, width, wrapped
@@ -80,6 +81,10 @@ _SEEN_AT = Text("证据", "evidence")
 _NOTE = Text("说明", "note")
 _NOT_SEEN = Text("没看到", "not seen")
 _SHARE = Text("适用的检查中有 {percent}% 未能判定。", "Undecided: {percent} % of the applicable checks.")
+_HIDDEN = Text(
+    "其中 {number} 项因权限不足而未知（U2）：以 root 运行，或加 --become。",
+    "{number} unknown for want of privilege (U2): run as root, or with --become.",
+)
 _AS_ABOVE = Text("见上文第 {number} 项", "as in {number} above")
 _NOTHING = Text("无", "none")
 _DATA_OF = Text("数据采集于 {at}，最旧的一项判定时已 {age}。", "Data of {at}; the oldest was {age} old when judged.")
@@ -306,6 +311,9 @@ class _Page:
         rows += [[self.say(word), *map(str, row)] for word, row in counts(one)]
         yield from table(rows, right=range(1, len(rows[0])))
         yield from wrapped(self.say(_SHARE.with_values(percent=one.summary.unknown_percent)), self.width, first="  ", rest="  ")
+        hidden = sum(1 for verdict in one.verdicts if verdict.code is Reason.PRIVILEGE)
+        if hidden:
+            yield from wrapped(self.say(_HIDDEN.with_values(number=hidden)), self.width, first="  ", rest="  ")
 
     def clauses(self, one: Assessment) -> Iterator[str]:
         if not one.clauses:
