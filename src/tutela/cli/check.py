@@ -165,7 +165,7 @@ class _Run:
             self._write(self._replayed([target.path for target in targets if isinstance(target, BundleTarget)]))
         elif self.form.name == "jsonl":
             # Line by line, as they come: memory stays flat and nothing that is done can be lost.
-            self._write(piece for one in assessments for piece in self.form.render([one], self.lang, self._options()))
+            self._write(self._lines(assessments))
         else:
             together = sorted(assessments, key=lambda one: one.subject)
             self._write(self.form.render(together, self.lang, self._options()))
@@ -177,6 +177,20 @@ class _Run:
         if looking.running.stopped:
             return EXIT_INTERRUPTED
         return next((status for status in (EXIT_BROKEN, EXIT_UNPROVEN) if status in self.statuses), EXIT_KEPT)
+
+    def _lines(self, assessments: Iterator[Assessment]) -> Iterator[str | bytes]:
+        from tutela.report.json import Lines
+
+        # One for all: what the hosts have in common is written out once.
+        written = Lines()
+        raw = self._takes_utf8()
+        for assessment in assessments:
+            line = written.line(assessment)
+            yield line if raw else line.decode()
+
+    def _takes_utf8(self) -> bool:
+        """Whether lines may be written as the bytes they are; a terminal of another encoding is written to as text, like everything else."""
+        return self.arguments.output is not None or str(sys.stdout.encoding).lower() == "utf-8"
 
     def _replayed(self, paths: list[Path]) -> Iterator[str | bytes]:
         from tutela.assess import assess
@@ -200,8 +214,7 @@ class _Run:
             assessment = assess(bundle, self.rulebook, self.site, memory=memory)
             return written.line(assessment), exit_status(assessment, self.arguments.fail_on)
 
-        # The lines are UTF-8; a terminal of another encoding is written to as text, like everything else.
-        raw = self.arguments.output is not None or str(sys.stdout.encoding).lower() == "utf-8"
+        raw = self._takes_utf8()
         progress = Progress(len(paths), self.lang)
         try:
             for lines, statuses, count in replay(paths, judge):
