@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 from datetime import date
 from pathlib import Path
 
@@ -40,3 +42,20 @@ def test_verify_names_waivers_that_excuse_nothing(tmp_path: Path, capsys: pytest
     assert [line.split(": ")[1] for line in warnings] == ["waivers.2.expires", "waivers.3.target"]
     assert "2025-06-01" in warnings[0]
     assert "H-9999" in warnings[1]
+
+
+def test_a_file_that_cannot_be_written_is_named_and_not_left_half(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "site.yaml"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        status = main(["site", "init", str(path), "--lang", "en"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+    assert (status, path.exists()) == (1, False)
+    assert f"cannot write {path}: " in capsys.readouterr().err
+    assert main(["site", "init", str(tmp_path / "no" / "site.yaml"), "--lang", "zh"]) == 1
+    assert "没有这个文件或文件夹" in capsys.readouterr().err

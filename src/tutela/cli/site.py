@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tutela.cli.check import now
 from tutela.cli.options import declared, read_rulebook, read_site_file
-from tutela.errors import UsageError
+from tutela.errors import UsageError, said_by_system
 from tutela.language import Lang, Text
 
 if TYPE_CHECKING:
@@ -41,9 +41,18 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
         text = (resources.files("tutela") / "content" / "templates" / f"site.{lang}.yaml").read_bytes()
         try:
             with path.open("xb") as file:
-                file.write(text)
+                try:
+                    file.write(text)
+                    file.flush()
+                except OSError:
+                    # Half a file would stand in the way of the next try.
+                    path.unlink()
+                    raise
         except FileExistsError:
             raise UsageError(Text(f"{path} 已存在，没有改动；请换一个文件名", f"{path} exists and was left as it is; name another file")) from None
+        except OSError as problem:
+            why = said_by_system(problem)
+            raise UsageError(Text(f"无法写入 {path}：{why.zh}", f"cannot write {path}: {why.en}")) from None
         print(Text(f"已写入 {path}。填好后：tutela check --site {path}", f"wrote {path}. Fill it in, then: tutela check --site {path}").in_(lang))
         return 0
     from tutela.library import load_content
