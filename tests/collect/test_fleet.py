@@ -100,6 +100,20 @@ def test_an_interrupt_reports_what_is_done_and_leaves_no_process(place: Path) ->
     assert left(place) == []
 
 
+@pytest.mark.parametrize("command", ["check", "collect"])
+def test_an_interrupt_ends_the_look_at_a_single_host(place: Path, command: str) -> None:
+    (place / "seconds").write_text("600")
+    words = [sys.executable, "-m", "tutela", command, "ssh://one"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(place), cwd="/")
+    while not (place / "asked").exists():
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+
+    assert process.communicate(timeout=60) == ("", "tutela: interrupted\n")
+    assert process.returncode == 130
+    assert left(place) == []
+
+
 def test_a_reader_that_goes_away_ends_the_fleet(place: Path) -> None:
     (place / "seconds").write_text("1")
     words = argv(place, 100, "check", "--jobs", "4", "--format", "jsonl")
