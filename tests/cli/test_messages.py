@@ -37,6 +37,11 @@ def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["check", "@nosuch"], "无法读取清单 nosuch：没有这个文件或文件夹", "cannot read the inventory nosuch: No such file or directory"),
         (["check", "--profile", "nope", str(EXAMPLE)], "campus-L1", "campus-L1"),
         (["check", "--content", "/no/such", str(EXAMPLE)], "/no/such: 没有这个文件夹", "/no/such: there is no such folder"),
+        (
+            ["check", "--output", "/no/such/report", str(EXAMPLE)],
+            "无法写入 /no/such/report：没有这个文件或文件夹",
+            "cannot write /no/such/report: No such file",
+        ),
         (["site", "verify", "/no/such.yaml"], "tutela site init", "tutela site init"),
     ],
 )

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pkgutil import get_data
 
-from tutela.errors import BundleError, CollectError
+from tutela.errors import BundleError, CollectError, said_by_system
 from tutela.evidence import Bundle, Vantage
 from tutela.evidence.bundle import MAX_BUNDLE_BYTES, read_frames, write_frames
 from tutela.language import Text
@@ -122,7 +122,8 @@ def run_probe(argv: list[str], timeout_s: int, running: Running | None = None, t
     try:
         process = running.start(argv)
     except OSError as problem:
-        raise CollectError(Text(f"无法运行 {argv[0]}：{problem.strerror}", f"cannot run {argv[0]}: {problem.strerror}")) from None
+        why = said_by_system(problem)
+        raise CollectError(Text(f"无法运行 {argv[0]}：{why.zh}", f"cannot run {argv[0]}: {why.en}")) from None
     try:
         return _Exchange(process, talk or Talk(probe_text())).until(deadline)
     except TimeoutError:
