@@ -175,6 +175,8 @@ class Node:
 
     def texts(self) -> tuple[str, ...]:
         """A list of texts."""
+        if isinstance(self.data, list) and all(isinstance(one, str) and one for one in self.data):
+            return tuple(self.data)  # nothing to complain about, so no places are needed
         return tuple(item.text() for item in self.each())
 
     def integer(self) -> int:
@@ -210,5 +212,9 @@ class Node:
 
     def both(self) -> Text:
         """A text for people: `zh` and `en`, both present."""
+        if isinstance(self.data, dict) and self.data.keys() == {"zh", "en"}:
+            zh, en = self.data["zh"], self.data["en"]
+            if isinstance(zh, str) and isinstance(en, str) and zh and en:
+                return Text(zh.strip(), en.strip())
         self.mapping(known=frozenset({"zh", "en"}))
         return Text(self.get("zh").text().strip(), self.get("en").text().strip())

@@ -14,7 +14,27 @@ Only `cli` prints an error and chooses an exit status.
 
 from __future__ import annotations
 
+import errno
+
 from tutela.language import Lang, Text, same
+
+_SYSTEM_ZH = {
+    errno.ENOENT: "没有这个文件或文件夹",
+    errno.EACCES: "没有权限",
+    errno.EPERM: "不允许这样做",
+    errno.EEXIST: "已经存在",
+    errno.ENOTDIR: "路径中有一段不是文件夹",
+    errno.EISDIR: "这是文件夹，不是文件",
+    errno.ENOSPC: "磁盘已满",
+    errno.EDQUOT: "磁盘配额已用完",
+    errno.EROFS: "文件系统只读",
+    errno.EIO: "读写出错",
+    errno.EBADF: "没有打开",
+    errno.ENAMETOOLONG: "名称太长",
+    errno.ELOOP: "符号链接绕成了圈",
+    errno.EMFILE: "打开的文件太多",
+    errno.ENOMEM: "内存不足",
+}
 
 
 class TutelaError(Exception):
@@ -27,6 +47,12 @@ class TutelaError(Exception):
     def in_(self, lang: Lang) -> str:
         """The message in `lang`."""
         return self.message.in_(lang)
+
+
+def said_by_system(problem: OSError) -> Text:
+    """What the system answered; Chinese where it is one of the usual answers."""
+    words = problem.strerror or str(problem)
+    return Text(_SYSTEM_ZH.get(problem.errno or 0, words), words)
 
 
 class UsageError(TutelaError):

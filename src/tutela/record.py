@@ -117,8 +117,17 @@ def _refuse(self: Any, name: str, *_: Any) -> None:
     raise FrozenInstanceError(f"{self.__class__.__qualname__}.{name} cannot be changed")
 
 
-def _state(self: Any) -> list[Any]:
-    return [getattr(self, name) for name in self.__dataclass_fields__]
+_STATES: dict[type, Callable[[Any], Any]] = {}
+
+
+def _state(self: Any) -> Any:
+    cls = self.__class__
+    known = _STATES.get(cls)
+    if known is None:
+        # Two names or more: of one alone attrgetter gives the value, not a tuple.
+        names = tuple(cls.__dataclass_fields__)
+        known = _STATES[cls] = attrgetter(*names) if len(names) > 1 else lambda one: [getattr(one, name) for name in names]
+    return known(self)
 
 
 def _set_state(self: Any, state: list[Any]) -> None:

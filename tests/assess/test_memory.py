@@ -3,30 +3,167 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import pytest
 
 from tests import scenes
 from tests.report import standard
-from tutela.agreement.rulebook import resolve
+from tutela.agreement.rulebook import Rulebook, resolve
 from tutela.assess import assess
-from tutela.facts.look import Memory
-from tutela.language import Lang
-from tutela.report import FORMATS, Options
+from tutela.collect.archive import read_bundle
+from tutela.evidence import Bundle, Evidence, Status
+from tutela.evidence.bundle import Frames, read_frames, write_frames
+from tutela.facts.look import Look
+from tutela.facts.memory import Memory
+from tutela.library import load_content
+from tutela.report.json import Lines, document, encoded
+from tutela.site import Site
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def test_with_and_without_memory_the_report_is_the_same_to_the_byte() -> None:
+@cache
+def shipped() -> Rulebook:
+    content = load_content(())
+    return resolve(content, (content.default_profile,), {})
+
+
+def varied(count: int, seed: int) -> Iterator[Bundle]:
+    """Real bundles with sources dropped, changed, swapped between hosts and seen otherwise; some hosts not reached at all."""
+    chance = random.Random(seed)
+    seeds = [read_bundle(path) for path in sorted(EXAMPLES.glob("*.bundle"))]
+    for number in range(count):
+        one, other = chance.choice(seeds), chance.choice(seeds)
+        sources = dict(one.sources)
+        for name in chance.sample(sorted(sources), chance.choice([0, 1, 3, 10])):
+            given = sources[name]
+            content = given.content
+            kind = chance.choice(["drop", "byte", "line", "status", "swap"])
+            if kind == "drop":
+                del sources[name]
+            elif kind == "byte" and content:
+                at = chance.randrange(len(content))
+                sources[name] = Evidence(name, given.status, content[:at] + bytes([chance.randrange(256)]) + content[at + 1 :], given.rc)
+            elif kind == "line":
+                lines = content.split(b"\n")
+                lines.pop(chance.randrange(len(lines)))
+                sources[name] = Evidence(name, given.status, b"\n".join(lines), given.rc)
+            elif kind == "status":
+                sources[name] = Evidence(name, chance.choice([each for each in Status if each is not Status.MISSING]), content, chance.choice([0, 1]))
+            elif kind == "swap":
+                sources[name] = other.sources.get(name, given)
+        meta = {"unreachable": "no route", "unreachable_zh": "没有路由"} if chance.random() < 0.1 else one.meta
+        if "unreachable" in meta:
+            sources = {}
+        yield replace(
+            one,
+            subject=f"host-{number}.example",
+            collected_at=one.collected_at + timedelta(hours=chance.choice([0, 1, 30])),
+            sources=sources,
+            frames=write_frames(sources.values()),
+            meta=meta,
+        )
+
+
+@pytest.mark.parametrize("size", [16 << 20, 300_000])
+def test_real_hosts_are_judged_the_same_alone_and_among_others_to_the_byte(size: int) -> None:
+    memory, frames, lines = Memory(size), Frames(200_000), Lines(500_000)
+    site = Site()
+
+    for bundle in varied(25, size):
+        alone = encoded(document(assess(bundle, shipped(), site))) + "\n"
+        among = lines.line(assess(Bundle.from_bytes(bundle.to_bytes(), frames), shipped(), site, memory=memory))
+
+        assert among == alone.encode()
+
+
+def test_the_same_host_again_is_the_same_verdict_object_not_judged_again() -> None:
+    memory = Memory()
+    bundle = read_bundle(next(EXAMPLES.glob("*.bundle")))
+
+    first = assess(bundle, shipped(), Site(), memory=memory)
+    later = replace(bundle, subject="another", collected_at=bundle.collected_at + timedelta(seconds=1))
+    second = assess(later, shipped(), Site(), memory=memory)
+
+    again = [one.check.id for one, two in zip(first.verdicts, second.verdicts, strict=True) if one is not two]
+    assert again == []
+
+
+def test_scenes_with_and_without_memory_report_the_same_to_the_byte() -> None:
     content = standard.content()
     chance = random.Random(1)
     parts = [scenes.load(standard.HERE / "scenes" / f"{name}.yaml") for name in ("keeps", "breaks", "hostile")]
-    memory = Memory(size=50)
+    memories = {part["subject"]: Memory(size=50_000) for part in parts}
+    books = {part["subject"]: resolve(content, tuple(content.profiles[name] for name in part["profiles"]), scenes.site(part).parameters) for part in parts}
     for number in range(60):
         one, other = chance.choice(parts), chance.choice(parts)
         mixed = {name: chance.choice([given, other["sources"].get(name, given)]) for name, given in one["sources"].items()}
-        scene = one | {"sources": mixed, "subject": f"host-{number % 7}"}
-        site = scenes.site(scene)
-        book = resolve(content, tuple(content.profiles[name] for name in one["profiles"]), site.parameters)
+        scene = one | {"sources": mixed, "subject": chance.choice([one["subject"], f"host-{number % 7}"])}
+        book, site, memory = books[one["subject"]], scenes.site(one), memories[one["subject"]]
         bundle = scenes.bundle(scene, scene["subject"])
 
-        said = ["".join(map(str, FORMATS["json"].render([assess(bundle, book, site, memory=kept)], Lang.EN, Options()))) for kept in (None, memory)]
+        said = [encoded(document(assess(bundle, book, site, memory=kept))) for kept in (None, memory)]
 
         assert said[0] == said[1]
-    assert len(memory.facts) <= 50
+
+
+def test_a_memory_grows_no_larger_than_twice_its_size() -> None:
+    memory = Memory(300_000)
+    for bundle in varied(20, 5):
+        assess(bundle, shipped(), Site(), memory=memory)
+
+        assert memory.young.weight <= 300_000
+        assert memory.old.weight <= 300_000 + 200_000  # the one fact that made it full
+
+
+def test_a_fact_made_again_and_equal_is_the_same_object_so_nothing_behind_it_is_made_again() -> None:
+    made = []
+
+    def number(look: Look) -> int:
+        return len(look.text("numbers"))  # type: ignore[arg-type]
+
+    def double(look: Look) -> list[int]:
+        made.append(look.fact(number))
+        return [2 * look.fact(number)]
+
+    memory = Memory()
+
+    def judged(content: bytes) -> list[int]:
+        source = Evidence("numbers", Status.OK, content)
+        bundle = replace(read_bundle(next(EXAMPLES.glob("*.bundle"))), sources={"numbers": source})
+        return Look(bundle, Site(), shipped().reference, memory=memory).fact(double)
+
+    assert judged(b"abc") is judged(b"xyz")
+    assert judged(b"abcd") == [8]
+    assert made == [3, 4]
+
+
+def test_equal_is_not_the_same_when_it_prints_differently() -> None:
+    def flag(look: Look) -> object:
+        return 1 if look.text("flag") == "1" else True
+
+    def shown(look: Look) -> str:
+        return str(look.fact(flag))
+
+    memory = Memory()
+    given = read_bundle(next(EXAMPLES.glob("*.bundle")))
+
+    said = []
+    for content in (b"1", b"0"):
+        bundle = replace(given, sources={"flag": Evidence("flag", Status.OK, content)})
+        said.append(Look(bundle, Site(), shipped().reference, memory=memory).fact(shown))
+
+    assert said == ["1", "True"]
+
+
+def test_frames_read_by_what_was_seen_before_are_the_frames_that_stand_there() -> None:
+    for size in (1 << 24, 50_000):
+        seen = Frames(size)
+        for bundle in varied(20, 9):
+            assert read_frames(bundle.frames, seen) == read_frames(bundle.frames)
+            assert seen.kept <= size

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests import scenes
-from tutela.cli.explain import explain
+from tutela.agreement.rulebook import resolve
+from tutela.assess import assess
+from tutela.cli.explain import MAX_EVIDENCE, explain
+from tutela.collect.archive import read_bundle
 from tutela.language import Lang
+from tutela.site import Site
 
 CONTENT = scenes.content()
 IDS = [clause.id for agreement in CONTENT.agreements.values() for clause in agreement.clauses]
 IDS += [row.id for table in CONTENT.tables.values() for row in table.rows]
 IDS += [*CONTENT.checks, *CONTENT.by_catalogue()]
+IDS += [f"U{number}" for number in range(1, 9)] + [f"NC{number}" for number in range(1, 11)]
 
 
 @pytest.mark.parametrize("lang", list(Lang))
@@ -18,3 +25,18 @@ def test_every_id_is_explained(lang: Lang) -> None:
         lines = list(explain(name, CONTENT, None, lang))
         assert len(lines) >= 3, name
         assert name in "\n".join(lines)
+
+
+@pytest.mark.parametrize("lang", list(Lang))
+def test_the_remedy_stands_before_the_evidence_and_long_evidence_is_folded(lang: Lang) -> None:
+    name = "backup-recent"
+    bundle = read_bundle(Path(__file__).parents[2] / "examples" / "debian-12.bundle")
+    assessment = assess(bundle, resolve(CONTENT, (CONTENT.profiles["campus-L1"],), {}), Site())
+
+    lines = list(explain(name, CONTENT, assessment, lang))
+
+    remedy = next(at for at, line in enumerate(lines) if line.startswith(("怎么做", "what to do")))
+    evidence = next(at for at, line in enumerate(lines) if line.startswith(("证据", "evidence")))
+    assert remedy < evidence
+    assert len(lines) - evidence <= MAX_EVIDENCE + 2
+    assert not any("\n" in line for line in lines)

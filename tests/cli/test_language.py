@@ -29,7 +29,7 @@ def test_language_is_the_options_then_the_locales(words: list[str], environment:
     [
         (["check", "--nonsense"], "unrecognized arguments: --nonsense"),
         (["chekc"], "invalid choice: 'chekc'"),
-        (["check", "--jobs", "0"], "invalid positive value: '0'"),
+        (["check", "--jobs", "0"], "'0' is no whole number from 1 on"),
         (["check", "no-such-file"], "there is no such file"),
         (["check", "ssh://-oProxyCommand=id"], "is no host name"),
         (["check", "ssh://host/path"], "may only be ssh://"),

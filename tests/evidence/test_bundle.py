@@ -162,16 +162,30 @@ def test_a_damaged_header_is_refused(line: bytes) -> None:
         Bundle.from_bytes(MAGIC + line + b"\nend\n")
 
 
-def test_a_source_named_twice_is_refused() -> None:
+def test_a_source_seen_twice_alike_is_one() -> None:
     frame = write_frames([SOURCES[0]])[: -len(b"end\n")]
-    with pytest.raises(BundleError, match="twice"):
-        read_frames(frame * 2 + b"end\n")
+    assert read_frames(frame * 3 + b"end\n") == {SOURCES[0].name: SOURCES[0]}
 
 
-def test_two_names_that_only_look_the_same_once_escaped_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("later", "again"),
+    [
+        (b"ok 0 1 1\nn\nb\n", Evidence("n (again)", Status.OK, b"b")),
+        (b"absent 0 1 0\nn\n\n", Evidence("n (again)", Status.ABSENT)),
+        (b"ok 1 1 1\nn\na\n", Evidence("n (again)", Status.OK, b"a", 1)),
+        (b"truncated 0 1 1\nn\na\n", Evidence("n (again)", Status.TRUNCATED, b"a")),
+    ],
+)
+def test_no_later_frame_takes_the_place_of_a_source(later: bytes, again: Evidence) -> None:
+    found = read_frames(b"ok 0 1 1\nn\na\n" + later + b"ok 0 1 1\nn\nc\nok 0 1 1\nm\nz\nend\n")
+
+    assert found == {"n": Evidence("n", Status.OK, b"a"), "n (again)": again, "m": Evidence("m", Status.OK, b"z")}
+
+
+def test_a_name_that_spells_the_escape_of_another_does_not_take_its_place() -> None:
     r"""A byte that is no UTF-8 is shown as \xff; a name that spells it out must not hide behind it."""
-    with pytest.raises(BundleError, match="twice"):
-        read_frames(b"ok 0 1 1\n\xff\na\nok 0 4 1\n\\xff\nb\nend\n")
+    found = read_frames(b"ok 0 1 1\n\xff\na\nok 0 4 1\n\\xff\nb\nend\n")
+    assert [(name, one.content) for name, one in found.items()] == [("\\xff", b"a"), ("\\xff (again)", b"b")]
 
 
 @pytest.mark.parametrize(
@@ -203,6 +217,8 @@ def test_too_many_sources_are_refused() -> None:
     frames = b"".join(b"ok 0 %d 0\n%d\n\n" % (len(str(at)), at) for at in range(MAX_SOURCES + 1)) + b"end\n"
     with pytest.raises(BundleError):
         read_frames(frames)
+    with pytest.raises(BundleError):
+        read_frames(b"ok 0 1 0\nn\n\n" * (MAX_SOURCES + 1) + b"end\n")
     assert MAX_NAME_BYTES == 4096
 
 

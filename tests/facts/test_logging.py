@@ -91,6 +91,11 @@ def test_what_reaches_a_forward(text: str, missing: tuple[str, ...], doubtful: t
     assert routes(text) == [("h", missing, doubtful)]
 
 
+def test_of_another_parts_file_what_the_part_of_logging_saw_counts() -> None:
+    files = {rsyslog.MAIN: INPUTS + "$IncludeConfig /opt/x.conf\n", "/opt/x.conf": "", "/opt/x.conf (rsyslog)": "*.* @h\n"}
+    assert [route.host for route in rsyslog.read(scenes.look({"sources": files})).routes] == ["h"]
+
+
 def test_rulesets_that_call_each_other_come_to_an_end() -> None:
     assert routes('ruleset(name="a") { call b }\nruleset(name="b") { call a }\ncall a\n*.* @h')[-1][0] == "h"
 

@@ -54,6 +54,14 @@ def test_a_file_that_was_not_collected_leaves_everything_open() -> None:
     assert isinstance(sshd_config.read(scenes.look({"sources": {MAIN: "Include sshd_config.d/*.conf\n"}}), MAIN), Unobserved)
 
 
+def test_of_another_parts_file_what_the_ssh_part_saw_counts() -> None:
+    files = {MAIN: "Include /opt/x.conf\nInclude /opt/none.conf\n", "/opt/x.conf": "***", "/opt/x.conf (ssh)": "PermitRootLogin yes\n"}
+    files |= {"/opt/none.conf": "PermitRootLogin no\n", "/opt/none.conf (ssh)": ""}
+
+    assert stated(files)["permitrootlogin"] == "yes"
+    assert stated({MAIN: "Include /opt/x.conf\n", "/opt/x.conf": "PermitRootLogin no\n"})["permitrootlogin"] == "no"
+
+
 def test_a_file_that_includes_itself_ends() -> None:
     assert isinstance(read({MAIN: f"Include {MAIN}\n"}), Unobserved)
 

@@ -4,6 +4,7 @@ import io
 import re
 import zipfile
 from dataclasses import dataclass, replace
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -248,6 +249,17 @@ def test_pdf_is_archival_and_the_same_bytes_twice(name: str, lang: Lang) -> None
     assert raw.startswith(b"%PDF-1.")
     assert b"<pdfaid:part>2</pdfaid:part>" in raw
     assert b"/JavaScript" not in raw
+
+
+def test_a_long_word_of_a_host_may_break_in_pdf_even_between_short_ones() -> None:
+    """A source such as `systemctl show -p A,B,C… unit` would run over the columns beside it, and off the page."""
+    import typst
+
+    drawing = (resources.files("tutela") / "report" / "checklist.typ").read_text("utf-8")
+    functions = "\n".join(line for line in drawing.split("\n") if line.startswith(("#let soft", "#let plain")))
+    asked = '#assert(plain("show -p " + "A," * 40 + " ssh.service").matches("\\u{200b}").len() > 70)\n#assert(plain("show -p ssh") == "show -p ssh")'
+
+    assert typst.compile(f"{functions}\n{asked}\n".encode()).startswith(b"%PDF-")
 
 
 def test_pdf_without_a_chinese_font_is_refused_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:

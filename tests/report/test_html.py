@@ -84,3 +84,12 @@ def test_foreign_text_is_escaped_even_in_attributes() -> None:
 def test_a_sentence_without_a_language_is_refused() -> None:
     with pytest.raises(TypeError):
         el("p", Text("中", "en"))
+
+
+def test_printing_leaves_the_lists_of_evidence_closed() -> None:
+    """A bad host has some two thousand sources with their digests; printed, they were two thirds of 126 pages."""
+    page = read("breaks", Lang.EN)
+
+    assert "details:not(.evidence)::details-content" in page.style.split("@media print")[1]
+    said = "".join(FORMATS["html"].render(standard("breaks"), Lang.EN, options()))
+    assert said.count('<details class="evidence"><summary>evidence (') == said.count("<summary>evidence (") > 0

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 
 import pytest
 
 from tests.report.standard import options, standard
+from tutela.evidence import Reason
 from tutela.language import Lang
 from tutela.report import FORMATS
+from tutela.report.beginning import beginning
 from tutela.report.columns import width, wrapped
+from tutela.report.inert import inert, inert_lines
 
 
 def said(name: str, lang: Lang, **changes: object) -> str:
@@ -74,3 +78,67 @@ def test_a_hostile_word_without_spaces_is_cut() -> None:
 @pytest.mark.parametrize(("words", "columns"), [("abc", 3), ("守责", 4), ("a守", 3), ("é", 1), ("ｱ", 1), ("Ａ", 2)])
 def test_width(words: str, columns: int) -> None:
     assert columns == width(words)
+
+
+@pytest.mark.parametrize("lang", list(Lang))
+def test_the_first_screen_says_how_it_stands_how_old_the_data_is_and_what_to_do_first(lang: Lang) -> None:
+    screen = said("breaks", lang).split("\n")[:40]
+
+    for words in (("BROKEN", "17 %", "2 days old", "Do first", "H-028"), ("违反约定", "17%", "2 天", "先做什么", "H-028"))[lang is Lang.ZH]:
+        assert any(words in line for line in screen), words
+
+
+@pytest.mark.parametrize("lang", list(Lang))
+@pytest.mark.parametrize("name", ["keeps", "breaks", "lost", "hostile"])
+def test_nothing_that_is_folded_is_lost_with_all(name: str, lang: Lang) -> None:
+    whole = said(name, lang, details=True)
+    flat = "".join(whole.split())
+
+    assert "--all" not in whole
+    for one in standard(name):
+        for verdict in one.verdicts:
+            assert verdict.check.id in whole
+            for note in verdict.notes:
+                assert "".join(note.in_(lang).split()) in flat
+            if verdict.result.value == "fail" and verdict.waived_by is None:
+                assert "".join("".join(inert_lines(verdict.check.remedy.in_(lang))).split()) in flat
+                assert all(seen in flat for source in verdict.evidence if (seen := "".join(inert(source).split())))
+        for standing in one.clauses:
+            assert standing.clause.id in whole
+
+
+def test_every_unknown_keeps_its_reason_however_short_the_report() -> None:
+    """Catalogue H.3: the list of unknown checks with reasons is always printed."""
+    short = "".join(said("lost", Lang.EN).split())
+
+    for verdict in standard("lost")[0].verdicts:
+        assert verdict.check.id in short
+        assert verdict.reason is not None
+        assert "".join(verdict.reason.en.split()) in short
+
+
+@pytest.mark.parametrize(
+    ("lines", "short"),
+    [
+        (["One. Two.", "Three."], ["One. Two.", "Three."]),
+        (["One. Two.", "Three.", "Four."], ["One. Two. …"]),
+        (["Run:", "command --x", "more"], ["Run:", "…"]),
+        (["甲。乙。", "丙。", "丁。"], ["甲。乙。…"]),
+    ],
+)
+def test_a_remedy_is_shortened_by_whole_sentences_and_no_mark_sticks_to_a_command(lines: list[str], short: list[str]) -> None:
+    assert short == beginning(lines, len, 1)
+
+
+def test_a_long_line_of_a_remedy_is_cut_behind_a_sentence() -> None:
+    assert beginning(["Keep v1.2 open. Then change. Then look."], lambda lines: sum(map(len, lines)), 28) == ["Keep v1.2 open. Then change. …"]
+
+
+@pytest.mark.parametrize(("lang", "words"), [(Lang.EN, "1 unknown for want of privilege"), (Lang.ZH, "其中 1 项因权限不足而未知")])
+def test_an_ordinary_user_is_told_what_root_would_see(lang: Lang, words: str) -> None:
+    [one] = standard("breaks")
+    verdicts = tuple(replace(verdict, code=Reason.PRIVILEGE) if verdict.code is not None else verdict for verdict in one.verdicts)
+
+    for assessment, told in ((one, False), (replace(one, verdicts=verdicts), True)):
+        screen = "".join(FORMATS["text"].render((assessment,), lang, options())).split("\n")[:16]
+        assert any(words in line for line in screen) is told

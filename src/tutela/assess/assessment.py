@@ -8,19 +8,22 @@ from dataclasses import field, replace
 from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tutela.agreement.model import Clause, Implementation, Profile
 from tutela.agreement.rulebook import Content, Rulebook, resolve_checks
 from tutela.assess.conditions import Scope
-from tutela.assess.verdict import EvidenceRef, Verdict, judge
+from tutela.assess.verdict import Sight, Verdict, judge
 from tutela.checks import Check, Outcome, Severity
-from tutela.evidence import Bundle, Status
-from tutela.facts.look import Look, Memory
+from tutela.evidence import Bundle
+from tutela.facts.look import Look
 from tutela.facts.registry import parser
 from tutela.language import Text
 from tutela.record import record
 from tutela.site import Attestation, Site, Waiver
+
+if TYPE_CHECKING:
+    from tutela.facts.memory import Memory
 
 
 class Standing(StrEnum):
@@ -85,6 +88,11 @@ class Assessment:
     look: Look = field(repr=False, compare=False)
     """The facts behind the verdicts, for forms that print values no check compares."""
 
+    def sight(self, name: str) -> Sight:
+        """What a name in a verdict's evidence stands for."""
+        source = self.bundle[name]
+        return Sight(name, source.status.value, source.digest)
+
     @property
     def worst(self) -> Severity | None:
         """Severity of the worst failure that is not waived."""
@@ -99,10 +107,9 @@ def assess(bundle: Bundle, rulebook: Rulebook, site: Site, now: datetime | None 
     """
     mine = site.for_subject(bundle.subject)
     look = Look(bundle, mine, rulebook.reference, now, memory)
-    waivers, unused = _waivers(mine, bundle.subject, look.now)
-    verdicts = [_waived(verdict, waivers, unused) for verdict in _verdicts(rulebook, look)]
-    by_id = {verdict.check.id: verdict for verdict in verdicts}
-    clauses = tuple(_standing(clause, rulebook, by_id, mine, bundle.subject, look.now, waivers) for clause in rulebook.clauses)
+    judges = _judges(rulebook, memory)
+    verdicts = [look.fact(judge) for judge in judges.waived]
+    clauses = tuple([look.fact(judge) for judge in judges.clauses])
     return Assessment(
         subject=bundle.subject,
         judged_at=look.now,
@@ -112,7 +119,7 @@ def assess(bundle: Bundle, rulebook: Rulebook, site: Site, now: datetime | None 
         verdicts=tuple(verdicts),
         clauses=clauses,
         summary=_summary(verdicts, clauses, bundle),
-        unused_waivers=tuple(unused),
+        unused_waivers=_unused(look, verdicts),
         look=look,
     )
 
@@ -120,91 +127,141 @@ def assess(bundle: Bundle, rulebook: Rulebook, site: Site, now: datetime | None 
 def assess_check(check: Check, look: Look, content: Content, profiles: tuple[Profile, ...], params: Mapping[str, Any]) -> Verdict:
     """The verdict of one check alone, with all that it rests on."""
     rulebook = resolve_checks(content, profiles, (check.id,), {check.id: params})
-    return _verdicts(rulebook, look)[-1]
+    return look.fact(_Judges(rulebook).verdicts[check.id])
 
 
-def _verdicts(rulebook: Rulebook, look: Look) -> list[Verdict]:
-    """One verdict for every check of the rulebook, in its order."""
-    results: dict[str, Outcome] = {}
-    profile = {"level": rulebook.level, "ids": tuple(one.id for one in rulebook.profiles)}
-    others = {"site": look.site, "profile": profile}
-    verdicts: list[Verdict] = []
-    references = _References(rulebook, look)
-    for check in rulebook.checks.values():
-        scope = Scope(lambda name: look.fact(parser(name)), others, rulebook.params[check.id], lambda name: results[rulebook.alias[name]])
-        verdict = judge(check, scope, references.of(check), rulebook.severities[check.id])
-        results[check.id] = verdict.result
-        verdicts.append(verdict)
-    return verdicts
+def _judges(rulebook: Rulebook, memory: Memory | None) -> _Judges:
+    """Judges are remembered like facts, so a memory keeps those of its rulebook."""
+    if memory is None:
+        return _Judges(rulebook)
+    if memory.judges is None or memory.judges.rulebook is not rulebook:
+        memory.judges = _Judges(rulebook)
+    return cast("_Judges", memory.judges)
 
 
-class _References:
-    """What verdicts rest on; each source is digested once, however many verdicts name it."""
+class _Judges:
+    """What a rulebook says, as functions of a look: a memory keeps what they say as it keeps facts."""
 
-    def __init__(self, rulebook: Rulebook, look: Look) -> None:
-        self.rulebook, self.look = rulebook, look
-        self._made: dict[str, EvidenceRef | None] = {}
-        self._names: dict[str, frozenset[str]] = {}
-
-    def of(self, check: Check) -> tuple[EvidenceRef, ...]:
-        """References of a check and of those it rests on, by name."""
-        refs = (self._reference(name) for name in sorted(self._sources(check)))
-        return tuple(ref for ref in refs if ref is not None)
-
-    def _sources(self, check: Check) -> frozenset[str]:
-        known = self._names.get(check.id)
-        if known is None:
-            # Composites come after what they rest on, so this never goes deep.
-            parts = [self.look.sources_of(parser(fact)) for fact in check.facts]
-            parts += [self._sources(self.rulebook.checks[self.rulebook.alias[other]]) for other in check.checks]
-            known = self._names[check.id] = frozenset().union(*parts)
-        return known
-
-    def _reference(self, name: str) -> EvidenceRef | None:
-        if name not in self._made:
-            source = self.look.source(name)
-            self._made[name] = None if source.status is Status.MISSING else EvidenceRef(source.name, source.status.value, source.digest)
-        return self._made[name]
+    def __init__(self, rulebook: Rulebook) -> None:
+        self.rulebook = rulebook
+        self.profile = {"level": rulebook.level, "ids": tuple(one.id for one in rulebook.profiles)}
+        self.verdicts: dict[str, _JudgeCheck] = {check.id: _JudgeCheck(self, check) for check in rulebook.checks.values()}
+        self.waived = [_Waive(judge) for judge in self.verdicts.values()]
+        waived = dict(zip(self.verdicts, self.waived, strict=True))
+        self.clauses = [_JudgeClause(clause, [waived[rulebook.alias[name]] for name in clause.checks]) for clause in rulebook.clauses]
 
 
-def _waivers(site: Site, subject: str, now: datetime) -> tuple[list[Waiver], list[UnusedWaiver]]:
-    valid: list[Waiver] = []
-    unused: list[UnusedWaiver] = []
-    for waiver in site.waivers:
-        if not any(fnmatchcase(subject, pattern) for pattern in waiver.subjects):
-            continue
-        if waiver.expires < now.date():
-            unused.append(UnusedWaiver(waiver, Text(f"已于 {waiver.expires} 到期", f"expired on {waiver.expires}")))
-        elif waiver.granted > now.date():
-            unused.append(UnusedWaiver(waiver, Text(f"{waiver.granted} 才生效", f"not in force before {waiver.granted}")))
-        else:
-            valid.append(waiver)
-    return valid, unused
+class _JudgeCheck:
+    """One check -> its verdict."""
+
+    def __init__(self, judges: _Judges, check: Check) -> None:
+        self.judges, self.check = judges, check
+        rulebook = judges.rulebook
+        self.params, self.severity = rulebook.params[check.id], rulebook.severities[check.id]
+
+    def __call__(self, look: Look) -> Verdict:
+        # Everything that the check names is evidence, whichever part of a condition decides in the end.
+        parts = [look.sources_of(parser(fact)) for fact in self.check.facts]
+        others = [self._other(name) for name in self.check.checks]
+        parts += [look.sources_of(other) for other in others]
+        evidence = tuple(sorted(frozenset[str]().union(*parts)))
+        scope = Scope(
+            lambda name: look.site if name == "site" else look.fact(parser(name)),
+            {"profile": self.judges.profile},
+            self.params,
+            lambda name: look.fact(self._other(name)).result,
+        )
+        return judge(self.check, scope, evidence, self.severity)
+
+    def _other(self, name: str) -> _JudgeCheck:
+        return self.judges.verdicts[self.judges.rulebook.alias[name]]
+
+    @staticmethod
+    def essence(verdict: Verdict) -> object:
+        """What tells one verdict of this check from another."""
+        return verdict.result, verdict.severity, verdict.reason, verdict.code, verdict.observations, verdict.notes, verdict.evidence
 
 
-def _waived(verdict: Verdict, waivers: list[Waiver], unused: list[UnusedWaiver]) -> Verdict:
-    if verdict.result is not Outcome.FAIL:
+class _Waive:
+    """A verdict, with the waiver that excuses it."""
+
+    def __init__(self, judge: _JudgeCheck) -> None:
+        self.judge = judge
+
+    def __call__(self, look: Look) -> Verdict:
+        verdict = look.fact(self.judge)
+        if verdict.result is not Outcome.FAIL:
+            return verdict
+        for waiver in look.fact(_in_force):
+            if waiver.target in (verdict.check.id, verdict.check.catalogue) and not _refused(waiver, verdict):
+                return replace(verdict, waived_by=waiver.approver)
         return verdict
-    for waiver in waivers:
-        if waiver.target in (verdict.check.id, verdict.check.catalogue):
-            if verdict.severity is Severity.CRITICAL and waiver.party == "owner":
-                unused.append(UnusedWaiver(waiver, Text("严重级检查不能由乙方单方豁免", "an owner alone cannot waive a critical check")))
-                continue
-            return replace(verdict, waived_by=waiver.approver)
-    return verdict
+
+    @staticmethod
+    def essence(verdict: Verdict) -> object:
+        """See `_JudgeCheck.essence`."""
+        return _JudgeCheck.essence(verdict), verdict.waived_by
 
 
-def _standing(
-    clause: Clause, rulebook: Rulebook, verdicts: Mapping[str, Verdict], site: Site, subject: str, now: datetime, waivers: list[Waiver]
-) -> ClauseStanding:
-    mine = [verdicts[rulebook.alias[name]] for name in clause.checks]
+class _JudgeClause:
+    """One clause -> how it stands."""
+
+    def __init__(self, clause: Clause, judges: list[_Waive]) -> None:
+        self.clause, self.judges = clause, judges
+
+    def __call__(self, look: Look) -> ClauseStanding:
+        return _standing(self.clause, [look.fact(judge) for judge in self.judges], look)
+
+    @staticmethod
+    def essence(one: ClauseStanding) -> object:
+        """What tells one standing of this clause from another."""
+        return one.standing, one.severity, one.verdicts, one.reason, one.declared, one.contradicted
+
+
+def _for_subject(look: Look) -> list[Waiver]:
+    """Waivers that concern this subject."""
+    every = look.site.waivers
+    return [waiver for waiver in every if any(fnmatchcase(look.subject, pattern) for pattern in waiver.subjects)]
+
+
+def _in_force(look: Look) -> list[Waiver]:
+    """Of them those that count today."""
+    return [waiver for waiver in look.fact(_for_subject) if waiver.granted <= look.today <= waiver.expires]
+
+
+def _refused(waiver: Waiver, verdict: Verdict) -> bool:
+    return verdict.severity is Severity.CRITICAL and waiver.party == "owner"
+
+
+def _unused(look: Look, verdicts: list[Verdict]) -> tuple[UnusedWaiver, ...]:
+    """Waivers that count for nothing, and why."""
+    unused: list[UnusedWaiver] = []
+    for waiver in look.fact(_for_subject):
+        if waiver.expires < look.today:
+            unused.append(UnusedWaiver(waiver, Text(f"已于 {waiver.expires} 到期", f"expired on {waiver.expires}")))
+        elif waiver.granted > look.today:
+            unused.append(UnusedWaiver(waiver, Text(f"{waiver.granted} 才生效", f"not in force before {waiver.granted}")))
+    why = Text("严重级检查不能由乙方单方豁免", "an owner alone cannot waive a critical check")
+    in_force = look.fact(_in_force)
+    for verdict in verdicts if in_force else ():
+        if verdict.result is not Outcome.FAIL:
+            continue
+        for waiver in in_force:
+            if waiver.target in (verdict.check.id, verdict.check.catalogue):
+                if not _refused(waiver, verdict):
+                    break
+                unused.append(UnusedWaiver(waiver, why))
+    return tuple(unused)
+
+
+def _standing(clause: Clause, mine: list[Verdict], look: Look) -> ClauseStanding:
     standing, reason = _measured(mine)
     ids = tuple(dict.fromkeys(verdict.check.id for verdict in mine))
-    declared = _attested(clause, site, subject)
+    declared = _attested(clause, look)
     if clause.implementation is Implementation.REFERENCE:
         standing, reason = Standing.NOTAPPLICABLE, Text("参考事实，不作要求", "a reference fact; it demands nothing")
     elif clause.implementation is Implementation.ATTESTED:
-        by_people, why = _declared(declared, now)
+        by_people, why = _declared(declared, look)
         if not mine or standing in (Standing.KEPT, Standing.NOTAPPLICABLE):
             standing, reason = by_people, why
     elif clause.implementation is not Implementation.AUTOMATIC and standing in (Standing.KEPT, Standing.NOTAPPLICABLE):
@@ -212,7 +269,7 @@ def _standing(
         standing, reason = Standing.UNPROVEN, _NO_DATA[clause.implementation]
     contradicted = standing is Standing.BROKEN and declared is not None and declared.answer == "yes" and bool(mine)
     severity = max((v.severity for v in mine if v.result in (Outcome.FAIL, Outcome.UNKNOWN)), key=lambda s: s.rank, default=clause.severity)
-    if standing is Standing.BROKEN and any(w.target == clause.id and not (severity is Severity.CRITICAL and w.party == "owner") for w in waivers):
+    if standing is Standing.BROKEN and any(w.target == clause.id and not (severity is Severity.CRITICAL and w.party == "owner") for w in look.fact(_in_force)):
         standing = Standing.WAIVED
     return ClauseStanding(clause, standing, severity, ids, reason, declared.answer if declared else None, contradicted)
 
@@ -238,15 +295,16 @@ def _measured(verdicts: list[Verdict]) -> tuple[Standing, Text | None]:
     return Standing.NOTAPPLICABLE, next((verdict.reason for verdict in verdicts if verdict.reason), None)
 
 
-def _attested(clause: Clause, site: Site, subject: str) -> Attestation | None:
-    mine = [one for one in site.attestations if one.clause == clause.id and any(fnmatchcase(subject, pattern) for pattern in one.subjects)]
+def _attested(clause: Clause, look: Look) -> Attestation | None:
+    every = [one for one in look.site.attestations if one.clause == clause.id]
+    mine = [one for one in every if any(fnmatchcase(look.subject, pattern) for pattern in one.subjects)]
     return max(mine, key=lambda one: one.on, default=None)
 
 
-def _declared(attestation: Attestation | None, now: datetime) -> tuple[Standing, Text | None]:
+def _declared(attestation: Attestation | None, look: Look) -> tuple[Standing, Text | None]:
     if attestation is None:
         return Standing.UNPROVEN, Text("尚未提交人工证据（U5）", "no evidence lodged yet (U5)")
-    if attestation.expires < now.date():
+    if attestation.expires < look.today:
         return Standing.UNPROVEN, Text(f"人工证据已于 {attestation.expires} 到期（U5）", f"the lodged evidence expired on {attestation.expires} (U5)")
     if attestation.answer == "no":
         return Standing.BROKEN, Text(f"责任方声明未履行（{attestation.reference}）", f"declared not kept ({attestation.reference})")

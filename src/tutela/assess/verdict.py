@@ -30,8 +30,8 @@ class Observation:
 
 
 @record
-class EvidenceRef:
-    """A source that a verdict rests on."""
+class Sight:
+    """A source that a verdict rests on, as it was seen."""
 
     source: str
     status: str
@@ -51,12 +51,13 @@ class Verdict:
     """Reason code of an unknown."""
     observations: tuple[Observation, ...]
     notes: tuple[Text, ...]
-    evidence: tuple[EvidenceRef, ...]
+    evidence: tuple[str, ...]
+    """Names of the sources it rests on; `Assessment.sight` says what was seen there."""
     waived_by: str | None = None
     """Approver of the waiver in force, if any."""
 
 
-def judge(check: Check, scope: Scope, evidence: tuple[EvidenceRef, ...], base: Severity) -> Verdict:
+def judge(check: Check, scope: Scope, evidence: tuple[str, ...], base: Severity) -> Verdict:
     """The verdict of `check`; exactly one of the four results.
 
     An excuse counts only when its condition is established. An undecided one leaves the expectations to decide,

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from tutela.errors import TutelaError
-from tutela.language import Lang, Text
+from tutela.errors import TutelaError, said_by_system
+from tutela.language import Lang, Text, same
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 __all__ = ["COMMANDS", "main"]
@@ -39,14 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     lang = choose_language(words, os.environ)
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # A terminal that knows no Chinese shows escapes rather than a traceback.
             stream.reconfigure(errors="backslashreplace")
-    from tutela.cli.parser import build
-
     try:
-        arguments = build(lang, words[:1]).parse_args(words)
+        arguments = _parsed(words, lang)
         run = import_module(f"tutela.cli.{arguments.command}").run
         status = run(arguments, lang)
         sys.stdout.flush()
@@ -59,12 +59,55 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader (head, less) has gone; Python must not complain about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return EXIT_ERROR
     except OSError as problem:
-        name = problem.filename or "-"
-        print(f"tutela: {name}: {problem.strerror}", file=sys.stderr)
+        # Whatever opens a file names it; what has no name is where the report goes.
+        place = same(str(problem.filename)) if problem.filename else Text("标准输出", "standard output")
+        why = said_by_system(problem)
+        print(f"tutela: {Text(f'{place.zh}：{why.zh}', f'{place.en}: {why.en}').in_(lang)}", file=sys.stderr)
+        _forget_output()
         return EXIT_ERROR
+
+
+def _parsed(words: list[str], lang: Lang) -> argparse.Namespace:
+    """The arguments; help and wrong words end the program here."""
+    from tutela.cli.parser import build
+
+    parser = build(lang, words[:1])
+    if not words:
+        parser.print_help(sys.stderr)
+        raise SystemExit(EXIT_ERROR)
+    try:
+        return parser.parse_args(words)
+    except SystemExit:
+        # What cannot be written shows now, not after the last line of this program.
+        sys.stdout.flush()
+        raise
+
+
+def _open_closed_streams() -> None:
+    """Give closed standard streams a place again, so that no file of ours is opened under their numbers.
+
+    Standard output that was closed (`>&-`) can be opened but not written to: a report that nobody gets is an error.
+    """
+    if sys.stdout is None:
+        sys.stdout = _reopened(1, os.O_RDONLY)
+    if sys.stderr is None:
+        sys.stderr = _reopened(2, os.O_WRONLY)
+
+
+def _reopened(number: int, way: int) -> TextIO:
+    opened = os.open(os.devnull, way)
+    if opened != number:
+        os.dup2(opened, number)
+        os.close(opened)
+    return open(number, "w", encoding="utf-8")
+
+
+def _forget_output() -> None:
+    """What could not be written is not tried again, with a traceback, at the end of the program."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def choose_language(words: Sequence[str], environment: os._Environ[str] | dict[str, str]) -> Lang:

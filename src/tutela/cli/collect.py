@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
             print(f"{path}  {bundle.digest}")
     progress.close()
     if lost and len(targets) == 1:
-        raise CollectError(lost[0])
+        raise KeyboardInterrupt if running.stopped else CollectError(lost[0])
     for words in lost:
         print(f"tutela: {words}", file=sys.stderr)
     if running.stopped:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from tutela.cli.options import add_judging, declared, read_rulebook, read_site_file
 from tutela.errors import UsageError
+from tutela.evidence import Reason
 from tutela.language import Lang, Text
 from tutela.report.columns import wrapped
-from tutela.report.words import PARTIES, RESULTS, SEVERITIES, STANDINGS
+from tutela.report.words import NEVER_COLLECTED, NEXT, PARTIES, REASONS, RESULTS, SEVERITIES, STANDINGS, value, wanted
 
 if TYPE_CHECKING:
     from tutela.agreement.model import Clause, Row
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from tutela.assess import Assessment
     from tutela.checks import Check
 
-
+MAX_EVIDENCE = 4
+"""Sources of a check before the rest is a number."""
 IMPLEMENTATIONS = {
     "automatic": Text("由主机检查判定", "decided by host checks"),
     "measured": Text("由中心测量的数据判定", "decided by data that the centre measures"),
@@ -38,7 +40,7 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
         "id",
         metavar="ID",
         help=Text(
-            "如 LB-4.6、H-028、ssh-password-login、KPI-01、CLK-09、C-51、T-06", "such as LB-4.6, H-028, ssh-password-login, KPI-01, CLK-09, C-51, T-06"
+            "如 LB-4.6、H-028、ssh-password-login、KPI-01、CLK-09、C-51、T-06、U4", "such as LB-4.6, H-028, ssh-password-login, KPI-01, CLK-09, C-51, T-06, U4"
         ).in_(lang),
     )
     parser.add_argument(
@@ -97,8 +99,15 @@ def explain(name: str, content: Content, assessment: Assessment | None, lang: La
         yield f"{row.id}  {row.title.in_(lang)}"
         yield table.title.in_(lang)
         yield from _row(row, lang)
+    elif name in NEVER_COLLECTED:
+        yield f"{name}  {NEVER_COLLECTED[name].in_(lang)}"
+        yield Text("绝不离开主机：探针在主机上就把它遮住。", "It never leaves the host: the probe masks it there.").in_(lang)
+        names = [check.catalogue or check.id for check in content.checks.values() if name in check.never_collect]
+        yield _field(Text("用到这类来源的检查", "checks that read such sources"), ", ".join(names) or "-", lang)
+    elif name in REASONS:
+        yield from _reason(Reason(name), assessment, lang)
     else:
-        known = [*clauses, *rows, *content.checks, *content.by_catalogue()]
+        known = [*clauses, *rows, *REASONS, *NEVER_COLLECTED, *content.checks, *content.by_catalogue()]
         near = difflib.get_close_matches(name.upper(), known, 5, 0.5) or difflib.get_close_matches(name, known, 5, 0.5)
         listed = ", ".join(near) or "-"
         raise UsageError(Text(f"没有编号 {name!r}；相近的有：{listed}", f"there is no id {name!r}; near ones: {listed}"))
@@ -158,7 +167,8 @@ def _check(check: Check, content: Content, assessment: Assessment | None, lang: 
             yield "  · " + label.label.in_(lang)
         for name, param in check.params.items():
             derived = f" ({Text('推定默认值', 'derived default').in_(lang)} {param.derived})" if param.derived else ""
-            yield f"  {name} = {param.default}{derived}"
+            number = ", ".join(map(str, param.default)) if isinstance(param.default, tuple) else param.default
+            yield f"  {name} = {number}{derived}"
         if check.never_collect:
             yield _field(Text("绝不采集", "never collected"), ", ".join(check.never_collect), lang)
         controls = {
@@ -171,6 +181,7 @@ def _check(check: Check, content: Content, assessment: Assessment | None, lang: 
         }
         if controls:
             yield _field(Text("外部控制项", "external controls"), ", ".join(sorted(controls)), lang)
+    mine = None
     if assessment is not None:
         mine = next((one for one in assessment.verdicts if one.check.id == check.id), None)
         if mine is not None:
@@ -178,10 +189,29 @@ def _check(check: Check, content: Content, assessment: Assessment | None, lang: 
             yield _field(Text("最近结果", "last result"), f"{assessment.subject}, {assessment.judged_at:%Y-%m-%d %H:%M}Z: {words}", lang)
             for seen in mine.observations:
                 if seen.met is not True:
-                    yield f"  · {seen.label.in_(lang)}: {'; '.join(seen.observed) or '-'}"
-            for reference in mine.evidence:
-                yield f"    {reference.source}  {reference.status}  {reference.digest[:23]}"
-    yield _field(Text("怎么做", "what to do"), check.remedy.in_(lang), lang)
+                    values = "; ".join(value(one).in_(lang) for one in seen.observed) or Text("无", "none").in_(lang)
+                    yield f"  · {_field(seen.label, values, lang)} ({_field(Text('应为', 'expected'), wanted(seen.expected).in_(lang), lang)})"
+    first, *others = check.remedy.in_(lang).split("\n")
+    yield _field(Text("怎么做", "what to do"), first, lang)
+    yield from (f"  {line}" for line in others)
+    if assessment is not None and mine is not None and mine.evidence:
+        yield _field(Text("证据", "evidence"), "", lang).rstrip()
+        for reference in [assessment.sight(source) for source in mine.evidence[:MAX_EVIDENCE]]:
+            yield f"    {reference.source}  {reference.status}  {reference.digest[:23]}"
+        more = len(mine.evidence) - MAX_EVIDENCE
+        if more > 0:
+            yield f"    {Text(f'…… 另有 {more} 个（tutela check --all）', f'… and {more} more (tutela check --all)').in_(lang)}"
+
+
+def _reason(code: Reason, assessment: Assessment | None, lang: Lang) -> Iterator[str]:
+    yield f"{code.value}  {REASONS[code].in_(lang)}"
+    yield Text("为什么未知；未知从不算通过", "why something is unknown; never counted as kept").in_(lang)
+    yield _field(Text("怎么做", "what to do"), NEXT[code].in_(lang), lang)
+    unknown = [verdict for verdict in assessment.verdicts if verdict.code is code] if assessment is not None else []
+    if assessment is not None and unknown:
+        yield _field(Text("最近结果", "last result"), f"{assessment.subject}, {assessment.judged_at:%Y-%m-%d %H:%M}Z", lang)
+        for verdict in unknown:
+            yield f"  {verdict.check.catalogue or '-'}  {verdict.check.title.in_(lang)}"
 
 
 def _row(row: Row, lang: Lang) -> Iterator[str]:
@@ -189,6 +219,6 @@ def _row(row: Row, lang: Lang) -> Iterator[str]:
     yield row.text.in_(lang)
     if row.clauses:
         yield _field(Text("条款", "clauses"), ", ".join(row.clauses), lang)
-    for key, value in row.values.items():
-        words = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    for key, one in row.values.items():
+        words = ", ".join(map(str, one)) if isinstance(one, list) else str(one)
         yield f"  {key}: {words}"

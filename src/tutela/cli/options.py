@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tutela.errors import ContentError, UsageError
+from tutela.errors import ContentError, UsageError, said_by_system
 from tutela.language import Lang, Text
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def read_targets(words: list[str]) -> list[Target]:
             try:
                 targets += read_inventory(path.read_bytes(), str(path))
             except OSError as problem:
-                raise UsageError(Text(f"无法读取清单 {path}：{problem.strerror}", f"cannot read the inventory {path}: {problem.strerror}")) from None
+                why = said_by_system(problem)
+                raise UsageError(Text(f"无法读取清单 {path}：{why.zh}", f"cannot read the inventory {path}: {why.en}")) from None
             continue
         target = read_target(word)
         if isinstance(target, BundleTarget) and target.path.is_dir():
@@ -104,7 +105,23 @@ def read_targets(words: list[str]) -> list[Target]:
             targets += [BundleTarget(path) for path in found]
         else:
             targets.append(target)
-    return targets
+    return _each_once(targets)
+
+
+def _each_once(targets: list[Target]) -> list[Target]:
+    """The targets without repetitions: a bundle is kept under its host's name, so a name stands for one host."""
+    from tutela.collect.target import SshTarget
+
+    named: dict[str, SshTarget] = {}
+    for target in targets:
+        if isinstance(target, SshTarget) and named.setdefault(target.name, target) != target:
+            raise UsageError(
+                Text(
+                    f"名称 {target.name!r} 指两台不同的主机；请在清单里给它们不同的名称",
+                    f"the name {target.name!r} stands for two different hosts; give each its own in an inventory",
+                )
+            )
+    return list(dict.fromkeys(targets))
 
 
 def read_site_file(path: Path | None) -> Site | None:
@@ -116,7 +133,9 @@ def read_site_file(path: Path | None) -> Site | None:
     try:
         raw = path.read_bytes()
     except OSError as problem:
-        raise ContentError(Text(f"无法读取：{problem.strerror}", f"cannot be read: {problem.strerror}"), file=str(path)) from None
+        why = said_by_system(problem)
+        message = Text(f"无法读取：{why.zh}；tutela site init 可写一份模板", f"cannot be read: {why.en}; tutela site init writes one to fill in")
+        raise ContentError(message, file=str(path)) from None
     return read_site(raw, str(path))
 
 

@@ -18,21 +18,29 @@ _ARGPARSE_ZH = {
     "options": "选项",
     "show this help message and exit": "显示本帮助",
     "show program's version number and exit": "显示版本号",
-    "%(prog)s: error: %(message)s\n": "%(prog)s：%(message)s\n",
     "the following arguments are required: %s": "缺少参数：%s",
     "unrecognized arguments: %s": "不认识的参数：%s",
     "expected one argument": "后面要有一个值",
     "expected at least one argument": "后面至少要有一个值",
     "invalid choice: %(value)r (choose from %(choices)s)": "%(value)r 不在可选值中：%(choices)s",
-    "invalid %(type)s value: %(value)r": "%(value)r 不是有效的 %(type)s",
+    "invalid %(type)s value: %(value)r": "%(value)r 不是从 1 起的整数",
     "argument %(argument_name)s: %(message)s": "参数 %(argument_name)s：%(message)s",
     "ambiguous option: %(option)s could match %(matches)s": "选项 %(option)s 有歧义，可能是 %(matches)s",
     "not allowed with argument %s": "不能与 %s 同用",
 }
+_ARGPARSE_EN = {"invalid %(type)s value: %(value)r": "%(value)r is no whole number from 1 on"}
+"""The only values with a type of their own are such numbers."""
 
 
 class Parser(argparse.ArgumentParser):
     """argparse with our exit status: 2 means "broken" here, so a wrong word exits with 1."""
+
+    lang = Lang.EN
+
+    def error(self, message: str) -> NoReturn:
+        """What is wrong in one line, and where to read on."""
+        more = Text(f"用法见：{self.prog} --help", f"how to use it: {self.prog} --help").in_(self.lang)
+        self.exit(EXIT_ERROR, f"{self.prog}: {message}\n{more}\n")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """See `argparse.ArgumentParser.exit`."""
@@ -68,7 +76,8 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 def build(lang: Lang, commands_with_arguments: Container[str] = frozenset(COMMANDS)) -> Parser:
     """The parser; only the commands named get their arguments built, since that is what costs time."""
     # argparse looks its few words up by this name; a catalogue in gettext's binary form would do no more.
-    argparse._ = (lambda words: _ARGPARSE_ZH.get(words, words)) if lang is Lang.ZH else (lambda words: words)  # type: ignore[attr-defined]
+    argparse._ = (lambda words: _ARGPARSE_ZH.get(words, words)) if lang is Lang.ZH else (lambda words: _ARGPARSE_EN.get(words, words))  # type: ignore[attr-defined]
+    Parser.lang = lang
     parser = Parser(
         prog="tutela",
         formatter_class=_Help,

@@ -12,10 +12,10 @@ from pathlib import Path
 CHUNK = 32
 """Bundles handed to a worker at a time: enough to make the hand-over cheap, few enough for even loads."""
 
-Lines = tuple[list[str], set[int]]
+Done = tuple[bytes, set[int]]
 
 
-def replay(paths: Sequence[Path], judge: Callable[[Path], tuple[str, int]]) -> Iterator[tuple[list[str], set[int], int]]:
+def replay(paths: Sequence[Path], judge: Callable[[Path], tuple[bytes, int]]) -> Iterator[tuple[bytes, set[int], int]]:
     """Lines, exit statuses and count of each chunk of `paths`, in order.
 
     `judge` is inherited by the workers through fork(2), so nothing but paths and lines is passed on.
@@ -26,7 +26,7 @@ def replay(paths: Sequence[Path], judge: Callable[[Path], tuple[str, int]]) -> I
     workers = len(os.sched_getaffinity(0))
     chunks = (list(paths[at : at + CHUNK]) for at in range(0, len(paths), CHUNK))
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
-        waiting: deque[tuple[Future[Lines], int]] = deque()
+        waiting: deque[tuple[Future[Done], int]] = deque()
         for chunk in chunks:
             waiting.append((pool.submit(_work, chunk), len(chunk)))
             if len(waiting) > workers * 2:
@@ -37,9 +37,9 @@ def replay(paths: Sequence[Path], judge: Callable[[Path], tuple[str, int]]) -> I
             yield *future.result(), count
 
 
-_judge: Callable[[Path], tuple[str, int]]
+_judge: Callable[[Path], tuple[bytes, int]]
 
 
-def _work(paths: list[Path]) -> Lines:
+def _work(paths: list[Path]) -> Done:
     done = [_judge(path) for path in paths]
-    return [line for line, _ in done], {status for _, status in done}
+    return b"".join([line for line, _ in done]), {status for _, status in done}

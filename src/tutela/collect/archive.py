@@ -16,17 +16,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tutela.collect.run import make_bundle, named_by_host
-from tutela.errors import BundleError, CollectError
+from tutela.errors import BundleError, CollectError, said_by_system
 from tutela.evidence import Bundle, Status
-from tutela.evidence.bundle import MAGIC, MAX_BUNDLE_BYTES, read_frames
+from tutela.evidence.bundle import MAGIC, MAX_BUNDLE_BYTES, Frames, read_frames
 from tutela.language import Text
 
 SUFFIX = ".bundle"
 PROBE_STARTS = tuple(f"{status} ".encode() for status in Status)
 
 
-def read_bundle(path: Path) -> Bundle:
-    """The bundle in a file, packed or not.
+def read_bundle(path: Path, seen: Frames | None = None) -> Bundle:
+    """The bundle in a file, packed or not; `seen` only makes reading many quicker.
 
     Raises BundleError when it is not whole and ours, or would unpack to more than MAX_BUNDLE_BYTES.
     """
@@ -39,11 +39,12 @@ def read_bundle(path: Path) -> Bundle:
             if len(raw) <= MAX_BUNDLE_BYTES and (not unpack.eof or unpack.unused_data):
                 raise BundleError(Text(f"{path} 被截断或后面附有其他内容；请重新采集", f"{path} is cut, or something follows it; collect again"))
     except OSError as problem:
-        raise BundleError(Text(f"无法读取 {path}：{problem.strerror}", f"cannot read {path}: {problem.strerror}")) from None
+        why = said_by_system(problem)
+        raise BundleError(Text(f"无法读取 {path}：{why.zh}", f"cannot read {path}: {why.en}")) from None
     except zlib.error as problem:
         raise BundleError(Text(f"{path} 不是完整的 gzip 文件：{problem}", f"{path} is not a whole gzip file: {problem}")) from None
     try:
-        return Bundle.from_bytes(raw) if raw.startswith(MAGIC) else _of_probe(path, raw)
+        return Bundle.from_bytes(raw, seen) if raw.startswith(MAGIC) else _of_probe(path, raw)
     except BundleError as problem:
         raise BundleError(Text(f"{path}：{problem.message.zh}", f"{path}: {problem.message.en}")) from None
 
@@ -89,16 +90,17 @@ def write_whole(path: Path, content: bytes | Iterable[bytes], *, private: bool =
         complete = True
         part.replace(path)
     except OSError as problem:
+        why = said_by_system(problem)
         if complete and not part.exists():
             # It failed and yet happened, as on a network file system that lost the answer.
             raise CollectError(
                 Text(
-                    f"{path} 已写入，但系统报告 {problem.strerror}；使用前请先核对。",
-                    f"{path} was written, but the system said: {problem.strerror}. Look at it before you rely on it.",
+                    f"{path} 已写入，但系统报告：{why.zh}；使用前请先核对。",
+                    f"{path} was written, but the system said: {why.en}. Look at it before you rely on it.",
                 )
             ) from None
         raise CollectError(
-            Text(f"无法写入 {path}：{problem.strerror}。原有文件未改动。", f"cannot write {path}: {problem.strerror}. What was there before is unchanged.")
+            Text(f"无法写入 {path}：{why.zh}。原有文件未改动。", f"cannot write {path}: {why.en}. What was there before is unchanged.")
         ) from None
     finally:
         with suppress(OSError):

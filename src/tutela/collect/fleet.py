@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
+from queue import SimpleQueue
 
 from tutela.collect.one import collect
 from tutela.collect.run import Clock, Look, Running, unseen
@@ -14,6 +17,10 @@ from tutela.evidence import Bundle
 from tutela.language import Text
 
 INTERRUPTED = Text("被中断，尚未检查", "interrupted before it was looked at")
+PIPES = 3
+"""Descriptors that a target under way needs."""
+SPARE = 40
+"""Descriptors kept for reports, modules that are read late, and the start of a process."""
 
 
 def collect_or_unseen(target: Target, look: Look, clock: Clock, *, ssh_options: tuple[str, ...] = (), running: Running | None = None) -> Bundle:
@@ -23,6 +30,15 @@ def collect_or_unseen(target: Target, look: Look, clock: Clock, *, ssh_options: 
     except (CollectError, BundleError) as problem:
         interrupted = running is not None and running.stopped
         return unseen(target.name, clock(), INTERRUPTED if interrupted else problem.message, {})
+
+
+def side_by_side(jobs: int) -> int:
+    """As many of `jobs` as the limit on open files (`ulimit -n`) leaves room for, at least one."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return jobs
+    used = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    return max(1, min(jobs, (limit - used - SPARE) // PIPES))
 
 
 def collect_fleet(
@@ -40,12 +56,24 @@ def collect_fleet(
             return unseen(target.name, clock(), INTERRUPTED, {})
         return collect_or_unseen(target, look, clock, ssh_options=ssh_options, running=running)
 
+    jobs = side_by_side(jobs)
+    done: SimpleQueue[Future[Bundle]] = SimpleQueue()
+    rest = iter(targets)
+    waiting = 0
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        rest = iter(targets)
-        waiting = {pool.submit(look_at, target) for target in islice(rest, jobs * 2)}
-        while waiting:
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            # Only as many as work at once are handed out, so memory stays flat over a hundred thousand hosts.
-            waiting |= {pool.submit(look_at, target) for target in islice(rest, len(finished))}
-            for future in finished:
+        try:
+            # Only twice as many as work at once are handed out, so memory stays flat over a hundred thousand hosts.
+            for target in islice(rest, jobs * 2):
+                pool.submit(look_at, target).add_done_callback(done.put)
+                waiting += 1
+            while waiting:
+                future = done.get()
+                waiting -= 1
+                for target in islice(rest, 1):
+                    pool.submit(look_at, target).add_done_callback(done.put)
+                    waiting += 1
                 yield future.result()
+        finally:
+            # Nobody takes the others any more, for instance when the reader of our output went away.
+            if waiting:
+                running.stop()

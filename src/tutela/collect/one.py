@@ -16,7 +16,7 @@ def collect(target: Target, look: Look, clock: Clock, *, ssh_options: tuple[str,
     """
     if isinstance(target, BundleTarget):
         return read_bundle(target.path)
-    bundle = collect_ssh(target, look, clock, options=ssh_options, running=running) if isinstance(target, SshTarget) else collect_local(look, clock)
+    bundle = collect_ssh(target, look, clock, options=ssh_options, running=running) if isinstance(target, SshTarget) else collect_local(look, clock, running)
     if look.passwords is None:
         return bundle
     from tutela.collect.passwords import with_passwords  # noqa: PLC0415 - asked for rarely

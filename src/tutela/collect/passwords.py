@@ -29,7 +29,7 @@ from tutela.collect.ssh import ssh_argv
 from tutela.collect.target import LocalTarget, SshTarget
 from tutela.errors import CollectError
 from tutela.evidence import Bundle, Evidence, Status
-from tutela.evidence.bundle import write_frames
+from tutela.evidence.bundle import read_frames, write_frames
 from tutela.record import record
 from tutela.site import Site
 
@@ -88,7 +88,8 @@ def with_passwords(
     found = look_for_weak(target, look, look.passwords.for_subject(bundle.subject), bundle, options, running, host or Host())
     frame = write_frames([found])
     end = len(write_frames([]))
-    return replace(bundle, frames=bundle.frames[:-end] + frame, sources={**bundle.sources, SOURCE: found})
+    frames = bundle.frames[:-end] + frame
+    return replace(bundle, frames=frames, sources=read_frames(frames))
 
 
 def look_for_weak(

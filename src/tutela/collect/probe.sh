@@ -192,16 +192,28 @@ hidden() { # path : true when a directory above it may not be searched, so that 
 	done
 }
 
-files() { # how path... : one source a file; the readable ones wait for `print_waiting`, since a process for each call would cost more than reading
+shadowed() { # path : true for another name of the files with password hashes; they are read by their own names only (NC1)
+	case $1 in
+	/etc/shadow | /etc/gshadow) return 1 ;;
+	*..* | */shadow | */gshadow) ;;
+	*) [ -L "$1" ] || return 1 ;;
+	esac
+	# shellcheck disable=SC3013 # every shell that the probe meets knows -ef
+	[ "$1" -ef /etc/shadow ] || [ "$1" -ef /etc/gshadow ]
+}
+
+files() { # how path... : one source a file, named by its path and SUFFIX; the readable ones wait for `print_waiting`, since a process for each call would cost more than reading
 	how=$1
 	shift
 	for f in "$@"; do
 		if [ ! -e "$f" ]; then
-			if hidden "$f"; then emit denied 0 "$f" ''; else emit absent 0 "$f" ''; fi
+			if hidden "$f"; then emit denied 0 "$f${SUFFIX-}" ''; else emit absent 0 "$f${SUFFIX-}" ''; fi
 		elif [ ! -f "$f" ]; then
-			emit failed 0 "$f" 'not a regular file'
+			emit failed 0 "$f${SUFFIX-}" 'not a regular file'
 		elif [ ! -r "$f" ]; then
-			emit denied 0 "$f" ''
+			emit denied 0 "$f${SUFFIX-}" ''
+		elif shadowed "$f"; then
+			emit failed 0 "$f${SUFFIX-}" 'another name of the password database'
 		else
 			# A name with a newline cannot be read so; the list of its directory says that there is one.
 			case $f in *"$NL"*) ;; *) WAITING="$WAITING$how	${SUFFIX-}	$f$NL" ;; esac
@@ -260,6 +272,8 @@ directory() { # how directory pattern : the names in it as one source "<director
 # One awk program for everything that is read. `how` says what kind of text it is:
 #   plain    configuration without secrets of its own kind (sshd, PAM, os-release); URLs and private keys are still masked
 #   secrets  configuration that may hold secrets: the value of every key that sounds like one is masked
+#   included files that sshd_config includes from elsewhere: plain and secrets
+#   complaint  what `sshd -t` says
 #   command  lines that hold command lines (cron, units): arguments that may be secret are masked
 #   shadow   field 2 becomes empty, locked or the prefix of its algorithm (NC1)
 #   passwd   the same, and the personal data of field 5 is dropped (NC8)
@@ -297,13 +311,23 @@ function secret_key(k) {
 	if (k ~ /(passwordauthentication|permitemptypasswords|password_?encryption|password_?hashers?|passwordfile|password_file|tokens?_?ttl|keyfile|key_file|authkey_?file)$/) return 0
 	return k ~ /(pass(wd|word|phrase|wort)?|requirepass|masterauth|secret|token|api_?key|apikey|access_?key|private_?key|credentials?|community|psk|auth_?pass|bindpw|rootpw|pwd|encryption_?key|shared_?key|authkey|license_?key|dsn|connection_?string|sasl_.*pass.*)$/
 }
-function mask_urls(s,   out, at, cut) {
-	# scheme://user:password@host, scheme://token@host
+function mask_urls(s,   out, q, n, scheme) {
+	# scheme://user:password@host, scheme://token@host. People write "/", "@" and quotes into passwords, so all before the last "@" goes, up to
+	# the end of the word or of the quotes around the URL. Kept is what cannot be a password: a path behind a plain host name, and other hosts of a list.
 	out = ""
-	while (index(s, "://") && match(s, /[A-Za-z][A-Za-z0-9+.-]*:\/\/[^\/@ \t"<>]*@/)) {
-		at = index(substr(s, RSTART), "://")
-		out = out substr(s, 1, RSTART - 1) substr(s, RSTART, at + 2) "***@"
+	while (index(s, "@") && index(s, "://") && match(s, /[A-Za-z][A-Za-z0-9+.-]*:\/\//)) {
+		q = substr(s, RSTART - 1, RSTART > 1)
+		scheme = tolower(substr(s, RSTART, RLENGTH - 3))
+		out = out substr(s, 1, RSTART + RLENGTH - 1)
 		s = substr(s, RSTART + RLENGTH)
+		if (scheme ~ /^(file|unix|fd)$/) continue
+		if (s ~ /^([A-Za-z0-9-]+\.)+([a-z][a-z]+|[0-9]+)\//) continue
+		if (s ~ /^[A-Za-z0-9.-]+(:[0-9]+)?,[a-z]+:\/\//) continue
+		n = (q == "\"" || q == "\047") && match(s, q "([] \t,;)}>]|$)") ? RSTART : match(s, /[ \t]|<\//) ? RSTART : length(s) + 1
+		if (match(substr(s, 1, n - 1), /^.*@/)) {
+			out = out "***@"
+			s = substr(s, RLENGTH + 1)
+		}
 	}
 	return out s
 }
@@ -642,6 +666,8 @@ function filter_line(s,   n, part, i, out) {
 }
 function syslog_line(s) {
 	if (s ~ /^[ \t]*#/) return ""
+	# a line of another program, whose file is included
+	if (match(s, /^[ \t]*[A-Za-z_-]+[ \t]/) && secret_key(substr(s, 1, RLENGTH - 1))) return substr(s, 1, RLENGTH) "***"
 	s = mask_pairs(s)
 	# Tokens of services that take logs stand in the text of a template.
 	if (match(s, /string[ \t]*=[ \t]*"[^"]*"/)) s = substr(s, 1, RSTART - 1) "string=\"***\"" substr(s, RSTART + RLENGTH)
@@ -807,15 +833,20 @@ function redact(s,   f, n, i, k) {
 	}
 	if (how == "sudoers") return mask_command(mask_urls(s))
 	s = mask_urls(s)
-	if (how ~ /^(plain|secrets|command)$/) s = mask_auth(s)
-	if (how == "plain" && match(tolower(s), /^[ \t]*(setenv|forcecommand|authorizedkeyscommand|authorizedprincipalscommand)[ \t=]+/)) {
+	# sshd quotes what it does not know; of a file that is none of its own that may be the hash of a password.
+	if (how == "complaint") {
+		gsub(/"[^"]*[^"A-Za-z0-9_-][^"]*"/, "\"***\"", s)
+		return match(s, /: Bad configuration option: [A-Za-z0-9_-]*/) && substr(s, RSTART + RLENGTH) !~ /^\r?$/ ? substr(s, 1, RSTART + RLENGTH - 1) "***" : s
+	}
+	if (how ~ /^(plain|included|secrets|command)$/) s = mask_auth(s)
+	if (how ~ /^(plain|included)$/ && match(tolower(s), /^[ \t]*(setenv|forcecommand|authorizedkeyscommand|authorizedprincipalscommand)[ \t=]+/)) {
 		# What sshd runs or sets: the program stays, not what it is told; of the environment nothing.
 		k = substr(s, 1, RLENGTH)
 		s = substr(s, RLENGTH + 1)
 		return k ((k !~ /[Ee][Nn][Vv]/ && match(s, /^"?[A-Za-z0-9_.\/-]+"?/)) ? substr(s, 1, RLENGTH) (RLENGTH < length(s) ? " ***" : "") : "***")
 	}
 	if (how == "tmout") return tmout_line(s)
-	if (how == "secrets") return mask_words(mask_pairs(s))
+	if (how == "secrets" || how == "included") return mask_words(mask_pairs(s))
 	if (how == "command") return mask_command(s)
 	if ((how == "job" || how == "script") && s ~ /^[ \t]*#/) return (s ~ /^#!\//) ? "#!" job_value(substr(s, 3, index(s " ", " ") - 3)) (match(s, / -[a-z]+$/) ? substr(s, RSTART) : "") : "#"
 	if (how == "job" || how == "script") return mask_job(s)
@@ -866,8 +897,9 @@ BEGIN {
 		how = substr(path, 1, index(path, "\t") - 1); path = substr(path, length(how) + 2)
 		suffix = substr(path, 1, index(path, "\t") - 1); path = substr(path, length(suffix) + 2)
 		if (how == "account") how = (path ~ /^\/etc\/passwd/) ? "passwd" : (path ~ /^\/etc\/g?shadow/) ? "shadow" : (path ~ /\/pam\.(d|conf)/) ? "pam" : (path ~ /^\/etc\/(sudoers|doas)/) ? "sudoers" : "plain"
-		# Whoever asked, and with whatever rule: hashes never leave (NC1). A file that two parts of a lane ask for is one source.
+		# Whoever asked, and with whatever rule: neither hashes nor names of persons leave (NC1, NC8). A file that two parts of a lane ask for is one source.
 		if (path ~ /^\/etc\/g?shadow-?$/) how = "shadow"
+		if (path ~ /^\/etc\/passwd-?$/) how = "passwd"
 		if ((path suffix) in printed) continue
 		printed[path suffix]
 		body = ""; status = "ok"; inkey = inscript = 0; nth = 0
@@ -1301,7 +1333,16 @@ ssh_files() { # file... : each, and what it includes, four deep; the paths are k
 		IFS=' 	
 '
 		[ $# -gt 0 ] || return 0
-		files plain "$@"
+		for f in "$@"; do
+			case $f in
+			/etc/ssh/* | /usr/etc/ssh/*) files plain "$f" ;;
+			*) # what lies elsewhere may be another part's file, which that part reads in its own way, and may hold secrets of another kind
+				SUFFIX=' (ssh)'
+				files included "$f"
+				SUFFIX=
+				;;
+			esac
+		done
 		n=$#
 		while [ "$n" -gt 0 ]; do
 			n=$((n - 1)) f=$1
@@ -1346,7 +1387,7 @@ ssh_effective() { # [-f file] : what sshd makes of its files; with Match, for so
 		OUT=$(limited 5 sshd -t "$@" 2>&1 </dev/null)
 		RC=$?
 	fi
-	note_answer any plain "sshd -t${*:+ $*}"
+	note_answer any complaint "sshd -t${*:+ $*}"
 	OUT=$effective
 	[ -z "$QUICK" ] || return 0
 	port=$NL$effective
@@ -2055,6 +2096,8 @@ log_shipping() { # what leaves the host, and whether the sender works; message t
 			} close($0) }')
 	fi
 	for pattern in $others; do
+		SUFFIX=' (rsyslog)' # another part may read the same file in its own way
+		case $pattern in /etc/rsyslog.*) SUFFIX= ;; esac
 		case ${pattern%/*} in
 		/etc/rsyslog.d) ;;
 		*) case $pattern in *[*?]* | */) directory syslog "${pattern%/*}" "${pattern##*/}"; continue ;; esac ;;
@@ -2069,6 +2112,7 @@ log_shipping() { # what leaves the host, and whether the sender works; message t
 		done
 		set -f
 	done
+	SUFFIX=
 	files plain /etc/systemd/journal-upload.conf
 	directory plain /etc/systemd/journal-upload.conf.d '*.conf'
 	files secrets /etc/fluent-bit/fluent-bit.conf /etc/td-agent-bit/td-agent-bit.conf /etc/vector/vector.yaml /etc/vector/vector.toml /etc/filebeat/filebeat.yml
@@ -2449,7 +2493,9 @@ set -- 'walk journal_logins' applications log_samples updates 'advisories integr
 [ -z "$QUICK" ] || set -- "$*"
 first=$1
 shift
-lanes "$first bans knock data_services ssh identity" "$@" \
+# The client of fail2ban takes as long as a whole lane, where there is a server that it asks.
+case $PROCESSES in *' fail2ban-server'*) set -- "$@" bans ;; *) first="$first bans" ;; esac
+lanes "$first knock data_services ssh identity" "$@" \
 	'jobs log_shipping log_files time_sync kernel web protection' \
 	'packages update_settings sockets firewall firewall_saved plain_services storage containers accounts sessions key_files'
 emit ok 0 finished "$(date +%s)"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
-from importlib import resources
+from pkgutil import get_data
 
-from tutela.errors import BundleError, CollectError
+from tutela.errors import BundleError, CollectError, said_by_system
 from tutela.evidence import Bundle, Vantage
 from tutela.evidence.bundle import MAX_BUNDLE_BYTES, read_frames, write_frames
 from tutela.language import Text
@@ -20,6 +22,9 @@ from tutela.record import record
 from tutela.site import Site
 
 Clock = Callable[[], datetime]
+
+MAX_COMPLAINT_BYTES = 16384
+"""Kept of what a command says on standard error."""
 
 
 @record
@@ -41,7 +46,9 @@ class Look:
 @cache
 def probe_text() -> bytes:
     """The probe, as it is sent."""
-    return (resources.files("tutela.collect") / "probe.sh").read_bytes()
+    found = get_data("tutela.collect", "probe.sh")
+    assert found is not None
+    return found
 
 
 def probe_arguments(look: Look) -> list[str]:
@@ -60,18 +67,31 @@ class Running:
         self._processes: set[subprocess.Popen[bytes]] = set()
         self.stopped = False
 
-    def add(self, process: subprocess.Popen[bytes]) -> None:
-        """Remember a process; one that starts after `stop` is ended at once."""
-        with self._lock:
-            self._processes.add(process)
-            stopped = self.stopped
-        if stopped:
-            _kill(process)
+    def start(self, argv: list[str]) -> subprocess.Popen[bytes]:
+        """Start a process in a session of its own; one that starts after `stop` is ended at once.
 
-    def remove(self, process: subprocess.Popen[bytes]) -> None:
-        """Forget a finished process."""
+        Raises OSError.
+        """
+        # One at a time: each start needs several descriptors for a moment, and only three of them afterwards.
+        with self._lock:
+            # The words are ours or were checked by `ssh_target`; no shell is involved here.
+            process = subprocess.Popen(  # noqa: S603
+                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, start_new_session=True
+            )
+            self._processes.add(process)
+        if self.stopped:
+            _kill(process)
+        return process
+
+    def end(self, process: subprocess.Popen[bytes]) -> None:
+        """End a process, with all that it started, and forget it."""
+        _kill(process)
+        process.wait()
         with self._lock:
             self._processes.discard(process)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
     def stop(self) -> None:
         """End all of them."""
@@ -97,75 +117,94 @@ def run_probe(argv: list[str], timeout_s: int, running: Running | None = None, t
 
     Raises CollectError on time-out, a missing command, or more output than a bundle may hold.
     """
+    running = running or Running()
+    deadline = time.monotonic() + timeout_s
     try:
-        # The words are ours or were checked by `ssh_target`; no shell is involved here.
-        process = subprocess.Popen(  # noqa: S603
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-        )
+        process = running.start(argv)
     except OSError as problem:
-        raise CollectError(Text(f"无法运行 {argv[0]}：{problem.strerror}", f"cannot run {argv[0]}: {problem.strerror}")) from None
-    if running is not None:
-        running.add(process)
-    late = threading.Timer(timeout_s, _kill, (process,))
-    late.start()
+        why = said_by_system(problem)
+        raise CollectError(Text(f"无法运行 {argv[0]}：{why.zh}", f"cannot run {argv[0]}: {why.en}")) from None
     try:
-        return _exchange(process, argv[0], talk or Talk(probe_text()))
+        return _Exchange(process, talk or Talk(probe_text())).until(deadline)
+    except TimeoutError:
+        raise CollectError(Text(f"{timeout_s} 秒内没有完成", f"not done within {timeout_s} seconds")) from None
     finally:
-        timed_out = not late.is_alive() and process.poll() is not None and process.returncode == -signal.SIGKILL
-        late.cancel()
-        _kill(process)
-        process.wait()
-        if running is not None:
-            running.remove(process)
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
-        if timed_out and not (running is not None and running.stopped):
-            raise CollectError(Text(f"{timeout_s} 秒内没有完成", f"not done within {timeout_s} seconds"))
+        running.end(process)
 
 
-def _exchange(process: subprocess.Popen[bytes], command: str, talk: Talk) -> tuple[bytes, int, bytes]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
-    complaints: list[bytes] = []
-    stderr = process.stderr
+class _Exchange:
+    """What goes to a process and comes from it, all three pipes watched together: neither side can block the other."""
 
-    def listen() -> None:
-        # Bounded, but read to the end, so that a chatty host cannot block itself.
-        kept = 0
-        while chunk := os.read(stderr.fileno(), 65536):
-            talk.hear(chunk)
-            if kept < 16384:
-                complaints.append(chunk)
-                kept += len(chunk)
-
-    listener = threading.Thread(target=listen, daemon=True)
-    listener.start()
-
-    def send() -> None:
+    def __init__(self, process: subprocess.Popen[bytes], talk: Talk) -> None:
         assert process.stdin is not None
-        try:
-            process.stdin.write(talk.sent)
-            process.stdin.flush()
-            if not talk.stay:
-                process.stdin.close()
-        except OSError:
-            return  # it ended before it read everything; its exit code says more
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._process, self._talk = process, talk
+        self._stdin = process.stdin
+        self._unsent = memoryview(talk.sent)
+        self._answer: list[bytes] = []
+        self._size = 0
+        self._complaints = b""
+        self._in, self._out, self._err = process.stdin.fileno(), process.stdout.fileno(), process.stderr.fileno()
+        self._open = {self._out, self._err}
+        self._poll = select.poll()
+        for pipe in self._open:
+            self._poll.register(pipe, select.POLLIN)
+        os.set_blocking(self._in, False)
+        self._poll.register(self._in, select.POLLOUT)
 
-    sender = threading.Thread(target=send, daemon=True)
-    sender.start()
-    parts: list[bytes] = []
-    size = 0
-    while chunk := os.read(process.stdout.fileno(), 1 << 20):
-        size += len(chunk)
-        if size > MAX_BUNDLE_BYTES:
-            raise CollectError(Text(f"{command} 返回的内容过大，已停止读取", f"{command} sends more than a bundle may hold; reading was stopped"))
-        parts.append(chunk)
-    rc = process.wait()
-    sender.join()
-    listener.join()
-    return b"".join(parts), rc, b"".join(complaints)
+    def until(self, deadline: float) -> tuple[bytes, int, bytes]:
+        """Output, exit code and complaints of the process, once it has ended.
+
+        Raises TimeoutError after the deadline, and CollectError when more came than a bundle may hold.
+        """
+        while self._open:
+            # Something that the process left behind may keep standard error open for ever (ssh's ControlPersist): its end counts, too.
+            brief = self._out not in self._open
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            ready = self._poll.poll(1000 * min(left, 0.05 if brief else 60))
+            for pipe, _event in ready:
+                self._step(pipe)
+            if brief and not ready and self._process.poll() is not None:
+                break
+        try:
+            rc = self._process.wait(max(deadline - time.monotonic(), 0))
+        except subprocess.TimeoutExpired:
+            raise TimeoutError from None
+        return b"".join(self._answer), rc, self._complaints
+
+    def _step(self, pipe: int) -> None:
+        """One read or write that cannot block."""
+        if pipe == self._in:
+            self._send()
+            return
+        chunk = os.read(pipe, 65536)
+        if not chunk:
+            self._poll.unregister(pipe)
+            self._open.discard(pipe)
+        elif pipe == self._out:
+            self._size += len(chunk)
+            if self._size > MAX_BUNDLE_BYTES:
+                raise CollectError(Text("返回的内容过大，已停止读取", "it sends more than a bundle may hold; reading was stopped"))
+            self._answer.append(chunk)
+        else:
+            self._talk.hear(chunk)
+            # Read to the end, so that a chatty host cannot block itself; the last words say why it ended.
+            self._complaints = (self._complaints + chunk)[-MAX_COMPLAINT_BYTES:]
+
+    def _send(self) -> None:
+        try:
+            self._unsent = self._unsent[os.write(self._in, self._unsent) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent = self._unsent[:0]  # it ended before it read everything; its exit code says more
+        if not self._unsent:
+            self._poll.unregister(self._in)
+            if not self._talk.stay:
+                self._stdin.close()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

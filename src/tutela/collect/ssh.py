@@ -11,7 +11,7 @@ import shlex
 from tutela.collect.run import Clock, Look, Running, make_bundle, probe_arguments, run_probe, shown
 from tutela.collect.target import SshTarget
 from tutela.errors import BundleError, CollectError
-from tutela.evidence import Bundle
+from tutela.evidence import Bundle, Status
 from tutela.language import Text
 
 SSH_FAILED = 255
@@ -47,7 +47,18 @@ def collect_ssh(target: SshTarget, look: Look, clock: Clock, *, options: tuple[s
     try:
         return make_bundle(target.name, frames, clock(), meta)
     except BundleError as problem:
-        raise CollectError(problem.message) from None
+        raise CollectError(_noise(target, frames) or problem.message) from None
+
+
+def _noise(target: SshTarget, frames: bytes) -> Text | None:
+    """What to say when something else than the probe spoke first; None when nothing did."""
+    if not frames or frames.startswith(tuple(f"{status} ".encode() for status in Status)):
+        return None
+    words = shown(frames[:300].partition(b"\n")[0])
+    return Text(
+        f"{target.host} 在探针之前输出了 {words!r}；请检查该账户的 shell 启动文件（如 .bashrc）：没有终端时不应输出任何内容",
+        f"{target.host} said {words!r} before the probe did; the start-up files of the account's shell (.bashrc) must print nothing without a terminal",
+    )
 
 
 def _explained(target: SshTarget, rc: int, complaints: bytes, look: Look) -> Text:

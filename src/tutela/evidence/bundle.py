@@ -6,7 +6,8 @@ The canonical bytes of a bundle are the probe's own frames behind one header lin
     <status> <rc> <name bytes> <content bytes>\\n<name>\\n<content>\\n        one frame a source
     end\\n
 
-Lengths come first, so no content can forge a frame.
+Lengths come first, so no content can forge a frame. Of two frames with one name the first holds, so nothing that comes later takes its place;
+a later one that says something else is kept as `<name> (again)`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -32,6 +33,8 @@ MAX_NAME_BYTES = 4096
 MAGIC = b"tutela-bundle 1 "
 _FRAME = re.compile(rb"(ok|absent|denied|timeout|failed|truncated|skipped) (\d{1,3}) (\d{1,5}) (\d{1,9})\n")
 _END = b"end\n"
+AGAIN = " (again)"
+"""Ends the name of a source that was seen before and differs."""
 
 
 class Status(StrEnum):
@@ -59,22 +62,34 @@ class Vantage(StrEnum):
     RECEIVER = "receiver"
 
 
-@record
 class Evidence:
-    """One source, exactly as it came back.
+    """One source, exactly as it came back; never changed once made.
 
     `name` is a path, or a command line as it was run.
     """
 
-    name: str
-    status: Status
-    content: bytes = b""
-    rc: int = 0
+    __slots__ = ("_digest", "content", "name", "rc", "status")
+
+    def __init__(self, name: str, status: Status, content: bytes = b"", rc: int = 0) -> None:
+        self.name, self.status, self.content, self.rc = name, status, content, rc
+        self._digest = ""
 
     @property
     def digest(self) -> str:
         """SHA-256 of status and content: the same digest means the same sight."""
-        return digest_of(f"{self.status} {self.rc}\n".encode() + self.content)
+        # Hosts of a fleet share most of what is seen, so it is worked out when first asked for and then kept.
+        if not self._digest:
+            self._digest = digest_of(b"%s %d\n%s" % (self.status.value.encode(), self.rc, self.content))
+        return self._digest
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Evidence) and (self.name, self.status, self.rc, self.content) == (other.name, other.status, other.rc, other.content)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.content))
+
+    def __repr__(self) -> str:
+        return f"Evidence(name={self.name!r}, status={self.status!r}, content={self.content!r}, rc={self.rc!r})"
 
 
 def digest_of(content: bytes) -> str:
@@ -121,8 +136,8 @@ class Bundle:
         return digest_of(self.to_bytes())
 
     @classmethod
-    def from_bytes(cls, raw: bytes) -> Bundle:
-        """Read canonical bytes.
+    def from_bytes(cls, raw: bytes, seen: Frames | None = None) -> Bundle:
+        """Read canonical bytes; `seen` only makes reading many bundles quicker.
 
         Raises BundleError for anything that is not whole and ours.
         """
@@ -137,7 +152,7 @@ class Bundle:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
             raise _error(f"证据包头损坏：{problem}", f"the bundle's header is damaged: {problem}") from None
         frames = raw[end + 1 :]
-        bundle = cls(frames=frames, sources=read_frames(frames), **made)
+        bundle = cls(frames=frames, sources=read_frames(frames, seen), **made)
         if bundle.to_bytes() != raw:
             raise _error("证据包头不是规范写法", "the bundle's header is not in canonical form")
         return bundle
@@ -159,35 +174,94 @@ def _header(header: Any) -> dict[str, Any]:
     }
 
 
-def read_frames(frames: bytes) -> dict[str, Evidence]:
+class Frames:
+    """Frames of earlier bundles, for reading many: most hosts of a fleet send most frames alike, in the same order.
+
+    A frame says how long it is, so where the same bytes stand again the same frame stands again, and need not be read.
+    """
+
+    def __init__(self, size: int = 16 << 20) -> None:
+        self.size = size
+        """Bytes kept at most; beyond that everything is forgotten."""
+        self.kept = 0
+        self.after: dict[str, list[tuple[bytes, Evidence]]] = {}
+        """Name of a frame -> the frames that followed it, the latest first."""
+
+    def at(self, frames: bytes, at: int, previous: str) -> tuple[int, Evidence] | None:
+        """The known frame that stands at this place, and where it ends."""
+        known = self.after.get(previous)
+        if known is None:
+            return None
+        for nth, (frame, evidence) in enumerate(known):
+            if frames.startswith(frame, at):
+                if nth:
+                    known.insert(0, known.pop(nth))
+                return at + len(frame), evidence
+        return None
+
+    def keep(self, frame: bytes, evidence: Evidence, previous: str) -> None:
+        """Remember a frame by the one before it."""
+        if self.kept + len(frame) > self.size:
+            self.after.clear()
+            self.kept = 0
+        known = self.after.setdefault(previous, [])
+        known.insert(0, (frame, evidence))
+        self.kept += len(frame)
+        if len(known) > _ALTERNATIVES:
+            self.kept -= len(known.pop()[0])
+
+
+_ALTERNATIVES = 16
+"""Frames that may follow a frame: a few distributions times a few settings."""
+
+
+def read_frames(frames: bytes, seen: Frames | None = None) -> dict[str, Evidence]:
     """Sources by name.
 
-    Raises BundleError when the stream is cut, has something behind its end, or names a source twice.
+    An odd configuration may lead two parts of a probe to one file. That must not hide the rest, so it is no error: the first frame holds.
+
+    Raises BundleError when the stream is cut or has something behind its end.
     """
-    return {evidence.name: evidence for evidence in _each_frame(frames)}
-
-
-def _each_frame(frames: bytes) -> Iterator[Evidence]:
-    at = 0
-    seen: set[str] = set()
-    while (head := _FRAME.match(frames, at)) is not None:
-        status, rc, name_bytes, content_bytes = head.groups()
-        name_at = head.end()
-        content_at = name_at + int(name_bytes) + 1
-        at = content_at + int(content_bytes) + 1
-        if int(name_bytes) > MAX_NAME_BYTES or len(seen) >= MAX_SOURCES:
+    at, name, count = 0, "", 0
+    sources: dict[str, Evidence] = {}
+    while True:
+        found = None if seen is None else seen.at(frames, at, name)
+        if found is None:
+            found = _frame(frames, at)
+            if found is None:
+                break
+            if seen is not None:
+                seen.keep(frames[at : found[0]], found[1], name)
+        at, evidence = found
+        name = evidence.name
+        known = sources.setdefault(name, evidence)
+        if known is not evidence and known != evidence:
+            sources.setdefault(name + AGAIN, Evidence(name + AGAIN, evidence.status, evidence.content, evidence.rc))
+        count += 1
+        if count > MAX_SOURCES:
             raise _error("来源过多或名称过长", "too many sources, or a name too long")
-        if at > len(frames) or frames[content_at - 1] != 0x0A or frames[at - 1] != 0x0A:
-            raise _error(f"探针输出在第 {name_at} 字节处不完整", f"the probe's output is cut or damaged at byte {name_at}")
-        name = frames[name_at : content_at - 1].decode("utf-8", "backslashreplace")
-        if name in seen:
-            raise _error(f"来源重复：{name!r}", f"a source occurs twice: {name!r}")
-        seen.add(name)
-        yield Evidence(name, Status(status.decode()), frames[content_at : at - 1], int(rc))
     if not frames.startswith(_END, at):
         raise _error(f"探针输出在第 {at} 字节处中断，没有结束标记", f"the probe's output stops at byte {at} without its end mark")
     if at + len(_END) != len(frames):
         raise _error("结束标记之后还有内容", "something follows the end mark")
+    return sources
+
+
+def _frame(frames: bytes, at: int) -> tuple[int, Evidence] | None:
+    """Where the frame at this place ends, and what it says."""
+    head = _FRAME.match(frames, at)
+    if head is None:
+        return None
+    status, rc, name_bytes, content_bytes = head.groups()
+    name_at = head.end()
+    content_at = name_at + int(name_bytes) + 1
+    end = content_at + int(content_bytes) + 1
+    if int(name_bytes) > MAX_NAME_BYTES:
+        raise _error("来源过多或名称过长", "too many sources, or a name too long")
+    if end > len(frames) or frames[content_at - 1] != 0x0A or frames[end - 1] != 0x0A:
+        raise _error(f"探针输出在第 {name_at} 字节处不完整", f"the probe's output is cut or damaged at byte {name_at}")
+    name = frames[name_at : content_at - 1].decode("utf-8", "backslashreplace")
+    return end, Evidence(name, Status(status.decode()), frames[content_at : end - 1], int(rc))
 
 
 def write_frames(sources: Iterable[Evidence]) -> bytes:

@@ -57,7 +57,7 @@ class Antivirus:
 
 def parse(look: Look) -> Antivirus | Unobserved:
     """The fact."""
-    up = look.fact(units.parse)
+    up = look.fact(units.up)
     if isinstance(up, Unobserved):
         return up
     daemon: bool | Unobserved = bool(up.running(*DAEMONS))

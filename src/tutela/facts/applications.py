@@ -20,25 +20,25 @@ OUTSIDE = "find (application software outside packages)"
 NEEDS = (*packages.NEEDS, *security_updates.NEEDS, OUTSIDE)
 MAX_FILES = 2000
 PACKAGED = {
-    "PHP": r"php[0-9.]{0,6}(-.+)?|libapache2-mod-php.*",
-    "Java": r"openjdk-\d+-j(re|dk)(-.+)?|java-[0-9.]+-[a-z]+(-.+)?|(temurin|zulu|msopenjdk)[0-9-].*|jdk-[0-9.]+",
-    "Tomcat": r"(lib)?tomcat[0-9]*(-.+)?",
-    "Jetty, WildFly, Jenkins": r"jetty[0-9]*|wildfly|jenkins",
-    "Node.js": r"nodejs[0-9]*(-.+)?|npm",
-    "Python web": r"python3(\.\d+)?-(django[0-9.]*|flask|tornado|bottle|pyramid|fastapi|sanic|aiohttp|werkzeug|gunicorn)|gunicorn|uwsgi(-.+)?",
-    "Ruby web": r"(ruby-)?rails|puma|passenger|libapache2-mod-passenger",
-    "web application": r"wordpress|drupal[0-9]*|mediawiki|moodle|phpmyadmin|phpMyAdmin|roundcube(-core|mail)?|nextcloud(-server)?|gitlab-[ce]e",
-    "log4j": r"(lib)?log4j([0-9.]+|2)?(-java)?",
+    "PHP": re.compile(r"php[0-9.]{0,6}(-.+)?|libapache2-mod-php.*"),
+    "Java": re.compile(r"openjdk-\d+-j(re|dk)(-.+)?|java-[0-9.]+-[a-z]+(-.+)?|(temurin|zulu|msopenjdk)[0-9-].*|jdk-[0-9.]+"),
+    "Tomcat": re.compile(r"(lib)?tomcat[0-9]*(-.+)?"),
+    "Jetty, WildFly, Jenkins": re.compile(r"jetty[0-9]*|wildfly|jenkins"),
+    "Node.js": re.compile(r"nodejs[0-9]*(-.+)?|npm"),
+    "Python web": re.compile(r"python3(\.\d+)?-(django[0-9.]*|flask|tornado|bottle|pyramid|fastapi|sanic|aiohttp|werkzeug|gunicorn)|gunicorn|uwsgi(-.+)?"),
+    "Ruby web": re.compile(r"(ruby-)?rails|puma|passenger|libapache2-mod-passenger"),
+    "web application": re.compile(r"wordpress|drupal[0-9]*|mediawiki|moodle|phpmyadmin|phpMyAdmin|roundcube(-core|mail)?|nextcloud(-server)?|gitlab-[ce]e"),
+    "log4j": re.compile(r"(lib)?log4j([0-9.]+|2)?(-java)?"),
 }
 """Kind of software -> names of its packages."""
 MARKS = {
-    "log4j": r"log4j-(core|1\.[0-9.]+)[^/]*\.jar",
-    "WordPress": r"version\.php",
-    "Tomcat": r"catalina\.jar",
-    "Java": r"jrt-fs\.jar|[^/]*\.war|spring-core-[^/]*\.jar",
-    "Node.js": r"package-lock\.json|yarn\.lock|pnpm-lock\.yaml|node",
-    "PHP": r"composer\.lock|php|php-fpm",
-    "Python web": r"requirements\.txt|Pipfile\.lock|poetry\.lock|uv\.lock",
+    "log4j": re.compile(r"log4j-(core|1\.[0-9.]+)[^/]*\.jar"),
+    "WordPress": re.compile(r"version\.php"),
+    "Tomcat": re.compile(r"catalina\.jar"),
+    "Java": re.compile(r"jrt-fs\.jar|[^/]*\.war|spring-core-[^/]*\.jar"),
+    "Node.js": re.compile(r"package-lock\.json|yarn\.lock|pnpm-lock\.yaml|node"),
+    "PHP": re.compile(r"composer\.lock|php|php-fpm"),
+    "Python web": re.compile(r"requirements\.txt|Pipfile\.lock|poetry\.lock|uv\.lock"),
 }
 """Kind of software -> the file name that gives it away."""
 
@@ -88,8 +88,8 @@ def parse(look: Look) -> Applications | Unobserved:
     return Applications(installed, _pending(look, {name for names in found.values() for name in names}), outside)
 
 
-def _kind(table: dict[str, str], name: str) -> str | None:
-    return next((kind for kind, pattern in table.items() if re.fullmatch(pattern, name)), None)
+def _kind(table: dict[str, re.Pattern[str]], name: str) -> str | None:
+    return next((kind for kind, pattern in table.items() if pattern.fullmatch(name)), None)
 
 
 def _pending(look: Look, mine: set[str]) -> tuple[Update | Unobserved, ...] | Unobserved:

@@ -48,7 +48,7 @@ def parse(look: Look) -> Audit | Unobserved:
         gone = look.text(STATE)
         assert isinstance(gone, Unobserved)
         return gone
-    running = look.fact(units.parse)
+    running = look.fact(units.up)
     other = running if isinstance(running, Unobserved) else running.running(*OTHER_TOOLS)
     virtual = look.text("systemd-detect-virt")
     container: bool | Unobserved = virtual if isinstance(virtual, Unobserved) else any(line in CONTAINERS for line in virtual.split("\n"))
@@ -76,27 +76,36 @@ def _number(state: str | Unobserved, key: str) -> int | Unobserved:
 
 
 def _uncovered(rules: list[str]) -> tuple[str, ...]:
-    watched: set[str] = set()
+    # Without a filter `never,task` (RHEL's 10-no-audit.rules) makes no audit context for any process, so no other rule ever matches.
+    if any(re.fullmatch(r"-a (never,task|task,never)", rule.strip()) for rule in rules):
+        return ("identity", "sudo", "modules", "time")
+    # A rule about a file counts when it reports who writes to it, one about a program when it reports who runs it.
+    written: set[str] = set()
+    executed: set[str] = set()
     calls: set[str] = set()
     for rule in rules:
         words = rule.split()
         if "never" in " ".join(words[1:3]):
             continue
+        watched: set[str] = set()
+        access = "rwxa"
         for flag, value in pairwise(words):
-            if flag == "-w":
-                watched.add(value.rstrip("/"))
+            if flag == "-w" or (flag == "-F" and value.startswith(("path=", "dir=", "exe="))):
+                watched.add(value.partition("=")[2].rstrip("/") if flag == "-F" else value.rstrip("/"))
             elif flag == "-S":
                 calls |= set(value.split(","))
-            elif flag == "-F" and value.startswith(("path=", "dir=", "exe=")):
-                watched.add(value.partition("=")[2].rstrip("/"))
-    whole_etc = "/etc" in watched
+            elif flag == "-p" or (flag == "-F" and value.startswith("perm=")):
+                access = value.removeprefix("perm=")
+        written |= watched if "w" in access else set()
+        executed |= watched if "x" in access else set()
+    whole_etc = "/etc" in written
     missing = []
-    if not whole_etc and not all(name in watched for name in IDENTITY):
+    if not whole_etc and not all(name in written for name in IDENTITY):
         missing.append("identity")
-    if not whole_etc and not watched & {"/etc/sudoers", "/usr/bin/sudo", "/bin/sudo", "/var/log/sudo.log"}:
+    if not whole_etc and not (written & {"/etc/sudoers", "/var/log/sudo.log"} or executed & {"/usr/bin/sudo", "/bin/sudo"}):
         missing.append("sudo")
     modules = calls & {"init_module", "finit_module"} and calls & {"delete_module"}
-    if not modules and not watched & {"/sbin/insmod", "/sbin/modprobe", "/usr/sbin/modprobe", "/usr/sbin/insmod", "/usr/bin/kmod", "/bin/kmod"}:
+    if not modules and not executed & {"/sbin/insmod", "/sbin/modprobe", "/usr/sbin/modprobe", "/usr/sbin/insmod", "/usr/bin/kmod", "/bin/kmod"}:
         missing.append("modules")
     if not (calls & {"settimeofday", "clock_settime", "adjtimex"}):
         missing.append("time")

@@ -458,7 +458,7 @@ class _Context:
         return [self._made(job, tool, "files", found, root, [], encrypted=False, words=arguments)]
 
     def _agents(self) -> Iterator[Backup | Unobserved]:
-        up = self.look.fact(units.parse)
+        up = self.look.fact(units.up)
         if isinstance(up, Unobserved):
             return
         for stem, product in AGENTS.items():
@@ -648,7 +648,7 @@ class _Context:
 
     def engines(self, jobs: tuple[Backup | Unobserved, ...]) -> tuple[Engine, ...] | Unobserved:
         """Database engines that run here and how they are saved."""
-        up = self.look.fact(units.parse)
+        up = self.look.fact(units.up)
         if isinstance(up, Unobserved):
             return up
         if not up.systemd:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import guards, ssh
-from tutela.facts.fail2ban import WIDE
+from tutela.facts.fail2ban import RULES, WIDE
 from tutela.facts.look import Look
 from tutela.language import Text
 from tutela.record import record
@@ -21,7 +21,7 @@ from tutela.record import record
 SETTINGS = ("/etc/sshguard/sshguard.conf", "/etc/sshguard.conf")
 WHITELIST = "/etc/sshguard/whitelist"
 BOUNCERS = "cscli bouncers list -o json"
-NEEDS = (*SETTINGS, WHITELIST, BOUNCERS, *guards.NEEDS)
+NEEDS = (*SETTINGS, WHITELIST, BOUNCERS, *RULES, *guards.NEEDS)
 HEARTBEAT = timedelta(minutes=5)
 
 
@@ -32,7 +32,7 @@ class Equivalent:
     name: str
     running: bool | Unobserved
     acts: bool | Unobserved
-    """sshguard: a backend is set; crowdsec: a bouncer asked within five minutes."""
+    """sshguard: a backend is set and the packet filter has its chain or set; crowdsec: a bouncer asked within five minutes."""
     ignores: tuple[str, ...] | Unobserved
     """Prefixes it never blocks that hold more than an administrator's desk."""
 
@@ -70,10 +70,27 @@ def _sshguard(look: Look, found: guards.Guards) -> Equivalent | None:
     if settings is None and running is not True and not isinstance(found.unit("sshguard.service"), guards.UnitState):
         return None
     text = look.text(settings or SETTINGS[0])
-    acts: bool | Unobserved = text if isinstance(text, Unobserved) else re.search(r"^\s*BACKEND=[\"']?\S", text, re.MULTILINE) is not None
     listed = look.text_or_none(WHITELIST)
     ignores = listed if isinstance(listed, Unobserved) else _wide((listed or "").split("\n"))
-    return Equivalent("sshguard", running, acts, ignores)
+    return Equivalent("sshguard", running, text if isinstance(text, Unobserved) else _bans(look, text), ignores)
+
+
+def _bans(look: Look, settings: str) -> bool | Unobserved:
+    """Whether what sshguard calls to ban exists, and bans: sshg-fw-null does nothing, and a chain or set without a rule that names it neither."""
+    backends = re.findall(r"^\s*BACKEND=[\"']?(/[^\s\"']*)", settings, re.MULTILINE)
+    if not backends or backends[-1].endswith("-null"):
+        return False
+    if backends[-1].endswith("-hosts"):
+        return True  # it writes /etc/hosts.allow
+    doubt: Unobserved | None = None
+    for name in RULES:
+        for source in look.names(name):
+            text = look.text_or_none(source)
+            if isinstance(text, Unobserved):
+                doubt = doubt or text
+            elif text is not None and "sshguard" in text:
+                return True
+    return doubt if doubt is not None else False
 
 
 def _wide(lines: list[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
+from fnmatch import filter as matching
 
 from tutela.evidence import Unobserved
 from tutela.facts import exposure, packages, sockets
@@ -103,7 +103,7 @@ def endpoints(look: Look, service: Service) -> Endpoints:
     seen = look.fact(exposure.parse)
     if isinstance(seen, Unobserved):
         return seen
-    owners = _owners(look)
+    owners = look.fact(_owners)
     found = []
     for port in seen.ports:
         owner = owners.get((port.protocol, port.port, port.address), port.process)
@@ -157,10 +157,25 @@ def beyond_loopback(found: Endpoints) -> bool | Unobserved:
 
 def installed(look: Look, patterns: tuple[str, ...]) -> bool | Unobserved:
     """Whether a package of one of these names is installed."""
+    return look.fact(_Installed(patterns))
+
+
+@record
+class _Installed:
+    """A fact of its own for each engine: hosts differ in packages, seldom in these."""
+
+    patterns: tuple[str, ...]
+
+    def __call__(self, look: Look) -> bool | Unobserved:
+        names = look.fact(_names)
+        if isinstance(names, Unobserved):
+            return names
+        return any(matching(names, pattern) if any(sign in pattern for sign in "*?[") else pattern in names for pattern in self.patterns)
+
+
+def _names(look: Look) -> frozenset[str] | Unobserved:
     seen = look.fact(packages.parse)
-    if isinstance(seen, Unobserved):
-        return seen
-    return any(fnmatchcase(one.name, pattern) for one in seen.installed for pattern in patterns)
+    return seen if isinstance(seen, Unobserved) else frozenset(one.name for one in seen.installed)
 
 
 def present(look: Look, service: Service, configured: bool | Unobserved = False) -> bool | Unobserved:

@@ -76,7 +76,8 @@ def _apparmor(look: Look, off: set[str]) -> Confinement:
         if found is not None:
             modes[found[1]] = found[2]
     enforced = sum(1 for mode in modes.values() if mode in ("enforce", "kill"))
-    complaining = {name.rpartition("/")[2] for name, mode in modes.items() if mode == "complain" and "//" not in name}
+    # The name of a process is that of its program, cut after 15 characters by the kernel.
+    complaining = {name.rpartition("/")[2][:15] for name, mode in modes.items() if mode == "complain" and "//" not in name}
     seen = look.fact(exposure.parse)
     exposed: tuple[str, ...] | Unobserved = ()
     if complaining:

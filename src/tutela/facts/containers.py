@@ -32,8 +32,9 @@ class Container:
     name: str
     engine: str
     privileged: bool
+    """It was started so, or has every capability."""
     engine_socket: bool
-    """The engine's socket is mounted: whoever breaks in commands the engine."""
+    """The engine's socket is mounted, alone or with a directory above it: whoever breaks in commands the engine."""
     host_network: bool
     host_pid: bool
     exposed: bool
@@ -77,7 +78,7 @@ def parse(look: Look) -> Containers | Unobserved:
 
 
 def _others(look: Look, engines: tuple[str, ...]) -> Unobserved | None:
-    up = look.fact(units.parse)
+    up = look.fact(units.up)
     if isinstance(up, Unobserved):
         return None
     stems = ("kubelet", "k3s", "k3s-agent", "rke2-server", "rke2-agent", "crio") + (() if engines else ("containerd",))
@@ -108,8 +109,8 @@ def _of(look: Look, engine: str) -> list[Container | Unobserved]:
             Container(
                 name=fields[1].lstrip("/")[:80],
                 engine=engine,
-                privileged=fields[2] == "true",
-                engine_socket=any(SOCKETS.search(source) for source in fields[8].split("|")),
+                privileged=fields[2] == "true" or bool({"ALL", "CAP_ALL"} & set(fields[9].upper().split("|"))),
+                engine_socket=_reaches_engine(fields[8].split("|"), fields[6]),
                 host_network=network,
                 host_pid=fields[4] == "host",
                 exposed=network or _published(fields[10]),
@@ -117,6 +118,12 @@ def _of(look: Look, engine: str) -> list[Container | Unobserved]:
             )
         )
     return rows
+
+
+def _reaches_engine(sources: list[str], user: str) -> bool:
+    """The socket itself is mounted, or a directory that holds it, where only root of the container can use it."""
+    above = user.partition(":")[0] in ("", "0", "root") and any(source.rstrip("/") in ("", "/run", "/var/run", "/var") for source in sources if source)
+    return above or any(SOCKETS.search(source) for source in sources)
 
 
 def _published(words: str) -> bool:

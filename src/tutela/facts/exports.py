@@ -47,7 +47,7 @@ class Export:
     """Inside the site's campus, admin or client networks; True for names, which no prefix tells about."""
     rw: bool
     squash: bool
-    """root_squash or all_squash."""
+    """root_squash or all_squash, to an account that is not root (anonuid)."""
     insecure: bool
     sys: bool
     """sec=sys or none is among its flavours: the client says who the user is."""
@@ -176,7 +176,7 @@ def _strange(name: str, line: str) -> Unobserved:
 
 
 def _export(look: Look, path: str, client: str, options: str, blank: bool, name: str, line: int) -> Export:
-    rw, root, every, insecure = False, True, False, False
+    rw, root, every, insecure, nobody = False, True, False, False, True
     flavours: set[str] = set()
     for option in options.split(","):
         key, _, value = option.strip().partition("=")
@@ -186,6 +186,8 @@ def _export(look: Look, path: str, client: str, options: str, blank: bool, name:
             root = key == "root_squash"
         elif key in ("all_squash", "no_all_squash"):
             every = key == "all_squash"
+        elif key == "anonuid":
+            nobody = value.strip() != "0"  # squashed to root is not squashed
         elif key in ("secure", "insecure"):
             insecure = key == "insecure"
         elif key == "sec":
@@ -210,7 +212,7 @@ def _export(look: Look, path: str, client: str, options: str, blank: bool, name:
         prefix=_prefix(network, kind),
         inside=_inside(look, network, kind),
         rw=rw,
-        squash=root or every,
+        squash=(root or every) and nobody,
         insecure=insecure,
         sys=client.startswith("gss/") is False and (not flavours or bool(flavours & {"sys", "none"})),
         file=name,

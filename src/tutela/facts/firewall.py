@@ -10,7 +10,7 @@ from tutela.facts import interfaces
 from tutela.facts.look import Look
 from tutela.facts.netfilter import iptables_save, nft_json
 from tutela.facts.netfilter.addresses import Addresses, of_networks, union
-from tutela.facts.netfilter.host import Host
+from tutela.facts.netfilter.host import Host, destinations
 from tutela.facts.netfilter.rules import Ruleset, Verdict, mentioned
 from tutela.language import Text
 from tutela.record import record
@@ -56,10 +56,10 @@ class Firewall:
 
 def parse(look: Look) -> Firewall | Unobserved:
     """The fact; Unobserved when the rules could not all be read."""
-    ruleset = _ruleset(look)
+    ruleset = look.fact(_ruleset)
     if isinstance(ruleset, Unobserved):
         return ruleset
-    host = Host(ruleset, look.fact(interfaces.parse))
+    host = host_of(look, ruleset)
     openings: list[Opening] = []
     default = {}
     for family in (4, 6):
@@ -73,6 +73,14 @@ def parse(look: Look) -> Firewall | Unobserved:
         forwards_ports=any(rule.verdict is Verdict.DNAT for rule in ruleset.rules()),
         host=host,
     )
+
+
+def host_of(look: Look, ruleset: Ruleset) -> Host:
+    """The host with these rules; of its own addresses what the rules tell apart, unless rules send packets on to addresses."""
+    rules = list(ruleset.rules())
+    if any(rule.verdict is Verdict.DNAT for rule in rules):
+        return Host(ruleset, look.fact(interfaces.parse))
+    return Host(ruleset, look.fact(interfaces.placed((family, among.spans) for family, among in destinations(rules))))
 
 
 # --- the rules -------------------------------------------------------------------------------------------------------

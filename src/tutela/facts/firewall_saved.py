@@ -10,9 +10,8 @@ import re
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import firewall, guards, interfaces, sockets
+from tutela.facts import firewall, guards, sockets
 from tutela.facts.firewall import Firewall, Opening, default_of, strangers
-from tutela.facts.guards import Guards
 from tutela.facts.look import Look
 from tutela.facts.netfilter import iptables_save, nft_text
 from tutela.facts.netfilter.addresses import NOBODY, Addresses
@@ -74,17 +73,12 @@ class FirewallSaved:
 def parse(look: Look) -> FirewallSaved | Unobserved:
     """The fact."""
     running = look.fact(firewall.parse)
-    guarding = look.fact(guards.parse)
     if isinstance(running, Unobserved):
         return running
-    if isinstance(guarding, Unobserved):
-        return guarding
-    if isinstance(guarding.units, Unobserved):
-        return guarding.units
-    if guarding.systemd is False:
-        why = Text("没有 systemd，不知道开机加载什么规则", "without systemd it is not known which rules are loaded at boot")
-        return Unobserved(Reason.NO_ANSWER, guards.SHOW, why)
-    managers = _managers(look, guarding)
+    at_boot = look.fact(_at_boot)
+    if isinstance(at_boot, Unobserved):
+        return at_boot
+    managers = _managers(look, at_boot)
     if "firewalld.service" in managers:
         # Tables beside firewalld's own were loaded by programs that load them again; firewalld decides what stays.
         return FirewallSaved(managers, True, _firewalld(look))
@@ -92,16 +86,27 @@ def parse(look: Look) -> FirewallSaved | Unobserved:
     if isinstance(saved, Unobserved):
         return FirewallSaved(managers, True, saved)
     filters = bool(running.frontends) or bool(saved.bases)
-    return FirewallSaved(managers, filters, tuple(_differences(look, running, Host(saved, look.fact(interfaces.parse)))))
+    return FirewallSaved(managers, filters, tuple(_differences(look, running, firewall.host_of(look, saved))))
 
 
-def _managers(look: Look, guarding: Guards) -> tuple[str, ...]:
+def _at_boot(look: Look) -> tuple[str, ...] | Unobserved:
+    """Units that come up at the next start."""
+    guarding = look.fact(guards.parse)
+    if isinstance(guarding, Unobserved):
+        return guarding
+    if isinstance(guarding.units, Unobserved):
+        return guarding.units
+    if guarding.systemd is False:
+        why = Text("没有 systemd，不知道开机加载什么规则", "without systemd it is not known which rules are loaded at boot")
+        return Unobserved(Reason.NO_ANSWER, guards.SHOW, why)
+    return tuple(sorted(name for name, unit in guarding.units.items() if unit.at_boot))
+
+
+def _managers(look: Look, at_boot: tuple[str, ...]) -> tuple[str, ...]:
     """Units that load rules at boot, in the order in which the later one would win."""
-    assert not isinstance(guarding.units, Unobserved)
     found = []
     for name in ("nftables.service", "iptables.service", "ip6tables.service", "netfilter-persistent.service", "ufw.service", "firewalld.service"):
-        unit = guarding.units.get(name)
-        if unit is None or not unit.at_boot:
+        if name not in at_boot:
             continue
         if name == "ufw.service":
             # The unit is enabled wherever ufw is installed; ufw.conf decides.
@@ -221,10 +226,10 @@ def _ufw_rules(look: Look, family: int, set_to: dict[str, str]) -> str | Unobser
 def _differences(look: Look, running: Firewall, saved: Host) -> list[Difference | Unobserved]:
     """Ports that are listened on, those that rules name, and those that no rule mentions."""
     found: list[Difference | Unobserved] = []
-    listening = look.fact(sockets.parse)
-    if isinstance(listening, Unobserved):
-        return [listening]
-    heard = {(4 if one.family == "ipv4" else 6, one.protocol, one.port) for one in listening.listening if not one.local}
+    listened = look.fact(_heard)
+    if isinstance(listened, Unobserved):
+        return [listened]
+    heard = set(listened)
     named = {(family, protocol, port) for port in _named(running.host.ruleset, saved.ruleset) for family in (4, 6) for protocol in ("tcp", "udp")}
     wanted = sorted(heard) + sorted(named - heard)
     for family in (4, 6):
@@ -241,6 +246,14 @@ def _differences(look: Look, running: Firewall, saved: Host) -> list[Difference 
         elif max((before - later).count, (later - before).count) > FEW[family]:
             found.append(Difference(f"ipv{family} {protocol} {port}", _words(before, family), _words(later, family)))
     return found
+
+
+def _heard(look: Look) -> tuple[tuple[int, str, int], ...] | Unobserved:
+    """Family, protocol and port of what listens to more than loopback."""
+    listening = look.fact(sockets.parse)
+    if isinstance(listening, Unobserved):
+        return listening
+    return tuple(sorted({(4 if one.family == "ipv4" else 6, one.protocol, one.port) for one in listening.listening if not one.local}))
 
 
 def _named(*rulesets: Ruleset) -> list[int]:

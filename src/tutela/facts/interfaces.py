@@ -6,6 +6,9 @@ Source: ip-address(8), /proc/net/route and /proc/net/ipv6_route (proc(5)), sysct
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -67,6 +70,39 @@ def parse(look: Look) -> Interfaces | Unobserved:
         ipv6_disabled=_ipv6_disabled(look),
         forwards=(_switch(look, FORWARD[0]), _switch(look, FORWARD[1])),
     )
+
+
+@record
+class Placed:
+    """The fact with each address moved to the nearest of `edges` below it: for what only asks between which edges an address lies.
+
+    Addresses are other ones on every host; where they lie between the networks that rules mention is seldom different.
+    """
+
+    edges: tuple[tuple[int, ...], tuple[int, ...]]
+    """Sorted; IPv4 and IPv6."""
+
+    def __call__(self, look: Look) -> Interfaces | Unobserved:
+        """The fact; one for each choice of edges."""
+        seen = look.fact(parse)
+        if isinstance(seen, Unobserved) or isinstance(seen.addresses, Unobserved):
+            return seen
+        placed = dict.fromkeys(replace(one, address=self._place(one.address)) for one in seen.addresses)
+        return replace(seen, addresses=tuple(placed))
+
+    def _place(self, address: IPv4Interface | IPv6Interface) -> IPv4Interface | IPv6Interface:
+        edges = self.edges[0 if address.version == 4 else 1]
+        at = bisect_right(edges, int(address.ip)) - 1
+        return IPv4Interface(edges[at]) if address.version == 4 else IPv6Interface(edges[at])
+
+
+def placed(values: Iterable[tuple[int, Iterable[tuple[int, int]]]]) -> Placed:
+    """Of spans of addresses by family; nothing is moved into loopback or out of it."""
+    edges: dict[int, set[int]] = {4: {0, 127 << 24, 128 << 24}, 6: {0, 1, 2}}
+    for family, spans in values:
+        for low, high in spans:
+            edges[family] |= {low, high + 1}
+    return Placed((tuple(sorted(edges[4])), tuple(sorted(edges[6]))))
 
 
 _LINE = re.compile(r"[0-9]+: +([^ @]+)(?:@\S+)? +inet6? +([0-9a-fA-F.:]+)(?: peer ([0-9a-fA-F.:]+))?(?:/([0-9]{1,3}))?( .*)?")

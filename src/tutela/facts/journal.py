@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import listing, log_files
+from tutela.facts import listing, log_files, mounts
 from tutela.facts.log_files import LogFile, LogFiles
 from tutela.facts.look import Look
 from tutela.facts.units import duration
@@ -21,7 +21,7 @@ VENDOR = "/usr/lib/systemd/journald.conf"
 DROPINS = ("/usr/lib/systemd/journald.conf.d", "/usr/local/lib/systemd/journald.conf.d", "/run/systemd/journald.conf.d", "/etc/systemd/journald.conf.d")
 """From the weakest to the strongest."""
 SPACE = "stat -f -c %S %b %f %a /var/log"
-NEEDS = (*log_files.NEEDS, CONF, VENDOR, *(f"{one}/" for one in DROPINS), SPACE)
+NEEDS = (*log_files.NEEDS, CONF, VENDOR, *(f"{one}/" for one in DROPINS), SPACE, *mounts.NEEDS)
 
 TEXT_LOGS = ("/var/log/syslog", "/var/log/messages")
 RECENT = timedelta(days=7)
@@ -60,6 +60,10 @@ def parse(look: Look) -> Journal | Unobserved:
     text_logs: bool | Unobserved = files if isinstance(files, Unobserved) else _text_logs(look, files)
     storage: str | Unobserved = settings if isinstance(settings, Unobserved) else settings.get("Storage", "auto").lower()
     persistent = _persistent(storage, files)
+    if _in_memory(look, "/var/log/journal"):
+        persistent = False
+    if _in_memory(look, "/var/log"):
+        text_logs = False
     journals = _journals(files)
     usage: int | Unobserved = journals if isinstance(journals, Unobserved) else sum(one.size for one in journals)
     return Journal(
@@ -74,6 +78,13 @@ def parse(look: Look) -> Journal | Unobserved:
         max_file_s=_seconds(settings, "MaxFileSec", 30 * 86400),
         max_files=_number(settings, "SystemMaxFiles", 100),
     )
+
+
+def _in_memory(look: Look, path: str) -> bool:
+    """A file system in memory (log2ram and the like); where the mounts are not known, /var/log is taken for a directory of the disk."""
+    seen = look.fact(mounts.parse)
+    mount = None if isinstance(seen, Unobserved) else seen.of(path)
+    return mount is not None and mount.type in ("tmpfs", "ramfs")
 
 
 def _either(a: bool | Unobserved, b: bool | Unobserved) -> bool | Unobserved:

@@ -49,7 +49,7 @@ class Knock:
     """Knock(chosen=True, installed=True, running=True, at_boot=True, interface='eth0', problems=())"""
 
     chosen: bool | Unobserved
-    """Installed here, or declared as the site's measure."""
+    """In use here (it runs, or would after a boot), or declared as the site's measure. A package that only lies there gates nothing."""
     installed: bool | Unobserved
     running: bool | Unobserved
     at_boot: bool | Unobserved
@@ -74,11 +74,12 @@ def parse(look: Look) -> Knock | Unobserved:
     running = process if unit is None else unit if isinstance(unit, Unobserved) else unit.running
     sections = _sections(text)
     interface = _interface(found, sections.get("options", {}))
+    at_boot = unit if isinstance(unit, Unobserved) else unit is not None and unit.at_boot
     return Knock(
-        chosen=True,
+        chosen=declared or running is True or at_boot is True or (running if isinstance(running, Unobserved) else at_boot),
         installed=True,
         running=running,
-        at_boot=unit if isinstance(unit, Unobserved) else unit is not None and unit.at_boot,
+        at_boot=at_boot,
         interface=interface,
         problems=tuple(_problems(look, sections, interface)),
         tested=_tested(look),

@@ -35,3 +35,13 @@ def entries(look: Look, directory: str) -> tuple[str, ...] | Unobserved:
         return ()
     names = look.lines(directory + "/")
     return names if isinstance(names, Unobserved) else tuple(sorted(name for name in names if name))
+
+
+def included(look: Look, path: str, reader: str) -> str:
+    """Name of the source that holds a file as `reader` saw it.
+
+    A file outside a reader's own directory may be another part's, which the probe reads with the redaction of that part;
+    what the reader includes from there is `<path> (<reader>)`.
+    """
+    name = f"{path} ({reader})"
+    return path if look.source(name).status is Status.MISSING else name

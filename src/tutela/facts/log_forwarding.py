@@ -110,27 +110,53 @@ class _State:
 def parse(look: Look) -> LogForwarding | Unobserved:
     """The fact; unknown when no configuration of any shipper was looked for."""
     states = _states(look)
+    ways = look.fact(_ways)
+    if isinstance(ways, Unobserved):
+        return ways
+    remote = {target.shipper for target in ways.targets if target.remote}
+    shippers = tuple(_shipper(look, name, routing, states) for name, routing in ways.routings if name in remote)
+    why = Text("接收端没有提供标记消息的确认", "the receiver has given no word about marker messages")
+    unproven = Unobserved(Reason.NO_ANSWER, "receiver", why)
+    return LogForwarding((*ways.targets, *ways.holes), ways.missing, ways.held_back, (*shippers, *ways.holes), unproven)
+
+
+@record
+class _Ways:
+    """What is configured, apart from how it does."""
+
+    routings: tuple[tuple[str, Routing], ...]
+    targets: tuple[Target, ...]
+    holes: tuple[Unobserved, ...]
+    missing: tuple[str, ...] | Unobserved
+    held_back: bool
+
+
+def _ways(look: Look) -> _Ways | Unobserved:
+    gone_units = look.fact(_gone_units)
     routings: list[tuple[str, Routing]] = []
     seen = False
     for name, main, read in _SHIPPERS:
         seen = seen or any(look.source(one).status is not Status.MISSING for one in main)
         if all(look.source(one).status in (Status.ABSENT, Status.MISSING) for one in main):
             continue
-        if not isinstance(states, Unobserved) and name in states and not states[name].loaded:
+        if name in gone_units:
             continue  # left over from a package that is gone
-        routing = read(look)
+        routing = look.fact(read)
         if routing is not None:
             routings.append((name, routing))
     if not seen:
         gone = look.text(rsyslog.MAIN)
         return gone if isinstance(gone, Unobserved) else Unobserved(Reason.NO_DATA, rsyslog.MAIN, Text("没有采集", "not collected"))
     targets, holes = _targets(look, routings)
-    holes += _strangers(look)
-    remote = tuple(target for target in targets if target.remote)
-    shippers = tuple(_shipper(look, name, routing, states) for name, routing in routings if any(one.shipper == name for one in remote))
+    holes += look.fact(_strangers)
     missing, held_back = _missing(look, routings, holes)
-    why = Text("接收端没有提供标记消息的确认", "the receiver has given no word about marker messages")
-    return LogForwarding((*targets, *holes), missing, held_back, (*shippers, *holes), Unobserved(Reason.NO_ANSWER, "receiver", why))
+    return _Ways(tuple(routings), tuple(targets), tuple(holes), missing, held_back)
+
+
+def _gone_units(look: Look) -> tuple[str, ...]:
+    """Shippers whose unit is not there."""
+    states = _states(look)
+    return () if isinstance(states, Unobserved) else tuple(name for name, state in states.items() if not state.loaded)
 
 
 _SHIPPERS: tuple[tuple[str, tuple[str, ...], Callable[[Look], Routing | None]], ...] = (
@@ -219,10 +245,13 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _strangers(look: Look) -> list[Unobserved]:
-    """Running agents whose configuration is not read here."""
-    running = look.fact(units.parse)
+    """Running agents whose configuration is not read here; a host whose services are not seen may run any of them, or `busybox syslogd -R`, which has none."""
+    running = look.fact(units.up)
     if isinstance(running, Unobserved):
-        return []
+        return [running]
+    if not running.systemd:
+        gone = Text("没有 systemd，看不出是否另有程序在转发日志", "without systemd other programs that send logs are not seen")
+        return [Unobserved(Reason.NO_ANSWER, units.SHOW, gone)]
     why = Text("正在运行，但程序不读取其配置", "it runs, and its configuration is not read")
     return [Unobserved(Reason.FORMAT, unit, why) for unit in running.running(*OTHER_AGENTS)]
 

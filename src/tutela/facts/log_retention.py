@@ -75,8 +75,9 @@ def parse(look: Look) -> LogRetention | Unobserved:
     else:
         why = Text("设置够长，但无法得知这份日志从何时开始记录", "the settings suffice, but nobody knows when this log began")
         complete = Unobserved(Reason.NO_DATA, log_files.STAT, why)
-    kinds = [_best(name, paths, look, files, rules, book, complete) for name, paths in TEXT.items()]
-    kinds += [_text(base.split("/")[3], base, look, files, rules, complete) for base in _service_logs(files)[:MAX_KINDS]]
+    logs = _generations(files)
+    kinds = [_best(name, paths, look, logs, rules, book, complete) for name, paths in TEXT.items()]
+    kinds += [_text(base.split("/")[3], base, look, logs, rules, complete) for base in _service_logs(files)[:MAX_KINDS]]
     return LogRetention(host_days, tuple(kinds))
 
 
@@ -96,13 +97,13 @@ def _best(
     name: str,
     paths: tuple[str, ...],
     look: Look,
-    files: LogFiles,
+    logs: dict[str, list[LogFile]],
     rules: tuple[Rule, ...] | Unobserved,
     book: Journal | Unobserved,
     complete: bool | Unobserved,
 ) -> Kind:
     """The text file or the journal, whichever keeps more."""
-    found = [_text(name, path, look, files, rules, complete) for path in paths if _exists(files, path)][:1]
+    found = [_text(name, path, look, logs, rules, complete) for path in paths if any(one.size > 0 for one in logs.get(path, ()))][:1]
     if not isinstance(book, Unobserved) and book.persistent is True:
         found.append(_journal(name, look, book, complete))
     elif isinstance(book, Unobserved) or isinstance(book.persistent, Unobserved):
@@ -121,10 +122,6 @@ def _rank(days: int | Unobserved) -> int:
     return days
 
 
-def _exists(files: LogFiles, path: str) -> bool:
-    return any(one.regular and one.size > 0 and _base(one.path) == path for one in files.files)
-
-
 # --- text files -------------------------------------------------------------------------------------------------------
 
 _COMPRESSED = re.compile(r"\.(?:gz|xz|bz2|zst|lz4|Z)$")
@@ -136,6 +133,15 @@ def _base(path: str) -> str:
     return _GENERATION.sub("", _COMPRESSED.sub("", path))
 
 
+def _generations(files: LogFiles) -> dict[str, list[LogFile]]:
+    """The files of each log, the rotated ones too."""
+    logs: dict[str, list[LogFile]] = {}
+    for one in files.files:
+        if one.regular:
+            logs.setdefault(_base(one.path), []).append(one)
+    return logs
+
+
 def _service_logs(files: LogFiles) -> list[str]:
     bases: dict[str, None] = {}
     for one in files.files:
@@ -145,8 +151,8 @@ def _service_logs(files: LogFiles) -> list[str]:
     return list(bases)
 
 
-def _text(name: str, path: str, look: Look, files: LogFiles, rules: tuple[Rule, ...] | Unobserved, complete: bool | Unobserved) -> Kind:
-    generations = [one for one in files.files if one.regular and _base(one.path) == path]
+def _text(name: str, path: str, look: Look, logs: dict[str, list[LogFile]], rules: tuple[Rule, ...] | Unobserved, complete: bool | Unobserved) -> Kind:
+    generations = logs.get(path, [])
     begins = [
         one.born if one.born is not None and not _COMPRESSED.search(one.path) and one.born < one.modified else one.modified
         for one in generations

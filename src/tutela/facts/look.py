@@ -2,54 +2,41 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tutela.evidence import Bundle, Evidence, Reason, Status, Unobserved, observed
 from tutela.facts.reference import Reference
 from tutela.language import Text
 from tutela.site import Site
 
+if TYPE_CHECKING:
+    from tutela.facts.memory import Memory
+
 T = TypeVar("T")
+Parse = Callable[["Look"], Any]
 
-# What a fact may read besides sources; no source's name begins so.
+# What a fact may read besides sources and other facts; no source's name begins so.
 _NOW, _META, _SITE, _COLLECTED, _NAMES, _TODAY, _ROOT = "\0now", "\0meta", "\0site", "\0collected", "\0names:", "\0today", "\0root"
+_SUBJECT = "\0subject"
 
 
-class Memory:
-    """Facts of earlier bundles, for judging many: hosts of a fleet are mostly alike.
+class Known:
+    """A fact as made. In a memory equal facts are one object, so that what rests on them need not be made again."""
 
-    A fact is a pure function of what it read, so a fact made once holds for every bundle in which the same reads give the same bytes.
-    One memory serves one edition of the content; it forgets the longest unused.
-    """
+    __slots__ = ("sources", "value", "weight")
 
-    def __init__(self, size: int = 4096) -> None:
-        self.size = size
-        self.plans: dict[Callable[[Look], Any], list[tuple[str, ...]]] = {}
-        self.facts: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+    def __init__(self, value: Any, sources: frozenset[str], weight: int = 0) -> None:
+        self.value = value
+        self.sources = sources
+        """Names of the sources in the bundle that the fact rested on, directly or through other facts."""
+        self.weight = weight
+        """Bytes, about."""
 
-    def recall(self, parse: Callable[[Look], Any], look: Look) -> tuple[Any, frozenset[str]] | None:
-        """The fact and what it read, if this look would read the same."""
-        for plan in self.plans.get(parse, ()):
-            key = (parse, plan, *map(look.seen, plan))
-            if key in self.facts:
-                self.facts.move_to_end(key)
-                return self.facts[key], frozenset(plan)
-        return None
 
-    def keep(self, parse: Callable[[Look], Any], look: Look, value: Any, read: frozenset[str]) -> None:
-        """Remember a fact with what it read."""
-        plan = tuple(sorted(read))
-        plans = self.plans.setdefault(parse, [])
-        if plan not in plans:
-            if len(plans) >= 8:
-                return
-            plans.append(plan)
-        self.facts[parse, plan, *map(look.seen, plan)] = value
-        if len(self.facts) > self.size:
-            self.facts.popitem(last=False)
+Reads = dict[str | Parse, Any]
+"""What was read, in order, and what was seen: a digest, names, a moment, another fact."""
 
 
 class Look:
@@ -64,8 +51,9 @@ class Look:
         self._memory = memory
         self._site = site
         self.reference = reference
-        self._facts: dict[Callable[[Look], Any], tuple[Any, frozenset[str]]] = {}
-        self._reading: list[set[str]] = []
+        self._seen: Reads = {}
+        self._reading: list[Reads] = []
+        self._all_names = tuple(bundle.sources)
 
     @property
     def now(self) -> datetime:
@@ -96,6 +84,12 @@ class Look:
         """What is declared for this host."""
         self._read(_SITE)
         return self._site
+
+    @property
+    def subject(self) -> str:
+        """How the host is called by whoever asked. No fact of the host reads it; what people declare is by subject."""
+        self._read(_SUBJECT)
+        return self._bundle.subject
 
     def source(self, name: str) -> Evidence:
         """The evidence called `name` (a path or a command line); status `missing` if the bundle has none."""
@@ -129,30 +123,42 @@ class Look:
 
     def fact(self, parse: Callable[[Look], T]) -> T:
         """The fact that `parse` makes, made once."""
-        known = self._facts.get(parse)
+        known = self._seen.get(parse)
         if known is None:
-            known = self._memory.recall(parse, self) if self._memory is not None else None
-            if known is None:
-                self._reading.append(set())
-                try:
-                    value = parse(self)
-                finally:
-                    read = frozenset(self._reading.pop())
-                known = (value, read)
-                if self._memory is not None:
-                    self._memory.keep(parse, self, value, read)
-            self._facts[parse] = known
+            known = self._seen[parse] = self._known(parse)
         if self._reading:
-            self._reading[-1] |= known[1]
-        return cast("T", known[0])
+            self._reading[-1][parse] = known
+        return cast("T", known.value)
 
-    def sources_of(self, parse: Callable[[Look], Any]) -> frozenset[str]:
-        """Names of the sources that the fact rested on, directly or through other facts."""
+    def sources_of(self, parse: Parse) -> frozenset[str]:
+        """Names of the sources in the bundle that the fact rested on, directly or through other facts."""
         self.fact(parse)
-        return frozenset(name for name in self._facts[parse][1] if not name.startswith("\0"))
+        return cast("Known", self._seen[parse]).sources
 
-    def seen(self, name: str) -> Any:
-        """What a read gave, to compare with another look's."""
+    def seen(self, read: str | Parse) -> Any:
+        """What a read gives here, to compare with another look's."""
+        found = self._seen.get(read)
+        if found is None:
+            found = self._seen[read] = self._sight(read) if isinstance(read, str) else self._known(read)
+        return found
+
+    def _known(self, parse: Parse) -> Known:
+        if self._memory is not None:
+            known = self._memory.recall(parse, self)
+            if known is not None:
+                return known
+        self._reading.append({})
+        try:
+            value = parse(self)
+        finally:
+            reads = self._reading.pop()
+        direct = [read for read in reads if isinstance(read, str) and read in self._bundle.sources]
+        sources = frozenset(direct).union(*(seen.sources for seen in reads.values() if isinstance(seen, Known)))
+        if self._memory is None:
+            return Known(value, sources)
+        return self._memory.keep(parse, reads, value, sources)
+
+    def _sight(self, name: str) -> Any:
         if name == _NOW:
             return self._now
         if name == _COLLECTED:
@@ -163,19 +169,35 @@ class Look:
             return self._as_root()
         if name == _SITE:
             return self._site.digest, self._site.variant
+        if name == _SUBJECT:
+            return self._bundle.subject
         if name == _META:
-            return self._bundle.meta.get("unreachable")
+            # Only a host that could not be reached shows anything of it: why, and its own name.
+            meta = self._bundle.meta
+            return (meta["unreachable"], meta.get("unreachable_zh"), self._bundle.subject) if "unreachable" in meta else ()
         if name.startswith(_NAMES):
             return self._names(name[len(_NAMES) :])
-        evidence = self._bundle[name]
-        return evidence.status, evidence.rc, evidence.content
+        evidence = self._bundle.sources.get(name)
+        return _NOT_THERE if evidence is None else evidence.digest
 
     def _as_root(self) -> bool:
         return b"uid=0" in self._bundle["meta"].content.split(b"\n")
 
     def _names(self, prefix: str) -> tuple[str, ...]:
-        return tuple(name for name in self._bundle.sources if name.startswith(prefix))
+        if self._memory is not None:
+            return self._memory.named(self._all_names, prefix)
+        return begin_with(self._all_names, prefix)
 
     def _read(self, name: str) -> None:
         if self._reading:
-            self._reading[-1].add(name)
+            reads = self._reading[-1]
+            if name not in reads:
+                reads[name] = None if self._memory is None else self.seen(name)
+
+
+_NOT_THERE = "missing"
+
+
+def begin_with(names: tuple[str, ...], prefix: str) -> tuple[str, ...]:
+    """Those names that begin with `prefix`."""
+    return tuple(name for name in names if name.startswith(prefix))

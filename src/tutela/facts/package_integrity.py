@@ -39,8 +39,7 @@ def parse(look: Look) -> PackageIntegrity | Unobserved:
     lines = look.lines(VERIFY)
     if isinstance(lines, Unobserved):
         return lines
-    known = look.fact(packages.parse)
-    if isinstance(known, Packages) and known.named("prelink"):
+    if look.fact(_prelinked):
         return Unobserved(Reason.FORMAT, VERIFY, Text("prelink 会改写程序，摘要无法比较", "prelink rewrites programs, so digests cannot be compared"))
     changed: list[str | Unobserved] = []
     missing: list[str] = []
@@ -59,3 +58,8 @@ def parse(look: Look) -> PackageIntegrity | Unobserved:
             # rpm: the digest could not be read; dpkg writes `?` for everything it does not check.
             changed.append(Unobserved(Reason.PRIVILEGE, found[3], Text("摘要读不出来", "its digest could not be read")))
     return PackageIntegrity(tuple(changed), tuple(missing))
+
+
+def _prelinked(look: Look) -> bool:
+    known = look.fact(packages.parse)
+    return isinstance(known, Packages) and bool(known.named("prelink"))

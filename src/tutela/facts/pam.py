@@ -8,6 +8,7 @@ What others use:
     stack = pam.stack("sshd", "auth")               # tuple[PamRule, ...] | Unobserved
     stacked(stack, "pam_google_authenticator")      # its rules that call one of these modules
     run(stack, answers).success                     # would the stack say yes?
+    may_succeed(stack, answers)                     # would it to somebody, whatever pam_succeed_if and the like say?
 
 `run` walks a stack the way libpam does, jumps and substacks included, with answers that the caller supposes for each module.
 So "can one log in knowing only the password" is: suppose pam_unix succeeds, the second factor fails, everything else stays neutral, and see
@@ -18,6 +19,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from itertools import product
 from typing import NamedTuple
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -126,6 +129,26 @@ def supposing(**by_module: str) -> Callable[[PamRule], str]:
     return lambda rule: by_module.get(rule.module, ALWAYS.get(rule.module, "success"))
 
 
+QUESTIONS = frozenset(
+    {"pam_succeed_if", "pam_access", "pam_listfile", "pam_localuser", "pam_usertype", "pam_time", "pam_exec", "pam_script", "pam_rhosts", "pam_geoip"}
+)
+"""Modules that ask who it is, from where and when: yes for some logins and no for others."""
+MAX_QUESTIONS = 8
+
+
+def may_succeed(stack: Stack, answers: Callable[[PamRule], str], **fixed: str) -> bool:
+    """Whether the stack says yes to somebody: each of QUESTIONS is answered both ways, so no jump over a module is overlooked.
+
+    fixed: answers that those modules do give: `pam_access="perm_denied"`.
+    """
+    asked = [rule for rule in stack if rule.module in QUESTIONS and rule.module not in fixed][:MAX_QUESTIONS]
+    for said in product(("success", "auth_err"), repeat=len(asked)):
+        own = dict(zip(asked, said, strict=True))
+        if run(stack, lambda rule, own=own: fixed.get(rule.module) or own.get(rule) or answers(rule)).success:  # type: ignore[misc]
+            return True
+    return False
+
+
 def stacked(stack: Stack | Unobserved, *modules: str) -> Stack | Unobserved:
     """The rules of a stack that call one of `modules`."""
     return stack if isinstance(stack, Unobserved) else tuple(rule for rule in stack if rule.module in modules)
@@ -216,6 +239,7 @@ class _Reader:
     def __init__(self, look: Look, single: Mapping[str, list[str]] | None = None) -> None:
         self._look = look
         self._single = single
+        self._read: dict[str, tuple[_Line, ...]] = {}
 
     def has(self, name: str) -> bool:
         """Whether there is a file of that name (directories and the like are no services)."""
@@ -251,18 +275,18 @@ class _Reader:
             return lines
         if depth > MAX_DEPTH:
             return Unobserved(Reason.FORMAT, file, Text("互相包含过深", "includes are nested too deeply"))
-        for number, line in _logical(lines):
-            if line.startswith("@include"):
-                target = line[len("@include") :].strip()
-                doubt = self._follow(target, kind, level, depth + 1, made) if target else _unclear(file, number)
+        for number, target, rule in self._parsed(name, file, lines):
+            if target:
+                doubt = self._follow(target, kind, level, depth + 1, made)
                 if doubt is not None:
                     return doubt
                 continue
-            rule = _rule(line, file, number, level)
             if rule is None:
                 return _unclear(file, number)
             if rule.type != kind:
                 continue
+            if level:
+                rule = replace(rule, level=level)
             if rule.control == "substack":
                 made.append(rule)
             if rule.control in ("include", "substack"):
@@ -274,6 +298,13 @@ class _Reader:
             if len(made) > MAX_RULES:
                 return Unobserved(Reason.FORMAT, file, Text("规则过多", "more rules than any real stack has"))
         return None
+
+    def _parsed(self, name: str, file: str, lines: list[str]) -> tuple[_Line, ...]:
+        """The lines of a file, parsed once: every service includes the same few, for each kind again."""
+        known = self._read.get(name)
+        if known is None:
+            known = self._read[name] = tuple(_line(line, file, number) for number, line in _logical(lines))
+        return known
 
 
 def _unclear(file: str, number: int) -> Unobserved:
@@ -299,7 +330,21 @@ def _logical(lines: list[str]) -> Iterator[tuple[int, str]]:
         yield first, held.partition("#")[0].strip()
 
 
-def _rule(line: str, file: str, number: int, level: int) -> PamRule | None:
+class _Line(NamedTuple):
+    """One line: what it includes, or its rule; neither when it is not understood."""
+
+    number: int
+    target: str
+    rule: PamRule | None
+
+
+def _line(line: str, file: str, number: int) -> _Line:
+    if line.startswith("@include"):
+        return _Line(number, line[len("@include") :].strip(), None)
+    return _Line(number, "", _rule(line, file, number))
+
+
+def _rule(line: str, file: str, number: int) -> PamRule | None:
     words = _words(line)
     if words is None or len(words) < 3:
         return None
@@ -314,11 +359,13 @@ def _rule(line: str, file: str, number: int, level: int) -> PamRule | None:
     module = words[2]
     if control not in ("include", "substack"):
         module = module.rpartition("/")[2].removesuffix(".so")
-    return PamRule(kind, control, module, tuple(words[3:]), file, number, level)
+    return PamRule(kind, control, module, tuple(words[3:]), file, number)
 
 
 def _words(line: str) -> list[str] | None:
     """Words split at blanks; `[…]` keeps its blanks and loses its brackets, except as the control. None for an open bracket."""
+    if "[" not in line:
+        return line.split()
     words: list[str] = []
     at = 0
     while at < len(line):

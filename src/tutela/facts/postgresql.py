@@ -35,7 +35,8 @@ METHODS = frozenset(
 )
 OPEN_METHODS = ("trust", "ident")
 """They believe what the client says; ident asks the client's own host."""
-WEAK_METHODS = ("password", "md5", "crypt")
+WEAK_METHODS = ("password", "md5", "crypt", "ldap", "pam", "radius", "bsd")
+"""The last four ask for the password itself too, and pass it on."""
 
 Network = IPv4Network | IPv6Network
 

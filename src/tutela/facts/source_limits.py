@@ -32,7 +32,7 @@ class SourceLimits:
 
     wrappers: Sets | Unobserved
     access_rules: tuple[tuple[bool, str, str], ...] | Unobserved | None
-    """Rules of access.conf in order: permitted?, users, origins; None when sshd's PAM stack does not ask pam_access."""
+    """Rules of access.conf in order: permitted?, users, origins; None when sshd's account stack does not ask pam_access, or asks it in vain."""
 
     def access(self, user: str, groups: tuple[str, ...]) -> Sets | Unobserved:
         """From where pam_access lets an account in."""
@@ -145,14 +145,12 @@ def _access(look: Look) -> tuple[tuple[bool, str, str], ...] | Unobserved | None
     services = look.fact(pam.parse)
     if isinstance(services, Unobserved):
         return services
-    asks = []
-    for kind in ("account", "auth"):
-        stack = pam.stacked(services.stack("sshd", kind), "pam_access")
-        if isinstance(stack, Unobserved):
-            return stack
-        # A rule whose refusal is ignored restricts nobody.
-        asks += [rule for rule in stack if rule.actions.get("perm_denied", rule.actions.get("default")) in ("bad", "die")]
-    if not asks:
+    # Who comes with a key never meets the auth stack. A rule whose refusal is ignored, or that a `sufficient` or a jump passes by, restricts nobody.
+    stack = services.stack("sshd", "account")
+    if isinstance(stack, Unobserved):
+        return stack
+    asks = [rule for rule in stack if rule.module == "pam_access"]
+    if pam.may_succeed(stack, pam.supposing(), pam_access="perm_denied"):
         return None
     if any(rule.argument("accessfile") not in (None, ACCESS) for rule in asks):
         return _strange(ACCESS, "accessfile=")

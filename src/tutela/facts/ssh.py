@@ -15,20 +15,20 @@ from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from tutela.evidence import Reason, Unobserved
-from tutela.facts import accounts, exposure, outside, pam, source_limits, ssh_keys, ssh_servers, sshd_config
+from tutela.facts import accounts, exposure, outside, pam, source_limits, ssh_keys, ssh_servers, sshd_config, units
 from tutela.facts.accounts import Account, Accounts
 from tutela.facts.exposure import Reached
 from tutela.facts.firewall import strangers
 from tutela.facts.look import Look
 from tutela.facts.netfilter.addresses import NOBODY, Addresses, of_networks, of_words, union
 from tutela.facts.pam import Pam, PamRule
-from tutela.facts.ssh_servers import Server
+from tutela.facts.ssh_servers import Server, SshServers
 from tutela.facts.sshd_config import Client
 from tutela.language import Text
 from tutela.record import record
 from tutela.site import Site
 
-NEEDS = (*ssh_servers.NEEDS, *exposure.NEEDS, *accounts.NEEDS, *source_limits.NEEDS, *ssh_keys.NEEDS, *outside.NEEDS)
+NEEDS = (*ssh_servers.NEEDS, *exposure.NEEDS, *accounts.NEEDS, *source_limits.NEEDS, *ssh_keys.NEEDS, *outside.NEEDS, *units.NEEDS)
 STRANGER = "*"
 """Stands for every account that is not named."""
 GRID_NAME = "tutela-stranger"
@@ -128,6 +128,7 @@ class Login:
 
     server: str
     user: str
+    """`*` is every account that is not listed here: of a directory service, or beyond the first 200."""
     sources: tuple[str, ...] | Unobserved
     """From where the account can log in, all layers together."""
     ipv4: int | Unobserved
@@ -193,17 +194,17 @@ class Ssh:
 
 def parse(look: Look) -> Ssh | Unobserved:
     """The fact; without servers it is empty."""
-    found = look.fact(ssh_servers.parse)
+    found, reached = look.fact(_renumbered)
     if isinstance(found, Unobserved):
         return found
-    grid = _Grid(look)
+    grid = _Grid(look, reached)
     profiles: list[Profile | Unobserved] = []
     logins: list[Login | Unobserved] = []
     for server in found.servers:
         made, per_user = grid.server(server)
         profiles += made
         logins += per_user
-    ports = _ports(look, found.servers)
+    ports = _ports(look, found.servers, reached)
     return Ssh(
         servers=tuple(_summary(server) for server in found.servers),
         duplicates=found.duplicates,
@@ -215,6 +216,35 @@ def parse(look: Look) -> Ssh | Unobserved:
         ipv6=_total(grid.totals[6], 6),
         password_reachable=_password_reachable(profiles, ports),
     )
+
+
+def _file_names(look: Look) -> frozenset[str] | Unobserved:
+    """Files of ssh that exist."""
+    found = ssh_servers.files(look)
+    return found if isinstance(found, Unobserved) else frozenset(found)
+
+
+def _renumbered(look: Look) -> tuple[SshServers | Unobserved, tuple[Reached, ...] | Unobserved]:
+    """Servers and the ports that are reached, with processes numbered 2, 3, … as they are met (1 stays 1).
+
+    Only which socket belongs to which server counts here, so hosts on which that is alike have one fact.
+    """
+    found = look.fact(ssh_servers.parse)
+    if isinstance(found, Unobserved):
+        return found, ()
+    numbers = {1: 1}
+
+    def number(pid: int) -> int:
+        return numbers.setdefault(pid, len(numbers) + 1)
+
+    servers = tuple(replace(server, pids=tuple(number(pid) for pid in server.pids)) for server in found.servers)
+    reached = look.fact(exposure.reached)
+    if not isinstance(reached, Unobserved):
+        reached = tuple(
+            replace(one, socket=replace(one.socket, pid=number(one.socket.pid))) if one.socket is not None and isinstance(one.socket.pid, int) else one
+            for one in reached
+        )
+    return replace(found, servers=servers), reached
 
 
 # --- servers and ports -----------------------------------------------------------------------------------------------
@@ -273,8 +303,7 @@ def _algorithms(server: Server, base: Mapping[str, str]) -> tuple[tuple[str, ...
     return tuple(weak), sha1
 
 
-def _ports(look: Look, servers: tuple[Server, ...]) -> tuple[SshPort, ...] | Unobserved:
-    reached = look.fact(exposure.reached)
+def _ports(look: Look, servers: tuple[Server, ...], reached: tuple[Reached, ...] | Unobserved) -> tuple[SshPort, ...] | Unobserved:
     if isinstance(reached, Unobserved):
         return reached if servers else ()
     scanned = look.fact(outside.parse).open
@@ -358,17 +387,19 @@ class _User:
 class _Grid:
     """Users and addresses of one look, and what each server makes of them."""
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, look: Look, reached: tuple[Reached, ...] | Unobserved) -> None:
         self.look = look
         self.site = look.site
         found = look.fact(accounts.parse)
         self.accounts: Accounts | Unobserved = found
         self.users = _users(found)
+        self.unlisted = _unlisted(look, found)
         self.pam = look.fact(pam.parse)
+        self.stack = _stack(self.pam)
         self.limits = look.fact(source_limits.parse)
-        self.files = ssh_servers.files(look)
+        self.files = look.fact(_file_names)
         self.keys = look.fact(ssh_keys.parse)
-        self.reached = look.fact(exposure.reached)
+        self.reached = reached
         self.totals: dict[int, list[tuple[Addresses, Addresses, Unobserved | None]]] = {4: [], 6: []}
 
     # --- one server
@@ -397,8 +428,22 @@ class _Grid:
                 login = self.login(server, user, tuple(by_profile))
                 if login is not None:
                     logins.append(login)
+            if user.name == STRANGER and self.unlisted is not None:
+                logins += self._for_unlisted(server, replace(user, groups=None), tuple(by_profile), self.unlisted)
         profiles: list[Profile | Unobserved] = [_with(profile, tuple(users), tuple(labels)) for profile, users, labels in rows.values()]
+        if self.unlisted is not None and self.unlisted.code is Reason.NO_DATA and self._names_accounts(server):
+            profiles.append(self.unlisted)
+            logins.append(self.unlisted)
+            self._lose(self.unlisted)
         return profiles, logins
+
+    def _names_accounts(self, server: Server) -> bool:
+        """Whether any setting is about some accounts or groups, so that a stranger cannot stand for those that were left out."""
+        if isinstance(server.config, Unobserved) or self.limits.access_rules is not None:
+            return True
+        settings = server.config.settings
+        lists = {"allowusers", "denyusers", "allowgroups", "denygroups"}
+        return any(one.keyword in lists or any(name in ("user", "group") for match in one.matches for name, _ in match.criteria) for one in settings)
 
     def _doubt(self, server: Server) -> Unobserved | None:
         if server.stale is True:
@@ -551,10 +596,7 @@ class _Grid:
 
     def _password_enough(self) -> bool | Unobserved:
         """Whether sshd's PAM stack lets in who knows the password and nothing else."""
-        stack = _auth_stack(self.pam)
-        if isinstance(stack, Unobserved):
-            return stack
-        return pam.run(stack, pam.supposing(**dict.fromkeys(FACTORS, "auth_err"))).success
+        return self.stack if isinstance(self.stack, Unobserved) else self.stack.without_factor
 
     # --- logins
 
@@ -583,6 +625,28 @@ class _Grid:
             two_factor=_all([profile.two_factor for profile in profiles if profile.admitted is not False]),
             root=user.root,
             enrolled=self._enrolled(user),
+        )
+
+    def _for_unlisted(self, server: Server, stranger: _User, profiles: tuple[Profile, ...], doubt: Unobserved) -> Iterator[Login]:
+        """What holds for a stranger holds for accounts that are not listed; where it is not good, whether there are any is not known."""
+        before = {family: list(self.totals[family]) for family in (4, 6)}
+        login = self.login(server, stranger, profiles)
+        for family in (4, 6):
+            gained = self.totals[family][len(before[family]) :]
+            self.totals[family] = [*before[family], *((NOBODY, least | most, why or doubt) for least, most, why in gained)]
+        if login is None or (login.restricted is True and login.two_factor is True):
+            return
+        wide = login.restricted is not True
+        yield replace(
+            login,
+            sources=doubt if wide else login.sources,
+            ipv4=doubt if wide else login.ipv4,
+            ipv6=doubt if wide else login.ipv6,
+            restricted=doubt if wide else True,
+            admin_only=True if login.admin_only is True else doubt,
+            external=False if login.external is False else doubt,
+            password_only=False if login.password_only is False else doubt,
+            two_factor=True if login.two_factor is True else doubt,
         )
 
     def _from_where(self, server: Server, user: _User, family: int) -> tuple[Addresses, Addresses, Unobserved | None]:
@@ -636,7 +700,6 @@ class _Grid:
 
     def _two_factor(self, settings: Mapping[str, str], user: _User, root_login: str) -> bool | Unobserved:
         """Whether every way in takes two factors."""
-        stack = _auth_stack(self.pam)
         pam_on = settings.get("usepam") == "yes"
         enrolled = self._enrolled(user)
         enabled = _password_methods(settings, root=user.root, root_login=root_login)
@@ -657,7 +720,7 @@ class _Grid:
             if not pam_on:
                 answers.append(False)
                 continue
-            answers.append(self._needs_factor(stack, enrolled, alone="publickey" not in methods))
+            answers.append(self._needs_factor(enrolled, alone="publickey" not in methods))
         return _all(answers)
 
     def _hardware(self, user: _User, *, everywhere: bool) -> bool | Unobserved:
@@ -671,17 +734,14 @@ class _Grid:
             return False
         return doubt if doubt is not None else True
 
-    def _needs_factor(self, stack: pam.Stack | Unobserved, enrolled: bool | Unobserved | None, *, alone: bool) -> bool | Unobserved:
+    def _needs_factor(self, enrolled: bool | Unobserved | None, *, alone: bool) -> bool | Unobserved:
         """Whether PAM refuses without the second factor; `alone`: it must also refuse without the password."""
+        stack = self.stack
         if isinstance(stack, Unobserved):
             return stack
-        refused = not pam.run(stack, pam.supposing(**dict.fromkeys(FACTORS, "auth_err"))).success
-        if alone:
-            refused = refused and not pam.run(stack, pam.supposing(**dict.fromkeys(pam.PASSWORD_MODULES, "auth_err"))).success
-        if not refused:
+        if stack.without_factor or (alone and stack.without_password):
             return False
-        skipped = any(rule.argument("nullok") is not None for rule in stack if rule.module in FACTORS)
-        if skipped and pam.run(stack, _unenrolled).success:
+        if stack.unenrolled:
             return enrolled if enrolled is not None else False
         return True
 
@@ -705,15 +765,62 @@ class _Grid:
         return any(rule.module in FACTORS for rule in stack)
 
 
+@record
+class _Stack:
+    """Whom sshd's PAM stack lets in."""
+
+    without_factor: bool
+    """Somebody who knows the password and does not have the second factor."""
+    without_password: bool
+    unenrolled: bool
+    """Somebody who knows the password and never set up a second factor."""
+
+
+def _stack(services: Pam | Unobserved) -> _Stack | Unobserved:
+    stack = _auth_stack(services)
+    if isinstance(stack, Unobserved):
+        return stack
+    return _Stack(
+        without_factor=pam.may_succeed(stack, pam.supposing(**dict.fromkeys(FACTORS, "auth_err"))),
+        without_password=pam.may_succeed(stack, pam.supposing(**dict.fromkeys(pam.PASSWORD_MODULES, "auth_err"))),
+        unenrolled=pam.may_succeed(stack, _unenrolled),
+    )
+
+
 def _unenrolled(rule: PamRule) -> str:
-    """The answers of a stack for somebody who knows the password and has not enrolled."""
+    """The answers of a stack for somebody who knows the password and has not enrolled: pam_u2f has nouserok, pam_oath does not know him."""
     if rule.module in FACTORS:
-        return "ignore" if rule.argument("nullok") is not None else "auth_err"
+        if rule.argument("nullok") is not None:
+            return "ignore"
+        if rule.argument("nouserok") is not None:
+            return "success"
+        return "user_unknown" if rule.module == "pam_oath" else "auth_err"
     return pam.ALWAYS.get(rule.module, "success")
 
 
 def _auth_stack(services: Pam | Unobserved) -> pam.Stack | Unobserved:
     return services if isinstance(services, Unobserved) else services.stack("sshd", "auth")
+
+
+DIRECTORIES = {"sss": "sssd", "winbind": "winbind", "nis": "ypbind"}
+"""Sources of accounts and the service without which they give none. The Red Hat family names sss wherever no directory is used either."""
+
+
+def _unlisted(look: Look, found: Accounts | Unobserved) -> Unobserved | None:
+    """Why there may be accounts that log in and are not in the grid."""
+    if isinstance(found, Unobserved):
+        return None
+    if sum(account.login_shell or account.uid == 0 for account in found.accounts) > MAX_USERS:
+        return Unobserved(
+            Reason.NO_DATA, accounts.NEEDS[0], Text(f"只逐个判断了前 {MAX_USERS} 个账户", f"only the first {MAX_USERS} accounts were looked at one by one")
+        )
+    running = look.fact(units.up)
+    for source in found.remote:
+        daemon = DIRECTORIES.get(source)
+        if daemon is None or isinstance(running, Unobserved) or not running.systemd or running.running(daemon):
+            why = Text(f"目录服务（{source}）的账户看不到", f"accounts of a directory service ({source}) are not seen here")
+            return Unobserved(Reason.NO_VANTAGE, "/etc/nsswitch.conf passwd", why)
+    return None
 
 
 def _users(found: Accounts | Unobserved) -> list[_User]:

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
 
 from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import listing
 from tutela.facts.look import Look
 from tutela.language import Text
 from tutela.record import record
@@ -160,7 +161,7 @@ class _Reader:
 
     def file(self, path: str, outer: tuple[Match, ...], depth: int) -> Unobserved | None:
         """Read one file; returns why that was not possible."""
-        lines = self.look.lines(path)
+        lines = self.look.lines(_source(self.look, path))
         if isinstance(lines, Unobserved):
             return lines
         if depth > MAX_DEPTH:
@@ -200,7 +201,7 @@ class _Reader:
         path = pattern if pattern.startswith("/") else f"/etc/ssh/{pattern}"
         directory, _, name = path.rpartition("/")
         if not re.search(r"[*?\[]", path):
-            if self.look.source(path).status is Status.ABSENT:
+            if self.look.source(_source(self.look, path)).status is Status.ABSENT:
                 return None
             return self.file(path, outer, depth)
         if re.search(r"[*?\[]", directory):
@@ -215,6 +216,10 @@ class _Reader:
                 if doubt is not None:
                     return doubt
         return None
+
+
+def _source(look: Look, path: str) -> str:
+    return path if path.startswith(("/etc/ssh/", "/usr/etc/ssh/")) else listing.included(look, path, "ssh")
 
 
 def _unclear(path: str, number: int) -> Unobserved:

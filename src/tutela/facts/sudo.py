@@ -46,8 +46,11 @@ _LOOSE_DOORS = (
     "systemctl journalctl service apt apt-get aptitude dnf yum zypper tar zip unzip 7z cp mv ln dd tee cat head tail find rsync chmod chown chgrp"
     " install mount umount useradd usermod userdel passwd chpasswd adduser gpasswd chsh wget curl openssl tcpdump ip iptables nft sysctl insmod"
     " modprobe ldconfig update-alternatives logrotate restic borg base64 xxd od sort uniq cut grep diff dmesg virsh qemu-system-x86_64"
+    " java jshell pwsh go rake bundle composer uv pipx nginx apache2 apache2ctl apachectl httpd certbot fail2ban-client capsh setcap busctl machinectl"
+    " systemd-nspawn ctr crictl helm cpio ar bpftrace iftop rlwrap ssh-keygen puppet salt-call chef-client"
 )
 LOOSE_DOORS = frozenset(_LOOSE_DOORS.split())
+SHARED = ("/tmp/", "/var/tmp/", "/dev/shm/")  # noqa: S108 - looked for, not written to
 
 
 @record
@@ -64,6 +67,8 @@ class Entry:
     """None: as the Defaults say."""
     where: str
     """`/etc/sudoers.d/90-cloud-init-users:3`"""
+    setenv: bool | None = None
+    """Any variable may be given along, LD_PRELOAD too; None: as the Defaults say."""
 
 
 @record
@@ -125,8 +130,9 @@ def parse(look: Look) -> Sudo | Unobserved:
             continue
         mine = [entry for entry in reader.entries if reader.matches_user(entry.users, account, members) and reader.matches_host(entry.hosts)]
         mine = [entry for entry in mine if reader.as_root(entry.runas)]
-        free = reader.unauthenticated(account, members)
+        free, variables = reader.unauthenticated(account, members), reader.sets_variables(account, members)
         mine = [replace(entry, nopasswd=free) if entry.nopasswd is None else entry for entry in mine]
+        mine = [replace(entry, setenv=variables) if entry.setenv is None else entry for entry in mine]
         mine += _doas(doas or "", account, members)
         key_only = account.password if isinstance(account.password, Unobserved) else account.password == "locked"
         for at, entry in enumerate(mine):
@@ -134,7 +140,8 @@ def parse(look: Look) -> Sudo | Unobserved:
             if entry.negated or (later and (later[-1].negated or not later[-1].nopasswd)):
                 continue
             if entry.nopasswd:
-                grants.append(Grant(account.name, entry.command[:200], _reason(entry.command), entry.where, key_only))
+                reason = _reason(entry.command, account) or ("any variable, LD_PRELOAD too" if entry.setenv else None)
+                grants.append(Grant(account.name, entry.command[:200], reason, entry.where, key_only))
         everything = [entry for entry in mine if entry.command == "ALL"]
         if everything and not everything[-1].negated:
             full.append(account.name)
@@ -164,7 +171,7 @@ def _remote(look: Look) -> Iterator[Unobserved]:
             yield Unobserved(Reason.NO_VANTAGE, "/etc/nsswitch.conf sudoers", why)
 
 
-def _reason(command: str) -> str | None:
+def _reason(command: str, account: Account) -> str | None:
     """Why a command without a password is as good as a root shell."""
     if command == "ALL":
         return "any command"
@@ -189,7 +196,16 @@ def _reason(command: str) -> str | None:
         return "shell, editor or the like"
     if program in LOOSE_DOORS and not arguments:
         return "any arguments"
+    # Whoever owns the directory puts another program there, whoever the file belongs to.
+    own = account.home.rstrip("/")
+    if path.startswith(("/home/", *SHARED)) or (own and not account.service and path.startswith(f"{own}/")):
+        return "a program that can be replaced"
     return None
+
+
+def _named(look: Look) -> bool:
+    """Whether the host's name is known."""
+    return isinstance(look.text("hostname"), str)
 
 
 class _Sudoers:
@@ -203,8 +219,13 @@ class _Sudoers:
         self._defaults: list[tuple[str, str]] = []
         self.entries: list[Entry] = []
         self.holes: list[Unobserved] = []
-        host = look.text("hostname")
-        self._host = host.strip() if isinstance(host, str) else None
+        self._named = look.fact(_named)
+
+    @property
+    def _host(self) -> str:
+        """Own name; asked for only by rules about some hosts, so that hosts without such rules share the fact."""
+        text = self._look.text("hostname")
+        return text.strip() if isinstance(text, str) else ""
 
     def read(self, name: str, depth: int) -> None:
         """Read one file; whatever cannot be read or understood becomes a hole."""
@@ -224,7 +245,8 @@ class _Sudoers:
                 self.holes.append(Unobserved(Reason.FORMAT, f"{name}:{number}", Text("无法理解此行", "this line is not understood")))
 
     def _include(self, target: str, directory: bool, name: str, depth: int) -> None:
-        target = target.replace("%h", (self._host or "").partition(".")[0])
+        if "%h" in target:
+            target = target.replace("%h", self._host.partition(".")[0])
         if not target.startswith("/"):
             target = f"{name.rpartition('/')[0]}/{target}"
         if not directory:
@@ -275,6 +297,7 @@ class _Sudoers:
     def _commands(self, users: tuple[str, ...], hosts: tuple[str, ...], text: str, where: str) -> bool:
         runas: tuple[str, ...] = ()
         nopasswd: bool | None = None
+        setenv: bool | None = None
         pieces = _split(text, ",")
         if not pieces:
             return False
@@ -285,6 +308,7 @@ class _Sudoers:
                 piece = piece[found.end() :]
             while (found := re.match(r"(?:([A-Z_]+)\s*:|[A-Z]+=\S+)\s*", piece)) is not None and (found[1] is None or found[1] in TAGS):
                 nopasswd = {"NOPASSWD": True, "PASSWD": False}.get(found[1] or "", nopasswd)
+                setenv = {"SETENV": True, "NOSETENV": False}.get(found[1] or "", setenv)
                 piece = piece[found.end() :]
             at = _find(re.sub(r"sha\d{3}:\S+", lambda digest: " " * len(digest[0]), piece), ":")
             if at >= 0:
@@ -293,14 +317,14 @@ class _Sudoers:
                 equals = _find(rest, "=")
                 if equals < 0:
                     return False
-                self._entry(users, hosts, runas, nopasswd, piece[:at], where)
+                self._entry(Entry(users, hosts, runas, piece[:at], False, nopasswd, where, setenv))
                 return self._commands(users, tuple(_split(rest[:equals], ",")), rest[equals + 1 :], where)
-            self._entry(users, hosts, runas, nopasswd, piece, where)
+            self._entry(Entry(users, hosts, runas, piece, False, nopasswd, where, setenv))
         return True
 
-    def _entry(self, users: tuple[str, ...], hosts: tuple[str, ...], runas: tuple[str, ...], nopasswd: bool | None, piece: str, where: str) -> None:
-        if piece.strip():
-            self.entries.append(Entry(users, hosts, runas, " ".join(piece.split()), False, nopasswd, where))
+    def _entry(self, entry: Entry) -> None:
+        if entry.command.strip():
+            self.entries.append(replace(entry, command=" ".join(entry.command.split())))
 
     def resolve_commands(self) -> None:
         """Put commands in the place of their aliases; an alias may be defined behind its use."""
@@ -355,7 +379,7 @@ class _Sudoers:
         """Whether a list of hosts names this one; addresses and netgroups may, so they do."""
 
         def matches(name: str) -> bool:
-            if name == "ALL" or self._host is None or name[:1] == "+" or re.fullmatch(r"\d+\.[0-9./]+|[0-9a-fA-F]*:[0-9a-fA-F:./]+", name):
+            if name == "ALL" or not self._named or name[:1] == "+" or re.fullmatch(r"\d+\.[0-9./]+|[0-9a-fA-F]*:[0-9a-fA-F:./]+", name):
                 return True
             return any(fnmatchcase(host.lower(), name.lower()) for host in (self._host, self._host.partition(".")[0]))
 
@@ -376,6 +400,14 @@ class _Sudoers:
                 free = free or value.strip().strip('"') in members.get(account.name, frozenset())
             elif setting.replace(" ", "") in ("authenticate", "!authenticate"):
                 free = setting.startswith("!")
+        return free
+
+    def sets_variables(self, account: Account, members: dict[str, frozenset[str]]) -> bool:
+        """Whether the Defaults let this account give any variable along."""
+        free = False
+        for scope, setting in self._defaults:
+            if setting in ("setenv", "!setenv") and self.matches_user(tuple(_split(scope, ",")), account, members):
+                free = setting == "setenv"
         return free
 
 

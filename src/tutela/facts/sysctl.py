@@ -153,7 +153,7 @@ def _setting(look: Look, layers: _Layers, key: str) -> Setting:
 
 def _forwards_itself(look: Look) -> bool:
     """Container engines and libvirt turn forwarding on at each start; no file has to."""
-    seen = look.fact(units.parse)
+    seen = look.fact(units.up)
     return not isinstance(seen, Unobserved) and bool(seen.running("docker", "libvirtd", "virtnetworkd", "k3s", "kubelet"))
 
 
@@ -241,7 +241,7 @@ class _Layers:
                     by_name.setdefault(name, f"{directory}/{name}")
         for _, path in sorted(by_name.items()):
             yield from self._lines(path)
-        seen = self.look.fact(units.parse)
+        seen = self.look.fact(units.up)
         if not isinstance(seen, Unobserved) and not seen.systemd:
             # procps' `sysctl --system` and busybox end with this file.
             yield from self._lines("/etc/sysctl.conf")

@@ -49,7 +49,7 @@ class TimeSync:
 
 def parse(look: Look) -> TimeSync | Unobserved:
     """The fact, from whichever daemon answers."""
-    running = look.fact(units.parse)
+    running = look.fact(units.up)
     names = _running(running)
     for daemon, source, read in (("chrony", CHRONY, _chrony), ("ntpd", NTPQ, _ntpq), ("openntpd", OPENNTPD, _openntpd)):
         text = look.text(source)
@@ -87,7 +87,9 @@ def _chrony(text: str) -> tuple[bool, float] | None:
     offset = _number(fields[4])
     if offset is None:
         return None
-    return fields[-1].strip() != "Not synchronised" and fields[2] not in ("0", "16"), abs(offset)
+    # 127.127.1.1 is the host's own clock (`local` in chrony.conf): in step with itself, whatever the time is.
+    own_clock = fields[0].upper() == "7F7F0101"
+    return fields[-1].strip() != "Not synchronised" and fields[2] not in ("0", "16") and not own_clock, abs(offset)
 
 
 def _ntpq(text: str) -> tuple[bool, float] | None:

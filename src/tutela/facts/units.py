@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from tutela.evidence import Reason, Status, Unobserved
@@ -104,6 +105,14 @@ def parse(look: Look) -> Units | Unobserved:
     if not units:
         return Unobserved(Reason.FORMAT, names[0], Text("没有列出任何单元", "it lists no unit"))
     return Units(systemd=True, by_id=units)
+
+
+def up(look: Look) -> Units | Unobserved:
+    """The fact of units that are up, without moments and results: hosts that run the same share it."""
+    seen = look.fact(parse)
+    if isinstance(seen, Unobserved):
+        return seen
+    return Units(seen.systemd, {name: replace(unit, result="", status=None, exited=None, triggered=None) for name, unit in seen.by_id.items() if unit.running})
 
 
 def _missing(look: Look) -> Unobserved:

@@ -77,7 +77,7 @@ def parse(look: Look) -> Unneeded | Unobserved:
             service = None
         if service is not None:
             listening.append(Listener(service, one.port, one.protocol, one.address, _excuse(look, service, one.port, one.protocol)))
-    up = look.fact(units.parse)
+    up = look.fact(units.up)
     if isinstance(up, Unobserved):
         return Unneeded(tuple(dict.fromkeys(listening)), up)
     silent = tuple(name for name, stems in SILENT.items() if name not in look.site.allowed_services and up.running(*stems))
@@ -95,7 +95,7 @@ def _excuse(look: Look, service: str, port: int, protocol: str) -> str | None:
 
 
 def _uses_nfs(look: Look) -> bool:
-    up = look.fact(units.parse)
+    up = look.fact(units.up)
     if not isinstance(up, Unobserved) and up.running("nfs-server", "nfs-kernel-server", "nfs-mountd"):
         return True
     mounted = look.fact(mounts.parse)

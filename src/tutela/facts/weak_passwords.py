@@ -18,12 +18,13 @@ from __future__ import annotations
 import re
 
 from tutela.evidence import Reason, Status, Unobserved
+from tutela.evidence.bundle import AGAIN
 from tutela.facts.look import Look
 from tutela.language import Text
 from tutela.record import record
 
 SOURCE = "tutela weak-passwords"
-NEEDS = (SOURCE,)
+NEEDS = (SOURCE, SOURCE + AGAIN)
 _ACCOUNT = re.compile(r"account (\S{1,256}) (\S{1,256})")
 
 
@@ -49,6 +50,9 @@ class WeakPasswords:
 
 def parse(look: Look) -> WeakPasswords | Unobserved:
     """The fact; unknown unless the test was asked for."""
+    if look.source(SOURCE + AGAIN).status is not Status.MISSING:
+        why = Text("主机自己也给出了一份结果，两者不同", "the host itself sent a result, too, and they differ")
+        return Unobserved(Reason.FORMAT, SOURCE, why)
     status = look.source(SOURCE).status
     if status is Status.ABSENT:
         why = Text("主机上没有 python3 或 perl 可用于测试", "the host has neither a python3 nor a perl to test with")

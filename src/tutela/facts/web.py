@@ -166,12 +166,12 @@ def _apache(look: Look) -> Server:
 
 
 def _tomcat_unit(look: Look) -> bool:
-    up = look.fact(units.parse)
+    up = look.fact(units.up)
     return not isinstance(up, Unobserved) and any(unit.running and unit.id.startswith("tomcat") for unit in up.by_id.values())
 
 
 def _tomcat(look: Look) -> Server:
-    up = look.fact(units.parse)
+    up = look.fact(units.up)
     unit = None if isinstance(up, Unobserved) else next((one for one in up.by_id.values() if one.running and one.id.startswith("tomcat")), None)
     user = (unit.user or "root") if unit is not None else ""
     seen = files(look)

@@ -12,20 +12,21 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tutela.agreement import Agreement, Profile, Table, read_agreement, read_profile, read_table
 from tutela.agreement.rulebook import Content
 from tutela.checks import Check, read_check
 from tutela.documents import Document, read_yaml
-from tutela.errors import ContentError
+from tutela.errors import ContentError, said_by_system
 from tutela.evidence import digest_of
 from tutela.facts.reference import Reference
 from tutela.facts.registry import MODULES
 from tutela.language import Text
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 CACHE = "compiled.json"
 FROZEN = "frozen"
@@ -46,7 +47,8 @@ def load_content(extra: tuple[Path, ...] = ()) -> Content:
             try:
                 raw = path.read_bytes()
             except OSError as problem:
-                raise ContentError(Text(f"无法读取：{problem.strerror}", f"cannot be read: {problem.strerror}"), file=str(path)) from None
+                why = said_by_system(problem)
+                raise ContentError(Text(f"无法读取：{why.zh}", f"cannot be read: {why.en}"), file=str(path)) from None
             if name.partition("/")[0] not in _FOLDERS:
                 words = ", ".join(_FOLDERS)
                 raise ContentError(Text(f"应放在这些文件夹之一：{words}", f"it belongs in one of the folders {words}"), file=str(path))
@@ -99,7 +101,7 @@ def _once(kind: dict[Any, Any], key: Any, value: Any, document: Document) -> Non
 
 
 def _shipped() -> list[tuple[str, Document, str]]:
-    root = resources.files("tutela") / "content"
+    root = _root()
     stamp = _stamp(root)
     cache = root / CACHE
     with suppress(OSError, ValueError, KeyError, TypeError):
@@ -112,9 +114,20 @@ def _shipped() -> list[tuple[str, Document, str]]:
     return documents
 
 
+def _root() -> Path | Traversable:
+    """The folder of the content."""
+    folder = Path(__file__).parents[1] / "content"
+    if folder.is_dir():
+        return folder
+    # Inside a single-file program; elsewhere a dozen modules that nothing else needs.
+    from importlib import resources  # noqa: PLC0415
+
+    return resources.files("tutela") / "content"
+
+
 def freeze() -> None:
     """Compile the content for good, for a wheel or a single file: there the files' times are those of the installation."""
-    root = resources.files("tutela") / "content"
+    root = _root()
     assert isinstance(root, Path)
     _keep(root / CACHE, _compiled(FROZEN, _parsed(root)))
 

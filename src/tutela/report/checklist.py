@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from tutela.assess.assessment import Assessment, ClauseStanding, Standing
-from tutela.assess.verdict import EvidenceRef, Verdict, shown
+from tutela.assess.verdict import Sight, Verdict, shown
 from tutela.checks import Outcome
 from tutela.evidence import Unobserved
 from tutela.facts.registry import MODULES, parser
@@ -96,7 +96,7 @@ class Checklist:
     """What stands above the lines and cannot be filled in: when, by what, from which evidence."""
     rows: tuple[Row, ...]
     notes: tuple[Text, ...]
-    evidence: tuple[EvidenceRef, ...]
+    evidence: tuple[Sight, ...]
     """E1 is the first."""
     signatures: tuple[Text, ...]
 
@@ -165,11 +165,11 @@ class _Form:
         self.one = one
         self.standings = {clause.clause.id: clause for clause in one.clauses}
         self.verdicts = {verdict.check.id: verdict for verdict in one.verdicts}
-        self.numbers: dict[EvidenceRef, int] = {}
+        self.numbers: dict[Sight, int] = {}
         self.notes: list[Text] = []
 
     @property
-    def numbered(self) -> list[EvidenceRef]:
+    def numbered(self) -> list[Sight]:
         return list(self.numbers)
 
     @property
@@ -306,7 +306,7 @@ class _Form:
         return list(dict.fromkeys(made))
 
     def evidence(self, id_: str) -> tuple[int, ...]:
-        refs = [ref for verdict in self.checks(id_) for ref in verdict.evidence]
+        refs = [self.one.sight(name) for verdict in self.checks(id_) for name in verdict.evidence]
         return tuple(sorted({self.numbers.setdefault(ref, len(self.numbers) + 1) for ref in refs}))
 
     def fact(self, name: str, attribute: str) -> Any:

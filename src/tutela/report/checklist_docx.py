@@ -35,7 +35,7 @@ _TONES = {"good": (0x11, 0x63, 0x29), "bad": (0xB4, 0x23, 0x18), "open": (0x8A, 
 _DIM = _TONES["empty"]
 _LINE = "_" * 8
 _WIDTHS_MM = (94, 20, 23, 19, 20)
-_EVIDENCE_MM = (10, 66, 16, 84)
+_EVIDENCE_MM = (12, 64, 16, 84)
 
 
 def render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> Iterator[bytes]:

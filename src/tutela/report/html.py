@@ -107,7 +107,8 @@ class _Page:
 
         top = el("tr", [cell("th", at, self.say(one) if isinstance(one, Text) else one) for at, one in enumerate(head)])
         body = [Markup(el("tr", [cell("td", at, one) for at, one in enumerate(row)]) + "\n") for row in rows]
-        return Markup(el("div", el("table", el("thead", top), el("tbody", body)), class_="scroll") + "\n")
+        kind = "counts" if numbers is not None else None
+        return Markup(el("div", el("table", el("thead", top), el("tbody", body), class_=kind), class_="scroll") + "\n")
 
     def terms(self, pairs: Sequence[tuple[Text | str, object]]) -> Markup:
         return el("dl", [[el("dt", self.say(key) if isinstance(key, Text) else key), el("dd", value)] for key, value in pairs if value])
@@ -162,19 +163,19 @@ class _Page:
         pairs += [(_NOTE, self.say(note)) for note in verdict.notes]
         if remedy:
             pairs.append((_DO, self.remedy(verdict)))
-        return el("article", head, self.terms(pairs), self.evidence(verdict), class_=f"card {verdict.severity.value}")
+        return el("article", head, self.terms(pairs), self.evidence(verdict, one), class_=f"card {verdict.severity.value}")
 
     def seen(self, seen: Observation) -> Markup:
-        values = [el("code", self.say(value(one))) for one in seen.observed]
+        values = [el("code", self.say(value(one))) for one in seen.observed] or [Markup(self.say(Text("无", "none")))]
         if len(values) > 1:
             return joined([self.say(seen.label), el("ul", [el("li", one) for one in values])])
-        return joined([self.say(seen.label), Text("：", ": ").in_(self.lang) if values else None, values])
+        return joined([self.say(seen.label), Text("：", ": ").in_(self.lang), values])
 
-    def evidence(self, verdict: Verdict) -> Markup | None:
+    def evidence(self, verdict: Verdict, one: Assessment) -> Markup | None:
         if not verdict.evidence:
             return None
-        items = [el("li", el("code", ref.source), f" ({ref.status}) ", el("span", ref.digest, class_="digest")) for ref in verdict.evidence]
-        return el("details", el("summary", self.say(_EVIDENCE.with_values(number=len(items)))), el("ul", items))
+        items = [el("li", el("code", ref.source), f" ({ref.status}) ", el("span", ref.digest, class_="digest")) for ref in map(one.sight, verdict.evidence)]
+        return el("details", el("summary", self.say(_EVIDENCE.with_values(number=len(items)))), el("ul", items), class_="evidence")
 
     def counts(self, one: Assessment) -> Markup:
         rows: list[list[object]] = []
@@ -243,9 +244,9 @@ class _Page:
         if one.clause.clocks:
             remarks.append(el("div", self.say(Text("时限 ", "deadline ")) + ", ".join(one.clause.clocks), class_="dim"))
         return [
-            one.clause.id,
+            el("td", one.clause.id, class_="short"),
             el("td", self.say(one.clause.title), class_="name"),
-            self.say(PARTIES[one.clause.party]),
+            el("td", self.say(PARTIES[one.clause.party]), class_="short"),
             el("span", self.say(STANDINGS[one.standing]), class_=f"chip {one.standing.value}"),
             self.say(declared) if declared is not None else "",
             joined(remarks),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import tutela
 from tutela.assess.assessment import Assessment, ClauseStanding
 from tutela.assess.verdict import Verdict
+from tutela.evidence import Evidence
 from tutela.language import Lang, Text
 from tutela.report.findings import derived, headline, unreachable, waivers
 from tutela.report.options import Options
@@ -34,11 +35,11 @@ def render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> I
 
 def encoded(value: Any, indent: int | None = None) -> str:
     """JSON text in which nothing invisible stands raw: escapes, line separators and bidirectional marks are escaped."""
-    separators = (",", ": ") if indent else (",", ":")
-    words = json.dumps(value, ensure_ascii=False, sort_keys=True, indent=indent, separators=separators)
+    words = json.dumps(value, ensure_ascii=False, sort_keys=True, indent=indent) if indent else _COMPACT(value)
     return _INVISIBLE.sub(_escaped, words) if not words.isprintable() else words
 
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 _INVISIBLE = re.compile(r"[^\n\x20-\x7e\u00a1-\u00ac\u00ae-\u0377\u3001-\u9fff\uff01-\uffe6]")
 
 
@@ -49,22 +50,93 @@ def _escaped(found: re.Match[str]) -> str:
 
 def document(assessment: Assessment) -> dict[str, Any]:
     """The assessment as plain data."""
-    summary = assessment.summary
+    return (
+        _edition(assessment)
+        | _subject(assessment)
+        | {
+            "verdicts": [_verdict(verdict) for verdict in assessment.verdicts],
+            "clauses": [_clause(one) for one in assessment.clauses],
+            "sources": {name: _source(source) for name, source in assessment.bundle.sources.items()},
+        }
+    )
+
+
+class Lines:
+    """Assessments on one line each: the bytes of `encoded(document(assessment))`.
+
+    Hosts of a fleet share most verdicts, clauses and sources; what is shared is written out once and kept.
+    """
+
+    def __init__(self, size: int = 32 << 20) -> None:
+        self.size = size
+        """Bytes kept at most; beyond that everything is written out anew."""
+        self.weight = 0
+        self.kept: dict[int, tuple[object, bytes]] = {}
+        """By identity; the thing is held, so its identity stays its own."""
+        self.edition: tuple[object, dict[str, bytes]] | None = None
+
+    def line(self, assessment: Assessment) -> bytes:
+        """One line, its end included."""
+        if self.edition is None or self.edition[0] is not assessment.rulebook:
+            self.edition = (assessment.rulebook, _each_encoded(_edition(assessment)))
+        sources = assessment.bundle.sources
+        values = {
+            **self.edition[1],
+            **_each_encoded(_subject(assessment)),
+            "verdicts": b"[%s]" % b",".join([self._part(one, _verdict) for one in assessment.verdicts]),
+            "clauses": b"[%s]" % b",".join([self._part(one, _clause) for one in assessment.clauses]),
+            "sources": b"{%s}" % b",".join([self._part(sources[name], _named_source) for name in sorted(sources)]),
+        }
+        return b"{%s}\n" % b",".join([b'"%s":%s' % (key.encode(), values[key]) for key in sorted(values)])
+
+    def _part(self, thing: Any, plain: Callable[[Any], Any]) -> bytes:
+        found = self.kept.get(id(thing))
+        if found is not None:
+            return found[1]
+        part = _compact(plain(thing))
+        if plain is _named_source:
+            part = part[1:-1]
+        self.weight += len(part) + (len(thing.content) if plain is _named_source else 0)
+        if self.weight > self.size:
+            self.kept.clear()
+            self.weight = 0
+        self.kept[id(thing)] = (thing, part)
+        return part
+
+
+def _compact(value: Any) -> bytes:
+    return encoded(value).encode()
+
+
+def _each_encoded(values: dict[str, Any]) -> dict[str, bytes]:
+    return {key: _compact(value) for key, value in values.items()}
+
+
+def _edition(assessment: Assessment) -> dict[str, Any]:
+    """What is the same for every subject that one rulebook binds."""
+    rulebook = assessment.rulebook
     return {
         "schema": SCHEMA,
         "tutela": tutela.__version__,
+        "profiles": [profile.id for profile in rulebook.profiles],
+        "agreements": [{"id": one.id, "edition": one.edition, "digest": one.digest} for one in rulebook.agreements],
+        "content_digest": rulebook.content_digest,
+        "derived_defaults": [{"key": one.key, "value": one.value, "used_by": list(one.used_by)} for one in derived(assessment)],
+        "stricter": [_text(one) for one in rulebook.stricter],
+    }
+
+
+def _subject(assessment: Assessment) -> dict[str, Any]:
+    """What is of this subject alone, without the lists."""
+    summary = assessment.summary
+    return {
         "subject": assessment.subject,
         "headline": headline(assessment).value,
         "unreachable": unreachable(assessment),
         "collected_at": moment(assessment.bundle.collected_at),
         "judged_at": moment(assessment.judged_at),
-        "profiles": [profile.id for profile in assessment.rulebook.profiles],
-        "agreements": [{"id": one.id, "edition": one.edition, "digest": one.digest} for one in assessment.rulebook.agreements],
-        "content_digest": assessment.rulebook.content_digest,
         "site_digest": assessment.site.digest or None,
         "bundle": {"digest": assessment.bundle.digest, "probe_version": assessment.bundle.probe, "vantage": assessment.bundle.vantage.value},
-        "verdicts": [_verdict(verdict) for verdict in assessment.verdicts],
-        "clauses": [_clause(one) for one in assessment.clauses],
         "waivers": [
             {
                 "target": use.waiver.target,
@@ -78,8 +150,6 @@ def document(assessment: Assessment) -> dict[str, Any]:
             }
             for use in waivers(assessment)
         ],
-        "derived_defaults": [{"key": one.key, "value": one.value, "used_by": list(one.used_by)} for one in derived(assessment)],
-        "stricter": [_text(one) for one in assessment.rulebook.stricter],
         "summary": {
             "results": {word: dict(row) for word, row in summary.results.items()},
             "standings": dict(summary.standings),
@@ -109,7 +179,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
             {"label": _text(seen.label), "met": seen.met, "observed": list(seen.observed), "expected": seen.expected} for seen in verdict.observations
         ],
         "notes": [_text(note) for note in verdict.notes],
-        "evidence": [{"source": one.source, "status": one.status, "digest": one.digest} for one in verdict.evidence],
+        "evidence": list(verdict.evidence),
         "remedy": _text(check.remedy),
         "waived_by": verdict.waived_by,
     }
@@ -130,6 +200,14 @@ def _clause(one: ClauseStanding) -> dict[str, Any]:
         "declared": one.declared,
         "contradicted": one.contradicted,
     }
+
+
+def _source(source: Evidence) -> dict[str, Any]:
+    return {"status": source.status.value, "digest": source.digest, "bytes": len(source.content)}
+
+
+def _named_source(source: Evidence) -> dict[str, Any]:
+    return {source.name: _source(source)}
 
 
 def _text(text: Text | None) -> dict[str, str] | None:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from tutela.assess.assessment import Assessment
 from tutela.language import Lang
-from tutela.report.json import document, encoded
+from tutela.report.json import Lines
 from tutela.report.options import Options
 
 
 def render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> Iterator[str]:
     """A line as soon as it is asked for."""
     del lang, options
+    lines = Lines()
     for assessment in assessments:
-        yield encoded(document(assessment)) + "\n"
+        yield lines.line(assessment).decode()

@@ -24,7 +24,7 @@ class Options:
     width: int = 80
     """Columns of `text`."""
     details: bool = False
-    """In `text`, the whole report of every subject behind a fleet's table."""
+    """In `text`, nothing is folded, and the whole report of every subject stands behind a fleet's table."""
     zone: tzinfo = CHINA
     """Zone of the times that people read; machines get UTC."""
     tables: Mapping[str, Table] = field(default_factory=dict)

@@ -134,7 +134,7 @@ def _observation(one: Assessment, verdict: Verdict, key: tuple[str, str, str], i
         "subjects": [{"subject-uuid": item, "type": "inventory-item"}],
         "collected": moment(one.bundle.collected_at),
     }
-    evidence = [{"description": _words(ref.source), "props": _props(status=ref.status, digest=ref.digest)} for ref in verdict.evidence]
+    evidence = [{"description": _words(ref.source), "props": _props(status=ref.status, digest=ref.digest)} for ref in map(one.sight, verdict.evidence)]
     return made | ({"relevant-evidence": evidence} if evidence else {})
 
 

@@ -90,7 +90,7 @@ def _result(one: Assessment, verdict: Verdict, index: int, lang: Lang) -> dict[s
         "properties": {
             "severity": verdict.severity.value,
             "clauses": list(verdict.check.clauses),
-            "evidence": [f"{inert(ref.source)} {ref.digest}" for ref in verdict.evidence],
+            "evidence": [f"{inert(ref.source)} {ref.digest}" for ref in map(one.sight, verdict.evidence)],
         },
     }
     if verdict.code is not None:
@@ -113,7 +113,7 @@ def _message(verdict: Verdict, lang: Lang) -> str:
 
 def _location(one: Assessment, verdict: Verdict) -> dict[str, Any]:
     host = quote(one.subject, safe="")
-    path = next((ref.source for ref in verdict.evidence if ref.source.startswith("/")), "")
+    path = next((name for name in verdict.evidence if name.startswith("/")), "")
     return {
         "logicalLocations": [{"name": inert(one.subject), "kind": "resource"}],
         "physicalLocation": {"artifactLocation": {"uri": host + quote(path, errors="backslashreplace")}},

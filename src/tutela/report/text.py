@@ -1,4 +1,9 @@
-"""Reports for a terminal: 80 columns, plain text, colour only when asked."""
+"""Reports for a terminal: 80 columns, plain text, colour only when asked.
+
+The first screen says how it stands and what to do first.
+Below it long lists are folded, with a word about what was left out; `details` unfolds everything.
+What the counting rule asks for (counts, every unknown with its reason, derived defaults, age) is never folded.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,9 @@ from tutela.agreement.model import Party
 from tutela.assess.assessment import Assessment, ClauseStanding, Standing
 from tutela.assess.verdict import Observation, Verdict
 from tutela.checks import Outcome, Severity
+from tutela.evidence import Reason
 from tutela.language import Lang, Text
+from tutela.report.beginning import beginning
 from tutela.report.columns import padded, shortened, table, width, wrapped
 from tutela.report.findings import (
     FIRST,
@@ -38,6 +45,12 @@ from tutela.report.words import COLON, COMMA, PARTIES, RESULTS, SEVERITIES, STAN
 
 MAX_NAMES = 4
 """Names in a line before the rest is a number."""
+MAX_DETAILED = 8
+"""Failures with their details, and broken clauses with their titles, before the rest is named in short."""
+MAX_SEEN = 3
+"""Values of one observation before the rest is a number."""
+MAX_REMEDY = 3
+"""Lines of a remedy on the first screen."""
 
 _RED, _YELLOW, _GREEN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
 _HEADLINE_COLOUR = {Headline.BROKEN: _RED, Headline.NOT_SHOWN: _YELLOW, Headline.COMPLIANT: _GREEN}
@@ -53,7 +66,6 @@ _COUNTS = Text("计数", "Counts")
 _CLAUSES = Text("条款：谁的责任", "Clauses: whose duty")
 _WAIVERS = Text("豁免", "Waivers")
 _DERIVED = Text("所用推定默认值（原文没有的数字）", "Derived defaults in force (numbers the sources do not give)")
-_OTHER_DERIVED = Text("没有检查用到、只写在条款里的", "in clauses that no check decides")
 _STRICTER = Text("多份约定同时适用，取更严的", "Where agreements differ, the stricter applies")
 _BASIS = Text("依据", "Basis")
 _FLEET = Text("主机", "Hosts")
@@ -69,8 +81,20 @@ _SEEN_AT = Text("证据", "evidence")
 _NOTE = Text("说明", "note")
 _NOT_SEEN = Text("没看到", "not seen")
 _SHARE = Text("适用的检查中有 {percent}% 未能判定。", "Undecided: {percent} % of the applicable checks.")
+_HIDDEN = Text(
+    "其中 {number} 项因权限不足而未知（U2）：以 root 运行，或加 --become。",
+    "{number} unknown for want of privilege (U2): run as root, or with --become.",
+)
 _AS_ABOVE = Text("见上文第 {number} 项", "as in {number} above")
 _NOTHING = Text("无", "none")
+_DATA_OF = Text("数据采集于 {at}，最旧的一项判定时已 {age}。", "Data of {at}; the oldest was {age} old when judged.")
+_MORE_VALUES = Text("…… 另有 {number} 个（--all）", "… and {number} more (--all)")
+_MORE_FAILURES = Text("…… 另有 {number} 项（--all 列出详情）：", "… and {number} more (details: --all):")
+_MORE_CLAUSES = Text("…… 另有 {number} 条：", "… and {number} more: ")
+_MORE_DEFAULTS = Text("…… 另有 {number} 个只写在条款里，没有检查用到（--all）", "… and {number} more in clauses that no check decides (--all)")
+_EVERYTHING = Text("全部内容", "everything")
+_ONE_ITEM = Text("单项详情", "one item")
+_PAGE = Text("网页", "as a page")
 _USED = Text("生效", "used")
 _UNUSED = Text("未生效", "not used")
 _TERMS = Text("{approver} 批准，{granted} 至 {expires}：{reason}", "approved by {approver}, {granted} to {expires}: {reason}")
@@ -98,6 +122,7 @@ class _Page:
         self.lang = lang
         self.options = options
         self.width = options.width
+        self.all = options.details
 
     def say(self, text: Text) -> str:
         return inert(text.in_(self.lang))
@@ -121,24 +146,43 @@ class _Page:
     def subject(self, one: Assessment) -> Iterator[str]:
         """Everything about one subject."""
         word = headline(one)
-        name = shortened(inert(one.subject), self.width - 24)
-        yield f"{self.paint(name, _BOLD)}  {self.paint(self.say(HEADLINES[word]).upper(), _HEADLINE_COLOUR[word])}"
+        yield f"{self.paint(self.name(one), _BOLD)}  {self.paint(self.say(HEADLINES[word]).upper(), _HEADLINE_COLOUR[word])}"
         yield ""
         yield from wrapped(self.say(summary(one)), self.width)
+        if unreachable(one) is None:
+            at, old = when(one.bundle.collected_at, self.options.zone), self.say(age(one))
+            yield from wrapped(self.say(_DATA_OF.with_values(at=at, age=old)), self.width)
+        yield from self.counts(one)
         failed = failures(one)
         yield from self.first(failed)
         yield from self.failures(failed, one)
         yield from self.unknowns(unknowns(one), one)
         yield from self.quiet(one)
-        yield from self.counts(one)
         yield from self.clauses(one)
         yield from self.waivers(one)
         yield from self.derived(one)
-        if one.rulebook.stricter:
+        if one.rulebook.stricter and self.all:
             yield from self.heading(_STRICTER)
             for text in one.rulebook.stricter:
                 yield from wrapped(self.say(text), self.width, first="  ", rest="    ")
         yield from self.basis(one)
+        yield from self.last(one, failed)
+
+    def last(self, one: Assessment, failed: Sequence[Verdict]) -> Iterator[str]:
+        """The headline once more, since a terminal shows the end of a long text, and where the rest is."""
+        if self.all:
+            return
+        word = headline(one)
+        yield ""
+        yield f"{self.paint(self.name(one), _BOLD)}  {self.paint(self.say(HEADLINES[word]).upper(), _HEADLINE_COLOUR[word])}"
+        known = failed[0].check if failed else next((verdict.check for verdict in one.verdicts), None)
+        yield from self.basic(_EVERYTHING, "--all")
+        if known is not None:
+            yield from self.basic(_ONE_ITEM, f"tutela explain {known.catalogue or known.id}")
+        yield from self.basic(_PAGE, "--format html --output report.html")
+
+    def name(self, one: Assessment) -> str:
+        return shortened(inert(one.subject), self.width - 24)
 
     def first(self, failed: Sequence[Verdict]) -> Iterator[str]:
         if not failed:
@@ -146,7 +190,15 @@ class _Page:
         yield from self.heading(_FIRST)
         for number, verdict in enumerate(failed[:FIRST], 1):
             yield from self.titled(f"{number}.", verdict)
-            yield from self.field(_DO, inert_lines(verdict.check.remedy.in_(self.lang)), indent=3, whole=True)
+            yield from self.remedy(verdict, indent=3, short=not self.all)
+
+    def remedy(self, verdict: Verdict, *, indent: int, short: bool) -> Iterator[str]:
+        """What to do; in short, whole sentences of it, so that no command is cut."""
+        lines = inert_lines(verdict.check.remedy.in_(self.lang))
+        if short:
+            room = self.width - indent - 10
+            lines = beginning(lines, lambda said: sum(1 for line in said for _ in wrapped(line, room, whole=True)), MAX_REMEDY)
+        yield from self.field(_DO, lines, indent=indent, whole=True)
 
     def titled(self, mark: str, verdict: Verdict) -> Iterator[str]:
         """`mark severity title (H-028 ssh-password-login)`, with the severity coloured."""
@@ -162,15 +214,21 @@ class _Page:
         if not failed:
             return
         yield from self.heading(_FAILURES, len(failed))
-        for number, verdict in enumerate(failed, 1):
+        shown = len(failed) if self.all or len(failed) <= MAX_DETAILED + 2 else MAX_DETAILED
+        for number, verdict in enumerate(failed[:shown], 1):
             yield from self.titled("", verdict)
             yield from self.observations(verdict)
-            yield from self.field(_WHY, self.say(verdict.check.why), indent=2)
-            if number > FIRST:
-                yield from self.field(_DO, inert_lines(verdict.check.remedy.in_(self.lang)), indent=2, whole=True)
-            else:
+            if self.all:
+                yield from self.field(_WHY, self.say(verdict.check.why), indent=2)
+            if number <= FIRST and self.all:
                 yield from self.field(_DO, self.say(_AS_ABOVE.with_values(number=number)), indent=2)
+            elif number > FIRST:
+                yield from self.remedy(verdict, indent=2, short=not self.all)
             yield from self.behind(verdict, one)
+        if failed[shown:]:
+            yield self.say(_MORE_FAILURES.with_values(number=len(failed) - shown))
+            for verdict in failed[shown:]:
+                yield from self.titled("", verdict)
 
     def behind(self, verdict: Verdict, one: Assessment) -> Iterator[str]:
         """Clauses, whose duty, evidence, notes."""
@@ -178,14 +236,14 @@ class _Page:
         if clauses:
             duty = self.say(joined(list(duty_of(verdict, one))))
             yield from self.field(_OF, f"{self.names(clauses)} ({duty})", indent=2)
-        for note in verdict.notes:
+        for note in verdict.notes if self.all else ():
             yield from self.field(_NOTE, self.say(note), indent=2)
-        if verdict.evidence:
-            yield from self.field(_SEEN_AT, self.names([inert(ref.source) for ref in verdict.evidence]), indent=2)
+        if verdict.evidence and self.all:
+            yield from self.field(_SEEN_AT, self.names([inert(name) for name in verdict.evidence]), indent=2)
 
     def names(self, names: Sequence[str]) -> str:
-        more = len(names) - MAX_NAMES
-        return ", ".join(names[:MAX_NAMES]) + (f" +{more}" if more > 0 else "")
+        more = 0 if self.all else len(names) - MAX_NAMES
+        return ", ".join(names if more <= 0 else names[:MAX_NAMES]) + (f" +{more}" if more > 0 else "")
 
     def observations(self, verdict: Verdict) -> Iterator[str]:
         for seen in verdict.observations:
@@ -193,11 +251,14 @@ class _Page:
                 yield from self.observation(seen)
 
     def observation(self, seen: Observation) -> Iterator[str]:
-        label, values = self.say(seen.label), [self.say(value(one)) for one in seen.observed]
+        label, values = self.say(seen.label), [self.say(value(one)) for one in seen.observed] or [self.say(_NOTHING)]
         words = f"{label}{COLON.in_(self.lang)}{values[0]}" if len(values) == 1 else label
         yield from self.field(_SEEN if seen.met is False else _NOT_SEEN, words, indent=2)
-        for line in values if len(values) > 1 else ():
+        shown = len(values) if self.all or len(values) <= MAX_SEEN + 1 else MAX_SEEN
+        for line in values[:shown] if len(values) > 1 else ():
             yield from wrapped(line, self.width, first=" " * 14, rest=" " * 16)
+        if values[shown:]:
+            yield " " * 14 + self.say(_MORE_VALUES.with_values(number=len(values) - shown))
         yield from self.field(_EXPECTED, self.say(wanted(seen.expected)), indent=2)
 
     def unknowns(self, unknown: Sequence[Verdict], one: Assessment) -> Iterator[str]:
@@ -209,7 +270,7 @@ class _Page:
             code = f"{verdict.code.value} " if verdict.code is not None else ""
             yield from self.field(_WHY, code + (self.say(verdict.reason) if verdict.reason is not None else "-"), indent=2)
             clauses = [standing.clause.id for standing in clauses_of(verdict, one)]
-            if clauses:
+            if clauses and self.all:
                 yield from self.field(_OF, self.names(clauses), indent=2)
 
     def quiet(self, one: Assessment) -> Iterator[str]:
@@ -223,20 +284,26 @@ class _Page:
         passed = of_result(one, Outcome.PASS)
         if passed:
             yield from self.heading(_PASSED, len(passed))
-            if self.options.details:
+            if self.all:
                 for verdict in passed:
                     yield from wrapped(f"{name_of(verdict)}{COLON.in_(self.lang)}{self.say(verdict.check.title)}", self.width, first="  ", rest="    ")
+                    for note in verdict.notes:
+                        yield from self.field(_NOTE, self.say(note), indent=4)
             else:
-                yield from wrapped(", ".join(map(name_of, passed)), self.width, first="  ", rest="  ")
-            for verdict in passed:
-                for note in verdict.notes:
-                    yield from wrapped(f"{name_of(verdict)}: {self.say(note)}", self.width, first="  ", rest="    ")
+                yield from self.numbers(passed)
         excused = of_result(one, Outcome.NOTAPPLICABLE)
         if excused:
             yield from self.heading(_EXCUSED, len(excused))
-            for verdict in excused:
-                why = self.say(verdict.reason) if verdict.reason is not None else "-"
-                yield from wrapped(f"{name_of(verdict)}: {why}", self.width, first="  ", rest="    ")
+            if self.all:
+                for verdict in excused:
+                    why = self.say(verdict.reason) if verdict.reason is not None else "-"
+                    yield from wrapped(f"{name_of(verdict)}{COLON.in_(self.lang)}{why}", self.width, first="  ", rest="    ")
+            else:
+                yield from self.numbers(excused)
+
+    def numbers(self, verdicts: Sequence[Verdict]) -> Iterator[str]:
+        """Checks as short as they can be named, in the order of their numbers."""
+        yield from wrapped(", ".join(sorted(verdict.check.catalogue or verdict.check.id for verdict in verdicts)), self.width, first="  ", rest="  ")
 
     def counts(self, one: Assessment) -> Iterator[str]:
         yield from self.heading(_COUNTS)
@@ -244,6 +311,9 @@ class _Page:
         rows += [[self.say(word), *map(str, row)] for word, row in counts(one)]
         yield from table(rows, right=range(1, len(rows[0])))
         yield from wrapped(self.say(_SHARE.with_values(percent=one.summary.unknown_percent)), self.width, first="  ", rest="  ")
+        hidden = sum(1 for verdict in one.verdicts if verdict.code is Reason.PRIVILEGE)
+        if hidden:
+            yield from wrapped(self.say(_HIDDEN.with_values(number=hidden)), self.width, first="  ", rest="  ")
 
     def clauses(self, one: Assessment) -> Iterator[str]:
         if not one.clauses:
@@ -255,9 +325,19 @@ class _Page:
             if mine:
                 rows.append([self.say(PARTIES[party]), *(str(sum(1 for c in mine if c.standing is standing)) for standing in Standing)])
         yield from table(rows, right=range(1, len(rows[0])))
-        for clause in one.clauses:
-            if clause.standing in (Standing.BROKEN, Standing.WAIVED):
-                yield from self.clause(clause)
+        broken = [clause for clause in one.clauses if clause.standing is Standing.BROKEN]
+        # Duties before advice: advice breaks nothing.
+        broken.sort(key=lambda clause: clause.clause.recommended)
+        shown = len(broken) if self.all or len(broken) <= MAX_DETAILED + 2 else MAX_DETAILED
+        for clause in [*broken[:shown], *(clause for clause in one.clauses if clause.standing is Standing.WAIVED)]:
+            yield from self.clause(clause)
+        if broken[shown:]:
+            more = self.say(_MORE_CLAUSES.with_values(number=len(broken) - shown))
+            yield from wrapped(more + ", ".join(clause.clause.id for clause in broken[shown:]), self.width, first="  ", rest="    ")
+        for standing in (Standing.KEPT, Standing.NOTAPPLICABLE) if self.all else (Standing.KEPT,):
+            ids = [clause.clause.id for clause in one.clauses if clause.standing is standing]
+            if ids:
+                yield from wrapped(", ".join(ids), self.width, first=f"  {self.say(STANDINGS[standing])}  ", rest="    ")
         yield from self.unproven(one)
 
     def clause(self, one: ClauseStanding) -> Iterator[str]:
@@ -305,25 +385,28 @@ class _Page:
         yield from self.heading(_DERIVED, len(found))
         if not found:
             yield f"  {self.say(_NOTHING)}"
-        for default in found:
-            if self.options.details or default.by_check:
-                title = f"  {self.say(default.title)}" if default.title is not None else ""
-                used = f" ({self.names(default.used_by)})" if default.used_by else ""
-                yield from wrapped(f"{_valued(default)}{title}{used}", self.width, first="  ", rest="    ")
-        rest = [_valued(default) for default in found if not default.by_check]
-        if rest and not self.options.details:
-            words = self.say(_OTHER_DERIVED) + COLON.in_(self.lang)
-            yield from wrapped(words + "; ".join(rest), self.width, first="  ", rest="    ")
+        for default in found if self.all else ():
+            title = f"  {self.say(default.title)}" if default.title is not None else ""
+            used = f" ({self.names(default.used_by)})" if default.used_by else ""
+            yield from wrapped(f"{_valued(default)}{title}{used}", self.width, first="  ", rest="    ")
+        if self.all:
+            return
+        by_check = [_valued(default) for default in found if default.by_check]
+        if by_check:
+            yield from wrapped("; ".join(by_check), self.width, first="  ", rest="  ")
+        if found[len(by_check) :]:
+            yield from wrapped(self.say(_MORE_DEFAULTS.with_values(number=len(found) - len(by_check))), self.width, first="  ", rest="    ")
 
     def basis(self, one: Assessment) -> Iterator[str]:
         """Which words were judged, on which evidence, how old."""
         zone = self.options.zone
         yield from self.heading(_BASIS)
         for agreement in one.rulebook.agreements:
-            yield from self.basic(Text("约定", "agreement"), f"{agreement.id} {agreement.edition} {agreement.digest}")
+            yield from self.basic(Text("约定", "agreement"), f"{agreement.id} {agreement.edition}{f' {agreement.digest}' if self.all else ''}")
         yield from self.basic(Text("适用配置", "profile"), ", ".join(profile.id for profile in one.rulebook.profiles))
-        yield from self.basic(Text("内容", "content"), one.rulebook.content_digest)
-        if one.site.digest:
+        if self.all:
+            yield from self.basic(Text("内容", "content"), one.rulebook.content_digest)
+        if one.site.digest and self.all:
             yield from self.basic(Text("站点设置", "site"), one.site.digest)
         yield from self.basic(Text("证据包", "bundle"), one.bundle.digest)
         probe = self.say(Text("探针 {version}", "probe {version}").with_values(version=one.bundle.probe))
@@ -358,9 +441,9 @@ class _Page:
             for number, one in enumerate(found[: 2 * FIRST], 1):
                 yield from self.titled(f"{number}.", one.verdict)
                 yield from self.field(_FLEET, f"{len(one.subjects)}: {self.names([inert(subject) for subject in one.subjects])}", indent=3)
-                yield from self.field(_DO, inert_lines(one.verdict.check.remedy.in_(self.lang)), indent=3, whole=True)
+                yield from self.remedy(one.verdict, indent=3, short=not self.all)
         yield from self.fleet_basis(assessments)
-        if self.options.details:
+        if self.all:
             for assessment in assessments:
                 yield ""
                 yield "=" * self.width

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from tutela.agreement.model import Party
 from tutela.assess.assessment import Standing
 from tutela.checks import Outcome, Severity
+from tutela.evidence import Reason
 from tutela.language import Text, same
 
 RESULTS = {
@@ -35,6 +38,40 @@ PARTIES = {
     Party.BOTH: Text("双方", "both parties"),
     Party.ALL: Text("各方", "all parties"),
 }
+REASONS = {
+    Reason.STALE: Text("数据过期：有效期内没有收到主机数据", "stale: no data from the host within the freshness window"),
+    Reason.PRIVILEGE: Text("权限不足：无权读取来源", "not permitted: not enough privilege to read the source"),
+    Reason.NO_ANSWER: Text("无应答：产品、设置或接口未配置或没有应答", "no answer: a product, setting or interface is not configured, or did not answer"),
+    Reason.NO_DATA: Text("没有数据：期间内无数据、样本不足，或按要求未采集", "no data: nothing in the period, too few samples, or left out on request"),
+    Reason.NOT_LODGED: Text("未提交：人工证据尚未提交", "not lodged: people have not lodged the evidence"),
+    Reason.NO_VANTAGE: Text("没有观察点：从这里看不到", "no vantage: it cannot be seen from here"),
+    Reason.FORMAT: Text("格式不识：解析器不认识的格式或版本", "format: a format or version that the parser does not know"),
+    Reason.CLOCK: Text("时钟不可信", "the clock is not trustworthy"),
+}
+NEXT = {
+    Reason.STALE: Text("重新检查，或先让主机可以连接。", "Check again, or make the host reachable first."),
+    Reason.PRIVILEGE: Text("以 root 运行，或加 --become。", "Run as root, or with --become."),
+    Reason.NO_ANSWER: Text("看原因中写的来源：启用它，或在站点文件中登记。", "Look at the source in the reason: switch it on, or declare it in the site file."),
+    Reason.NO_DATA: Text("去掉 --quick，或按原因补上数据后再检查。", "Leave --quick out, or supply what the reason names, and check again."),
+    Reason.NOT_LODGED: Text("在站点文件的 attestations 等处提交证据。", "Lodge the evidence in the site file, under attestations and its like."),
+    Reason.NO_VANTAGE: Text("需要从主机以外观察，本程序尚不能做到。", "It takes a look from outside the host, which this program does not do yet."),
+    Reason.FORMAT: Text("用 --all 看来源，把其格式告诉我们。", "See the source with --all, and tell us its format."),
+    Reason.CLOCK: Text("先让主机的时钟同步。", "Synchronise the clock of the host first."),
+}
+"""What helps against an unknown."""
+NEVER_COLLECTED = {
+    "NC1": Text("密码哈希：/etc/shadow 的第二个字段", "password hashes, the second field of /etc/shadow"),
+    "NC2": Text("任何私钥、令牌、接口密钥、一次性口令种子", "private keys of any kind, tokens, API keys, one-time-password seeds"),
+    "NC3": Text("配置和连接串里的口令、SNMP 团体名、预共享密钥", "passwords in configuration and connection strings, SNMP communities, pre-shared keys"),
+    "NC4": Text("数据库内容、业务数据", "contents of databases, business data"),
+    "NC5": Text("日志消息的正文", "bodies of log messages"),
+    "NC6": Text("命令历史、邮件、个人目录里的内容", "shell histories, mail, contents of home directories"),
+    "NC7": Text("端口敲门序列", "port-knocking sequences"),
+    "NC8": Text("报告中联系人的个人信息", "personal data of contacts, in reports"),
+    "NC9": Text("进程的完整命令行和环境变量", "full command lines and environments of processes"),
+    "NC10": Text("弱口令测试猜中的密码", "passwords that a test guessed"),
+}
+"""What never leaves a host; docs/threat-model.md says what stays in its place."""
 TOTAL = Text("合计", "total")
 COMMA = Text("、", ", ")
 COLON = Text("：", ": ")
@@ -60,9 +97,19 @@ _PLAIN = {
 }
 
 
+_JOINTS = {"and": Text("且", "and"), "or": Text("或", "or"), "not": Text("不是", "not")}
+
+
 def wanted(expected: str) -> Text:
-    """What a check expects, for people; a comparison stays as it is."""
-    return _PLAIN.get(expected, same(expected))
+    """What a check expects, for people; comparisons stay as they are, what joins them is said in words."""
+    if expected in _PLAIN:
+        return _PLAIN[expected]
+    # A joint expectation, such as `true or not (<= 7 and present)`.
+    words = re.split(r"(\W+)", expected)
+    if not any(word in _JOINTS for word in words):
+        return same(expected)
+    said = [_JOINTS.get(word) or (_PLAIN[word] if word in ("true", "false", "yes", "no") else same(word)) for word in words]
+    return Text("".join(one.zh for one in said), "".join(one.en for one in said))
 
 
 def value(observed: str) -> Text:

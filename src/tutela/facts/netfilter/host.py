@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts.interfaces import Interfaces
 from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_networks
-from tutela.facts.netfilter.rules import Arrival, Packet, Ruleset, State, Walk, WalkTooLongError, mentioned, reach
+from tutela.facts.netfilter.rules import Arrival, Packet, Rule, Ruleset, State, Walk, WalkTooLongError, mentioned, reach
 from tutela.language import Text
 from tutela.record import record
 
@@ -37,9 +38,7 @@ class Host:
         self.interfaces = None if isinstance(interfaces, Unobserved) else interfaces
         rules = list(ruleset.rules())
         self._iif = {str(word) for word in mentioned(rules, "iif")} | {base.device for base in ruleset.bases if base.device is not None}
-        self._minds_destination = any(
-            part.field in ("daddr", "original_daddr") for rule in rules for c in rule.conditions for alternative in c.alternatives for part in alternative
-        )
+        self._minds_destination = next(destinations(rules), None) is not None
         self._known: dict[tuple[int, str, int, int | None, str | None], tuple[Way, ...] | Unobserved] = {}
 
     def __repr__(self) -> str:
@@ -137,6 +136,16 @@ class Host:
             plain = name.rstrip("*") + "0" if name.endswith("*") else name
             kinds.setdefault(tuple(fnmatchcase(plain, pattern) for pattern in patterns), plain)
         return list(kinds.values())
+
+
+def destinations(rules: Iterable[Rule]) -> Iterator[tuple[int, Addresses]]:
+    """What rules ask of the address that a packet is for: family, and the addresses that it is among or not."""
+    for rule in rules:
+        for condition in rule.conditions:
+            for alternative in condition.alternatives:
+                for part in alternative:
+                    if part.field in ("daddr", "original_daddr"):
+                        yield from part.values.items()
 
 
 def _both(one: Way, other: Way) -> Way:

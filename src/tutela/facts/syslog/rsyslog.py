@@ -119,9 +119,10 @@ class _Reader:
 
     def file(self, name: str, depth: int, into: list[_Statement] | None) -> None:
         """Read one file; `into` is the block it is included in, None at the top."""
-        if depth > MAX_DEPTH or name in self.files or (depth > 0 and self.look.source(name).status is Status.ABSENT):
+        source = name if name.startswith("/etc/rsyslog.") else listing.included(self.look, name, "rsyslog")
+        if depth > MAX_DEPTH or name in self.files or (depth > 0 and self.look.source(source).status is Status.ABSENT):
             return
-        text = self.look.text(name)
+        text = self.look.text(source)
         if isinstance(text, Unobserved):
             self.unread.append(text)
             return

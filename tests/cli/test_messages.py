@@ -1,0 +1,100 @@
+"""What a person reads who typed something wrong, or whose machine has no room, no right, no output."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tutela.cli import main
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "debian-12.bundle"
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    try:
+        status = main(list(words))
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    said = capsys.readouterr()
+    assert (status, said.out) == (1, "")
+    return said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "zh", "en"),
+    [
+        (["bogus"], "'bogus' 不在可选值中", "'bogus'"),
+        (["check", "--frobnicate"], "不认识的参数：--frobnicate", "unrecognized arguments: --frobnicate"),
+        (["check", "--jobs", "0"], "'0' 不是从 1 起的整数", "'0' is no whole number from 1 on"),
+        (["check", "--jobs", "many"], "'many' 不是从 1 起的整数", "'many' is no whole number from 1 on"),
+        (["explain"], "缺少参数：ID", "required: ID"),
+        (["explain", "H-999"], "H-099", "H-099"),
+        (["check", "nosuch"], "ssh://", "ssh://"),
+        (["check", "@nosuch"], "无法读取清单 nosuch：没有这个文件或文件夹", "cannot read the inventory nosuch: No such file or directory"),
+        (["check", "--profile", "nope", str(EXAMPLE)], "campus-L1", "campus-L1"),
+        (["check", "--content", "/no/such", str(EXAMPLE)], "/no/such: 没有这个文件夹", "/no/such: there is no such folder"),
+        (
+            ["check", "--output", "/no/such/report", str(EXAMPLE)],
+            "无法写入 /no/such/report：没有这个文件或文件夹",
+            "cannot write /no/such/report: No such file",
+        ),
+        (["site", "verify", "/no/such.yaml"], "tutela site init", "tutela site init"),
+    ],
+)
+def test_a_wrong_word_is_named_with_what_to_do_next(words: list[str], zh: str, en: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for lang, wanted in (("zh", zh), ("en", en)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TUTELA_LANG", lang)
+            said = complaint(capsys, *words)
+
+        assert wanted in said
+        assert said.startswith("tutela")
+        assert "Traceback" not in said
+
+
+def test_without_words_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "explain" in complaint(capsys)
+
+
+def run(script: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """A shell of its own, since what is closed or full belongs to a whole process."""
+    return subprocess.run(
+        ["sh", "-c", script, sys.executable, "-m", "tutela", *words],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "src"), "TUTELA_LANG": "zh", "LC_ALL": "C.UTF-8"},
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("words", [["--help"], ["explain", "H-071"], ["check", str(EXAMPLE)], ["check", "--format", "html", str(EXAMPLE)]])
+@pytest.mark.parametrize(("to", "why"), [(">&-", "没有打开"), (">/dev/full", "磁盘已满")])
+def test_output_that_cannot_be_written_is_an_error_in_one_line(words: list[str], to: str, why: str) -> None:
+    done = run(f'"$0" "$@" {to}', *words)
+
+    assert (done.returncode, done.stderr) == (1, f"tutela: 标准输出：{why}\n")
+
+
+def test_a_report_goes_to_its_file_with_standard_output_closed(tmp_path: Path) -> None:
+    done = run('"$0" "$@" >&- 2>&-', "check", str(EXAMPLE), "--output", str(tmp_path / "report"))
+
+    assert done.returncode == 2
+    assert "违反约定" in (tmp_path / "report").read_text("utf-8")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error_message() -> None:
+    done = run('"$0" "$@" | head -1', "check", str(EXAMPLE))
+
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "ascii"])
+def test_a_terminal_that_lacks_a_character_shows_an_escape(encoding: str) -> None:
+    done = run(f'PYTHONIOENCODING={encoding} "$0" "$@" | iconv -f {encoding} -t utf-8', "check", str(EXAMPLE))
+
+    assert (done.stderr, len(done.stdout.splitlines()) > 40) == ("", True)

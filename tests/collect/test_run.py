@@ -1,0 +1,91 @@
+"""Talking to a process: neither side blocks the other, and nothing outlasts its time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tutela.collect.run import MAX_COMPLAINT_BYTES, Running, Talk, run_probe
+from tutela.errors import CollectError
+
+
+def sh(text: str, *, timeout_s: int = 30, running: Running | None = None, talk: Talk | None = None) -> tuple[bytes, int, bytes]:
+    return run_probe(["sh", "-c", text], timeout_s, running, talk or Talk(b""))
+
+
+def test_all_pipes_may_be_full_at_once() -> None:
+    out, rc, complaints = sh("head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2; wc -c; exit 7", talk=Talk(b"x" * 3_000_000))
+
+    assert (out, rc) == (bytes(3_000_000) + b"3000000\n", 7)
+    assert complaints == bytes(MAX_COMPLAINT_BYTES)
+
+
+def test_the_last_complaint_is_kept() -> None:
+    assert sh("head -c 3000000 /dev/zero >&2; echo why >&2")[2].endswith(b"\0why\n")
+
+
+def test_one_that_reads_nothing_is_no_error() -> None:
+    assert sh("exec <&-; echo done", talk=Talk(b"x" * 3_000_000)) == (b"done\n", 0, b"")
+
+
+def test_complaints_are_heard_as_they_come_and_input_stays_open() -> None:
+    heard: list[bytes] = []
+
+    out, _, _ = sh("echo early >&2; read -r word; echo $word; sleep 0.2; ! read -t 0 rest 2>/dev/null", talk=Talk(b"sent\n", stay=True, hear=heard.append))
+
+    assert out == b"sent\n"
+    assert heard[0] == b"early\n"
+
+
+@pytest.mark.parametrize("text", ["sleep 60", "sleep 60 | sleep 60", "exec >&- 2>&-; sleep 60", "yes >&2", "trap '' TERM HUP INT; sleep 60; sleep 60"])
+def test_a_time_out_ends_it_with_its_children(text: str, tmp_path: Path) -> None:
+    started = time.monotonic()
+
+    with pytest.raises(CollectError, match="not done within 1 seconds"):
+        sh(f"cd {tmp_path}; {text}", timeout_s=1)
+
+    assert time.monotonic() - started < 20
+    assert working_in(tmp_path) == []
+
+
+def test_more_than_a_bundle_may_hold_is_not_read() -> None:
+    with pytest.raises(CollectError, match="more than a bundle may hold"):
+        sh("cat /dev/zero")
+
+
+def test_what_a_command_leaves_behind_is_not_waited_for() -> None:
+    """As ssh with ControlPersist: its master keeps standard error open."""
+    started = time.monotonic()
+
+    assert sh("sleep 25 >/dev/null & echo done")[:2] == (b"done\n", 0)
+    assert time.monotonic() - started < 20
+
+
+def test_stop_ends_what_runs_and_what_starts_later(tmp_path: Path) -> None:
+    running = Running()
+    results: list[int] = []
+    thread = threading.Thread(target=lambda: results.append(sh(f"cd {tmp_path}; sleep 60", running=running)[1]))
+    thread.start()
+    while not working_in(tmp_path):
+        time.sleep(0.01)
+    running.stop()
+    thread.join(20)
+    results.append(sh("sleep 60", running=running)[1])
+
+    assert results == [-9, -9]
+    assert working_in(tmp_path) == []
+
+
+def working_in(folder: Path) -> list[str]:
+    """Processes whose working directory is `folder`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "cwd").readlink() == folder:
+                found.append((entry / "cmdline").read_text())
+        except OSError:
+            continue
+    return found
