@@ -5,11 +5,13 @@ The target really listens on its open ports; nft there rejects, drops, answers i
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -43,13 +45,26 @@ while True:
 
 
 class Net:
-    """Use as a context manager. `run` runs in the scanner's namespace, `target` in the target's."""
+    """Use as a context manager. `run` runs in the scanner's namespace, `target` in the target's.
 
-    def __init__(self) -> None:
+    With `delay_ms`, a relay (relay.c) in a third namespace holds what the target sends back for so long.
+    """
+
+    def __init__(self, delay_ms: float = 0) -> None:
         self._processes: list[subprocess.Popen[str]] = []
         self._scanner = self._namespace()
         self._target = self._namespace()
-        self.run(["ip", "link", "add", "scan0", "type", "veth", "peer", "name", "host0", "netns", str(self._target)])
+        if delay_ms:
+            between = self._namespace()
+            self.run(["ip", "link", "add", "scan0", "type", "veth", "peer", "name", "near", "netns", str(between)])
+            self.target(["ip", "link", "add", "host0", "type", "veth", "peer", "name", "far", "netns", str(between)])
+            for name in ("near", "far"):
+                self._in(between, ["ip", "link", "set", name, "up"], None, check=True, environment=None)
+            relay = self._start(["nsenter", "-t", str(between), "-n", str(_relay()), "near", "far", str(delay_ms)])
+            assert relay.stdout is not None
+            assert relay.stdout.readline() == "relaying\n"
+        else:
+            self.run(["ip", "link", "add", "scan0", "type", "veth", "peer", "name", "host0", "netns", str(self._target)])
         for run, name, address, address6 in ((self.run, "scan0", SCANNER, SCANNER6), (self.target, "host0", TARGET, TARGET6)):
             run(["ip", "link", "set", "lo", "up"])
             run(["ip", "address", "add", f"{address}/24", "dev", name])
@@ -132,6 +147,17 @@ class Net:
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(argv)}: {done.stderr}")
         return done
+
+
+def _relay() -> Path:
+    """The relay, compiled once."""
+    source = Path(__file__).parent / "relay.c"
+    made = Path(tempfile.gettempdir()) / f"tutela-relay-{os.getuid()}-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}"
+    if not made.exists():
+        part = made.with_suffix(f".{os.getpid()}")
+        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(part), str(source)], check=True)
+        part.rename(made)
+    return made
 
 
 def losing(share: float) -> str:

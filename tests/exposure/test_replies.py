@@ -20,7 +20,13 @@ US = {4: ip_address("192.0.2.1"), 6: ip_address("2001:db8::1")}
 def ip(version: int, protocol: int, payload: bytes, *, source=None, options: bytes = b"") -> bytes:
     source = source or HOST[version]
     if version == 4:
-        return struct.pack("!BBHHHBBH", 0x45 + len(options) // 4, 0, 20 + len(options) + len(payload), 0, 0, 60, protocol, 0) + source.packed + US[4].packed + options + payload
+        return (
+            struct.pack("!BBHHHBBH", 0x45 + len(options) // 4, 0, 20 + len(options) + len(payload), 0, 0, 60, protocol, 0)
+            + source.packed
+            + US[4].packed
+            + options
+            + payload
+        )
     return struct.pack("!IHBB", 6 << 28, len(payload), protocol, 60) + source.packed + US[6].packed + payload
 
 
@@ -43,7 +49,11 @@ def rows(*packets: bytes) -> np.ndarray:
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_answers_are_read(version):
-    found = read(rows(ip(version, 6, tcp(22, 0x12, 1001)), ip(version, 6, tcp(23, 0x14, 2001)), icmp(version, 13 if version == 4 else 1, 24, 3000)), np.arange(3.0), version)
+    found = read(
+        rows(ip(version, 6, tcp(22, 0x12, 1001)), ip(version, 6, tcp(23, 0x14, 2001)), icmp(version, 13 if version == 4 else 1, 24, 3000)),
+        np.arange(3.0),
+        version,
+    )
     assert found.kind.tolist() == [SYN_ACK, RESET, UNREACHABLE]
     assert found.port.tolist() == [22, 23, 24]
     assert found.sequence.tolist() == [1000, 2000, 3000]
@@ -69,7 +79,12 @@ def test_no_packet_breaks_anything_nor_opens_a_port(version, junk, chosen, value
     scan.sent(scan.next(10, 0.0), 0.0)
     place = {int(port): probe for probe, port in enumerate(scan.ports)}
     right = {port: int(scan.sequences[place[port]]) for port in (22, 23, 24)}
-    near = [ip(version, 6, tcp(22, 0x12, right[22] + 2)), ip(version, 6, tcp(22, 0x12, right[22])), ip(version, 6, tcp(23, 0x12, right[22] + 1)), icmp(version, 13, 24, right[24] + 1)]
+    near = [
+        ip(version, 6, tcp(22, 0x12, right[22] + 2)),
+        ip(version, 6, tcp(22, 0x12, right[22])),
+        ip(version, 6, tcp(23, 0x12, right[22] + 1)),
+        icmp(version, 13, 24, right[24] + 1),
+    ]
     broken = rows(*(junk or [b""]), *near).copy()
     for at in chosen:
         # The acknowledged number stays as it is: a flip there could hit the cookie by design of the test alone.

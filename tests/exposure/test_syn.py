@@ -48,7 +48,9 @@ class World:
             probes, opened = probes[opened], opened[opened]
         destinations, ports, sequences = self.scan.destinations(probes)
         kinds = np.where(opened, SYN_ACK, self.otherwise or 0).astype(np.uint8)
-        return Replies(kinds, np.full(len(probes), 13, np.uint8), destinations, ports, np.full(len(probes), 61000, np.uint16), sequences, np.full(len(probes), at))
+        return Replies(
+            kinds, np.full(len(probes), 13, np.uint8), destinations, ports, np.full(len(probes), 61000, np.uint16), sequences, np.full(len(probes), at)
+        )
 
 
 def scan_of(count: int, seed: int, **more) -> tuple[SynScan, np.ndarray]:

@@ -33,7 +33,10 @@ def test_every_open_port_and_no_other(net, opened, name):
 
 
 @pytest.mark.parametrize("name", ["rejects", "drops", "drops, 5% lost each way"])
-@pytest.mark.parametrize("target,method,rate", [(TARGET6, "raw", 1e5), (TARGET, "frames", float("inf")), (TARGET6, "frames", 1e5), (TARGET, "raw", float("inf")), (TARGET, "raw", 5e4)])
+@pytest.mark.parametrize(
+    "target,method,rate",
+    [(TARGET6, "raw", 1e5), (TARGET, "frames", float("inf")), (TARGET6, "frames", 1e5), (TARGET, "raw", float("inf")), (TARGET, "raw", 5e4)],
+)
 def test_the_same_ports_at_every_rate_in_every_way(net, opened, name, target, method, rate):
     net.nft(dict(scenes(opened))[name])
     assert set(scan(net, target, method, rate)["open"]) == opened
@@ -120,7 +123,9 @@ def test_what_this_machine_refuses_to_send_is_an_error(net):
 
 def test_an_interrupt_ends_it_and_keeps_what_was_found(net, opened):
     net.nft(dropping(opened))
-    running = net.start([sys.executable, "-m", "tutela", "scan", TARGET, "--rate", "5000", "-f", "jsonl"], env=os.environ | {"PYTHONPATH": str(SOURCE)}, stderr=subprocess.PIPE)
+    running = net.start(
+        [sys.executable, "-m", "tutela", "scan", TARGET, "--rate", "5000", "-f", "jsonl"], env=os.environ | {"PYTHONPATH": str(SOURCE)}, stderr=subprocess.PIPE
+    )
     first = json.loads(running.stdout.readline())
     running.terminate()
     rest = [json.loads(line) for line in running.stdout]
@@ -132,7 +137,25 @@ def test_an_interrupt_ends_it_and_keeps_what_was_found(net, opened):
 def test_without_root_it_connects_and_says_so(net, opened):
     net.nft("")
     done = net.run(
-        ["setpriv", "--reuid", "65534", "--clear-groups", "--bounding-set", "-all", "--inh-caps", "-all", sys.executable, "-m", "tutela", "scan", TARGET, "-p", "1-1000", "--lang", "zh"],
+        [
+            "setpriv",
+            "--reuid",
+            "65534",
+            "--clear-groups",
+            "--bounding-set",
+            "-all",
+            "--inh-caps",
+            "-all",
+            sys.executable,
+            "-m",
+            "tutela",
+            "scan",
+            TARGET,
+            "-p",
+            "1-1000",
+            "--lang",
+            "zh",
+        ],
         environment=os.environ | {"PYTHONPATH": str(SOURCE)},
     )
     assert "普通连接（没有 CAP_NET_RAW）" in done.stdout

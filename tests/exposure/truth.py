@@ -62,7 +62,13 @@ def main() -> int:
             if options.only not in name:
                 continue
             net.nft(rules)
-            for target, method, rate in ((TARGET, "raw", 1e5), (TARGET6, "raw", 1e5), (TARGET, "raw", 5e4), (TARGET, "frames", float("inf")), (TARGET, "raw", 1e4)):
+            for target, method, rate in (
+                (TARGET, "raw", 1e5),
+                (TARGET6, "raw", 1e5),
+                (TARGET, "raw", 5e4),
+                (TARGET, "frames", float("inf")),
+                (TARGET, "raw", 1e4),
+            ):
                 runs = options.runs if rate > 2e4 else max(options.runs // 20, 1)
                 missed = false = 0
                 seconds, packets = [], []
