@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 SCANNER, TARGET = "198.18.0.1", "198.18.0.2"
 SCANNER6, TARGET6 = "fd98::1", "fd98::2"
@@ -124,7 +125,7 @@ class Net:
                 if pipe is not None:
                     pipe.close()
 
-    def __enter__(self) -> Net:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None:
