@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 PYTHON = str(ROOT / ".venv" / "bin" / "python")
 TUTELA = [str(ROOT / "tutela")]
 """The whole command, as it is typed."""
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "src"), "LC_ALL": "C.UTF-8"}
+# As an ordinary user has it: compiled modules are kept.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | {"PYTHONPATH": str(ROOT / "src"), "LC_ALL": "C.UTF-8"}
 ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)
 
 

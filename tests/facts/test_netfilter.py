@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -217,3 +218,54 @@ def test_a_name_of_a_process_cannot_make_a_socket_local() -> None:
     assert not isinstance(found, Unobserved)
 
     assert [(one.address, one.port, one.local, one.process) for one in found.listening] == [("0.0.0.0", 22, False, " 127.0.0.1:99 ")]
+
+
+def _rules(number: int, conditions: str) -> str:
+    """A chain of that many rules; of `conditions` {i} is the number of the rule and {a} an address of its own."""
+    rules = [
+        {"rule": {"family": "inet", "table": "f", "chain": "input", "expr": [*json.loads(text), {("accept", "drop")[i % 2]: None}]}}
+        for i in range(number)
+        for text in [conditions.replace("{i}", str(i)).replace("{a}", f"{i * 7919 % 200 + 11}.{i % 251}.{i * 31 % 256}.{i % 199}")]
+    ]
+    base = {"family": "inet", "table": "f", "name": "input", "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}
+    return json.dumps({"nftables": [{"metainfo": {}}, {"table": {"family": "inet", "name": "f"}}, {"chain": base}, *rules]})
+
+
+_SOURCE = '{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "{a}"}}'
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        f"[{_SOURCE}]",
+        f'[{_SOURCE}, {{"xt": {{"type": "match", "name": "x{{i}}"}}}}]',
+        f'[{{"match": {{"op": "==", "left": {{"payload": {{"protocol": "tcp", "field": "dport"}}}}, "right": {{i}}}}}}, {_SOURCE}]',
+    ],
+    ids=["sources", "doubts", "ports"],
+)
+def test_twice_the_rules_take_twice_the_time(conditions: str) -> None:
+    spent = []
+    for number in (500, 2000):
+        look = scenes.look({"sources": {firewall.NFT: _rules(number, conditions)}})
+        begun = time.process_time()
+        assert isinstance(look.fact(firewall.parse), firewall.Firewall)
+        spent.append(time.process_time() - begun)
+    assert spent[1] < 8 * spent[0] + 0.2
+
+
+def test_a_rule_set_that_takes_too_long_is_not_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tutela.facts.netfilter.rules.MAX_STEPS", 300)
+    look = scenes.look({"sources": {firewall.NFT: _rules(400, f"[{_SOURCE}]")}})
+    found = look.fact(firewall.parse)
+    assert isinstance(found, firewall.Firewall)
+    assert isinstance(found.ipv4_default, Unobserved)
+
+
+def test_ports_that_no_rule_mentions_share_one_answer_and_others_do_not() -> None:
+    port = '[{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": {"range": [0, 80]}}}]'
+    found = scenes.look({"sources": {firewall.NFT: _rules(1, port)}}).fact(firewall.parse)
+    assert isinstance(found, firewall.Firewall)
+    for number, open_ in ((81, False), (9000, False), (80, True), (1, True)):
+        ways = found.host.ways(4, "tcp", number)
+        assert not isinstance(ways, Unobserved)
+        assert bool(ways[0].sure) is open_, number

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -52,16 +54,26 @@ def rulebook(profile: str = "campus-L1") -> Rulebook:
     return resolve(content, (content.profiles[profile],), {})
 
 
-def site(name: str = "site.yaml") -> Site:
-    path = HERE / name
-    return read_site(path.read_bytes(), str(path))
+def site_text(changes: Mapping[str, str] | None = None) -> str:
+    """The site file, with some of its words replaced; its days are counted from today, so that no declaration grows old."""
+    text = (HERE / "site.yaml").read_text("utf-8")
+    for old, new in (changes or {}).items():
+        assert old in text, f"site.yaml does not say {old}"
+        text = text.replace(old, new)
+    today = datetime.now(UTC).date()
+    return re.sub(r'"@DAYS_AGO_(-?\d+)@"', lambda found: str(today - timedelta(days=int(found[1]))), text)
+
+
+def site(changes: Mapping[str, str] | None = None) -> Site:
+    return read_site(site_text(changes).encode(), str(HERE / "site.yaml"))
 
 
 def collect(host: Host, user: str = "root", *more: str) -> Bundle:
     """A bundle of the host, over SSH from the centre."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "host.bundle"
-        words = ["collect", f"ssh://{user}@{host.name}", "-o", path, "--site", HERE / "site.yaml", "--ssh-config", host.ssh_config_file, *more]
+        path, declared = Path(folder) / "host.bundle", Path(folder) / "site.yaml"
+        declared.write_text(site_text(), "utf-8")
+        words = ["collect", f"ssh://{user}@{host.name}", "-o", path, "--site", declared, "--ssh-config", host.ssh_config_file, *more]
         argv = host.centre.exec_argv([sys.executable, "-m", "tutela", *map(str, words)])
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "LC_ALL": "C.UTF-8"}
         run = subprocess.run(argv, capture_output=True, text=True, env=environment, check=False, timeout=300)

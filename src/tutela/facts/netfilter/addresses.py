@@ -27,7 +27,14 @@ class Addresses:
             return self if self.spans else other
         if other.covers(self):
             return other
-        return self if self.covers(other) else union((*self.spans, *other.spans))
+        if self.covers(other):
+            return self
+        few, many = (self, other) if len(self.spans) < len(other.spans) else (other, self)
+        if len(few.spans) * 8 < len(many.spans):
+            for low, high in few.spans:
+                many = many.including(low, high)
+            return many
+        return union((*self.spans, *other.spans))
 
     def __and__(self, other: Addresses) -> Addresses:
         if not self.spans or not other.spans:
@@ -104,6 +111,18 @@ class Addresses:
                 middle.append((high + 1, end))
             last += 1
         return self if first == last else Addresses((*self.spans[:first], *middle, *self.spans[last:]))
+
+    def including(self, low: int, high: int) -> Addresses:
+        """The same with one interval more: only its neighbourhood is touched."""
+        first = last = bisect_left(self.spans, (low, low))
+        if first and self.spans[first - 1][1] >= low - 1:
+            first -= 1
+            low = self.spans[first][0]
+        while last < len(self.spans) and self.spans[last][0] <= high + 1:
+            last += 1
+        if last > first:
+            high = max(high, self.spans[last - 1][1])
+        return Addresses((*self.spans[:first], (low, high), *self.spans[last:]))
 
     def __contains__(self, address: object) -> bool:
         return any(low <= address <= high for low, high in self.spans) if isinstance(address, int) else False

@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts.interfaces import Interfaces
-from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_networks
-from tutela.facts.netfilter.rules import Arrival, Packet, Rule, Ruleset, State, Walk, WalkTooLongError, mentioned, reach
+from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_networks, union
+from tutela.facts.netfilter.rules import Arrival, Packet, Rule, Ruleset, State, Verdict, Walk, WalkTooLongError, mentioned, reach
 from tutela.language import Text
 from tutela.record import record
 
@@ -39,6 +39,12 @@ class Host:
         rules = list(ruleset.rules())
         self._iif = {str(word) for word in mentioned(rules, "iif")} | {base.device for base in ruleset.bases if base.device is not None}
         self._minds_destination = next(destinations(rules), None) is not None
+        ports = [span for name in ("dport", "dport_tcp", "dport_udp", "original_dport") for span in mentioned(rules, name)]
+        self._ports = None if any(rule.verdict is Verdict.DNAT for rule in rules) else union(ports)
+        """Ports that rules tell apart; None: where a packet goes may depend on any."""
+        self._other = 0
+        """The port that was walked for all that no rule mentions."""
+        self._spent = 0
         self._known: dict[tuple[int, str, int, int | None, str | None], tuple[Way, ...] | Unobserved] = {}
 
     def __repr__(self) -> str:
@@ -46,6 +52,8 @@ class Host:
 
     def ways(self, family: int, protocol: str, port: int, to: int | None = None, device: str | None = None) -> tuple[Way, ...] | Unobserved:
         """All ways of a packet to `port`, at address `to` or at any own address, over any interface or over `device` alone."""
+        if self._ports is not None and port not in self._ports:
+            self._other = port = self._other or port  # for the rules they are all one
         key = (family, protocol, port, to, device)
         if key not in self._known:
             self._known[key] = self._walk_all(*key)
@@ -59,6 +67,7 @@ class Host:
         if len(destinations) * len(devices) > MAX_WALKS:
             return _undecided("接口与地址组合过多", "too many combinations of interfaces and addresses")
         found: dict[tuple[tuple[int, int] | None, bool], Way] = {}
+        self._spent = 0
         for destination in destinations:
             for iif in devices:
                 packet = Packet(family, protocol, port, destination, iif, original_port=port, original_to=destination)
@@ -72,7 +81,7 @@ class Host:
         return tuple(found.values())
 
     def _walk(self, packet: Packet) -> list[Way]:
-        walk = Walk(self.ruleset)
+        walk = Walk(self.ruleset, self._spent)
         everyone = EVERYONE[packet.family]
         arrivals, lost = [Arrival(packet, State(everyone))], State()
         for hook in ("ingress", "prerouting"):
@@ -96,6 +105,7 @@ class Host:
             got = reach(accepted, dropped | lost, walk.doubts)
             target = (here.to, here.port) if here.dnat else None
             ways.append(Way(target, local, got.sure, got.maybe, got.doubts if got.maybe else ()))
+        self._spent = walk.steps
         return ways
 
     def _destination(self, packet: Packet) -> tuple[bool, str | None]:

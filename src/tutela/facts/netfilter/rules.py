@@ -19,8 +19,8 @@ from typing import Any
 from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, union
 from tutela.record import record
 
-MAX_STEPS = 400_000
-"""Rules looked at in one walk; a rule set that needs more is not decided."""
+MAX_STEPS = 60_000
+"""Rules looked at to decide one port, about a second; a rule set that needs more is not decided. A look at many scattered sources counts as several."""
 MAX_DEPTH = 32
 """nftables allows 16 jumps."""
 
@@ -128,6 +128,10 @@ def answer(condition: Condition, packet: Packet) -> Answer:
         return Answer(NOBODY, None)
     if condition.special is Special.EITHER:
         return Answer(everyone, everyone)
+    if len(condition.alternatives) == 1 and len(condition.alternatives[0]) == 1:  # most are so
+        part = condition.alternatives[0][0]
+        if part.field not in ("sport", "state"):
+            return Answer(_yes(part, packet, everyone), None, negated=condition.negated)
     depends = any(part.field == "sport" or (part.field == "state" and packet.untracked) for alternative in condition.alternatives for part in alternative)
     if depends:
         return _depending(condition, packet, everyone)
@@ -277,11 +281,19 @@ def compacted(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     for rule in rules:
         if rule.verdict is Verdict.CONTINUE:
             continue  # it counts or logs: whoever matches goes on like everyone else
+        if any(map(_about_sender, rule.conditions[:-1])):  # what does not depend on the sender first: where it fails, no set of sources is touched
+            rule = replace(rule, conditions=tuple(sorted(rule.conditions, key=_about_sender)))
         if alike and not _differ_in_source(alike[-1], rule):
             made.append(_merged(alike))
             alike = []
         alike.append(rule)
     return (*made, _merged(alike)) if alike else tuple(made)
+
+
+def _about_sender(condition: Condition) -> bool:
+    if condition.doubt is not None or condition.special is Special.EITHER:
+        return True
+    return any(part.field in ("saddr", "sport", "state") for alternative in condition.alternatives for part in alternative)
 
 
 def _source_at(rule: Rule) -> int | None:
@@ -363,6 +375,9 @@ class State:
         return State(NOBODY, self.any)
 
 
+_NONE = State()
+
+
 @record
 class Arrival:
     """Where a packet goes after prerouting: the packet as it then is, and for whom."""
@@ -389,10 +404,10 @@ def _joined(states: list[State]) -> State:
 class Walk:
     """One packet's walk. Remembers what it did not understand."""
 
-    def __init__(self, ruleset: Ruleset) -> None:
+    def __init__(self, ruleset: Ruleset, steps: int = 0) -> None:
         self.ruleset = ruleset
         self.doubts: list[str] = []
-        self.steps = 0
+        self.steps = steps
 
     def through(self, hook: str, arrivals: list[Arrival]) -> tuple[list[Arrival], State]:
         """All base chains of a hook. Returns what passed and what was dropped.
@@ -428,7 +443,7 @@ class Walk:
         for rule in self.ruleset.chains.get(key, ()):
             if not state:
                 break
-            self.steps += 1
+            self.steps += 1 + ((len(state.sure.spans) + len(state.maybe.spans)) >> 10)
             if self.steps > MAX_STEPS:
                 raise WalkTooLongError
             matched, state = self._match(rule, state, packet)
@@ -458,9 +473,20 @@ class Walk:
         return _joined([state, *returned]), packet
 
     def _match(self, rule: Rule, state: State, packet: Packet) -> tuple[State, State]:
-        matched, left = state, State()
+        everyone = EVERYONE[packet.family]
+        matched, left = state, _NONE
         for condition in rule.conditions:
             said = answer(condition, packet)
+            if said.no is None:
+                # Whatever the source: most conditions, and no set is touched for them.
+                if said.yes.spans == everyone.spans:
+                    holds: bool | None = not said.negated
+                else:
+                    holds = None if said.yes.spans else said.negated
+                if holds is True:
+                    continue
+                if holds is False:
+                    return _NONE, left | matched if left else matched
             matched, refused = matched.split(said)
             left = left | refused
             if not matched:
