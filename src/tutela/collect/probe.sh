@@ -1110,7 +1110,7 @@ walk_files() {
 	uids=$(awk -F: '$3 ~ /^[0-9]+$/ && !seen[$3]++ { printf "%s -uid %s", (n++ ? " -o" : ""), $3 }' /etc/passwd)
 	gids=$(awk -F: '$3 ~ /^[0-9]+$/ && !seen[$3]++ { printf "%s -gid %s", (n++ ? " -o" : ""), $3 }' /etc/group)
 	prune=
-	for f in /proc /sys /dev /run /snap /var/lib/docker /var/lib/containers /var/lib/containerd /var/lib/kubelet /var/lib/lxc /var/lib/lxd /var/lib/incus /var/lib/machines /var/lib/snapd; do prune="$prune -path $f -o"; done
+	for f in /proc /sys /dev /run /snap /var/lib/docker /var/lib/containers /var/lib/containerd /var/lib/kubelet /var/lib/lxc /var/lib/lxd /var/lib/incus /var/lib/machines /var/lib/snapd; do prune="$prune${prune:+ -o} -path $f"; done
 	starts=$(printf %s "$mounts" | awk -F'\t' '$1 == "start" { print $2 }')
 	IFS=$NL
 	# shellcheck disable=SC2086 # one mount point a line
@@ -1119,11 +1119,11 @@ walk_files() {
 '
 	# shellcheck disable=SC2086 # words of an expression on purpose
 	OUT=$({
-		limit "$WALK_SECONDS" nice find "$@" -xdev \( $prune -name "*$NL*" \) -prune -o \( \
+		limit "$WALK_SECONDS" nice find "$@" -xdev \( -type d \( $prune \) -o -name "*$NL*" \) -prune -o \( \
 			-type f -perm /6000 -printf 'S\t%m\t%U\t%G\tf\t%p\n' , \
 			-type f -perm -0002 -printf 'W\t%m\t%U\t%G\tf\t%p\n' , \
 			-type d -perm -0002 ! -perm -1000 -printf 'W\t%m\t%U\t%G\td\t%p\n' , \
-			\( ! \( $uids \) -o ! \( $gids \) \) -printf 'U\t%m\t%U\t%G\t%y\t%p\n' , \
+			! \( -uid 0 -gid 0 \) \( ! \( $uids \) -o ! \( $gids \) \) -printf 'U\t%m\t%U\t%G\t%y\t%p\n' , \
 			-type f -perm /0044 -size -129k \( -path '/root/*' -o -path '/home/*' -o -path '/etc/*' -o -path '/opt/*' -o -path '/srv/*' -o -path '/var/www/*' \) \
 			\( -name '*.pem' -o -name '*.key' -o -name '*.ppk' -o -name 'id_*' -o -name '*_rsa' -o -name '*_ed25519' -o -name '*_ecdsa' -o -name '*_key' \
 			-o -name '*.env' -o -name '.env*' -o -name .pgpass -o -name '*my.cnf' -o -name .netrc -o -name .git-credentials -o -name .npmrc -o -name .pypirc \
