@@ -100,6 +100,17 @@ def test_rulesets_that_call_each_other_come_to_an_end() -> None:
     assert routes('ruleset(name="a") { call b }\nruleset(name="b") { call a }\ncall a\n*.* @h')[-1][0] == "h"
 
 
+def test_rulesets_that_call_themselves_again_and_again_are_not_followed_for_ever_and_nothing_is_sure_then() -> None:
+    calls = 'ruleset(name="a") {\n' + "call a\n" * 10 + "}\ncall a\n*.* @192.0.2.45\n"
+    look = scenes.look({"sources": {rsyslog.MAIN: INPUTS + calls}, "site": {"log_servers": ["192.0.2.45"]}})
+
+    routing, fact = look.fact(rsyslog.read), look.fact(log_forwarding.parse)
+
+    assert [one.why.en for one in routing.unread] == ["rulesets call each other too often to follow them all"]
+    assert isinstance(fact, log_forwarding.LogForwarding)
+    assert isinstance(fact.missing, Unobserved)
+
+
 def test_what_is_not_understood_is_said_and_nothing_is_sure_then() -> None:
     look = scenes.look({"sources": {rsyslog.MAIN: INPUTS + "*.* @192.0.2.45\n((((\n"}, "site": {"log_servers": ["192.0.2.45"]}})
 
@@ -176,6 +187,7 @@ def test_no_script_makes_rsyslogs_reader_raise(text: str) -> None:
 
 
 @given(LINES)
+@example(['ruleset(name="a") {', *["call a"] * 10, "}", "call a"])
 def test_no_order_of_statements_makes_rsyslogs_reader_raise(lines: list[str]) -> None:
     rsyslog.read(scenes.look({"sources": {rsyslog.MAIN: "\n".join(lines)}}))
 

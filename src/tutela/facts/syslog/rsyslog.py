@@ -23,6 +23,8 @@ from tutela.language import Text
 MAIN = "/etc/rsyslog.conf"
 MAX_DEPTH = 20
 MAX_STATEMENTS = 5_000
+MAX_STEPS = 10_000
+"""Statements that messages are sent through, those of a ruleset once for each call: rulesets that call each other twice would never end."""
 DEFAULT_RULESET = "rsyslog_defaultruleset"
 TLS_DRIVERS = ("gtls", "ossl", "mbedtls")
 OBJECTS = (
@@ -62,32 +64,45 @@ def read(look: Look) -> Routing:
     """All forwarding actions that the main configuration file leads to."""
     reader = _Reader(look)
     reader.file(MAIN, 0, None)
-    routes: list[Route] = []
-    start = reader.rulesets.get(reader.default, [])
-    _run(start, reader.inputs(), reader.rulesets, routes, 0)
-    return Routing(tuple(routes), tuple(reader.files), tuple(reader.unread))
+    sending = _Sending(reader.rulesets)
+    sending.through(reader.rulesets.get(reader.default, []), reader.inputs(), 0)
+    if sending.steps > MAX_STEPS:
+        why = Text("规则集相互调用过多，未全部走完", "rulesets call each other too often to follow them all")
+        reader.unread.append(Unobserved(Reason.FORMAT, MAIN, why))
+    return Routing(tuple(sending.routes), tuple(reader.files), tuple(reader.unread))
 
 
-def _run(statements: list[_Statement], live: Mask, rulesets: Mapping[str, list[_Statement]], routes: list[Route], depth: int) -> Mask:
-    """Send `live` through the statements; what is left of it comes back."""
-    if depth > MAX_DEPTH:
-        return coverage.UNDECIDED
-    for statement in statements:
-        if statement.kind == "stop":
-            return coverage.NOTHING
-        if statement.kind == "forward" and statement.route is not None:
-            route = statement.route
-            routes.append(Route(route.host, route.port, route.protocol, route.tls, route.queue, live, route.where))
-        elif statement.kind == "call":
-            live = _run(rulesets.get(statement.name, []), live, rulesets, routes, depth + 1)
-        elif statement.kind == "filter":
-            through = coverage.both(live, statement.mask)
-            around = coverage.both(live, coverage.negated(statement.mask))
-            left = _run(statement.body, through, rulesets, routes, depth + 1)
-            other = _run(statement.otherwise, around, rulesets, routes, depth + 1)
-            if left != through or other != around:
-                live = coverage.either(left, other)
-    return live
+@dataclass(slots=True)
+class _Sending:
+    """Messages on their way through the rulesets."""
+
+    rulesets: Mapping[str, list[_Statement]]
+    routes: list[Route] = field(default_factory=list)
+    steps: int = 0
+
+    def through(self, statements: list[_Statement], live: Mask, depth: int) -> Mask:
+        """Send `live` through the statements; what is left of it comes back."""
+        if depth > MAX_DEPTH:
+            return coverage.UNDECIDED
+        for statement in statements:
+            self.steps += 1
+            if self.steps > MAX_STEPS:
+                return coverage.UNDECIDED
+            if statement.kind == "stop":
+                return coverage.NOTHING
+            if statement.kind == "forward" and statement.route is not None:
+                route = statement.route
+                self.routes.append(Route(route.host, route.port, route.protocol, route.tls, route.queue, live, route.where))
+            elif statement.kind == "call":
+                live = self.through(self.rulesets.get(statement.name, []), live, depth + 1)
+            elif statement.kind == "filter":
+                through = coverage.both(live, statement.mask)
+                around = coverage.both(live, coverage.negated(statement.mask))
+                left = self.through(statement.body, through, depth + 1)
+                other = self.through(statement.otherwise, around, depth + 1)
+                if left != through or other != around:
+                    live = coverage.either(left, other)
+        return live
 
 
 class _Reader:
