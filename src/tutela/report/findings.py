@@ -86,13 +86,8 @@ def _be(things: Sequence[object]) -> str:
 
 
 def by_weight(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Worst first; among equals what takes the fewest changes, counted by what was seen."""
-    return sorted(verdicts, key=lambda verdict: (-verdict.severity.rank, effort(verdict), verdict.check.id))
-
-
-def effort(verdict: Verdict) -> int:
-    """Things to change: the values that did not meet an expectation."""
-    return sum(max(1, len(seen.observed)) for seen in verdict.observations if seen.met is False)
+    """Worst first; among equals as the catalogue has them, which goes from what everything rests on (updates, firewall, logins) to what watches and restores."""
+    return sorted(verdicts, key=lambda verdict: (-verdict.severity.rank, verdict.check.catalogue or "~", verdict.check.id))
 
 
 def failures(assessment: Assessment) -> list[Verdict]:
