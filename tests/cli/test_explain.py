@@ -16,6 +16,7 @@ CONTENT = scenes.content()
 IDS = [clause.id for agreement in CONTENT.agreements.values() for clause in agreement.clauses]
 IDS += [row.id for table in CONTENT.tables.values() for row in table.rows]
 IDS += [*CONTENT.checks, *CONTENT.by_catalogue()]
+IDS += [*CONTENT.profiles, *(agreement.id for agreement in CONTENT.agreements.values())]
 IDS += [f"U{number}" for number in range(1, 9)] + [f"NC{number}" for number in range(1, 11)]
 
 

@@ -18,7 +18,7 @@ from tutela.report.columns import wrapped
 from tutela.report.words import NEVER_COLLECTED, NEXT, PARTIES, REASONS, RESULTS, SEVERITIES, STANDINGS, value, wanted
 
 if TYPE_CHECKING:
-    from tutela.agreement.model import Clause, Row
+    from tutela.agreement.model import Agreement, Clause, Profile, Row
     from tutela.agreement.rulebook import Content
     from tutela.assess import Assessment
     from tutela.checks import Check
@@ -40,7 +40,8 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
         "id",
         metavar="ID",
         help=Text(
-            "如 LB-4.6、H-028、ssh-password-login、KPI-01、CLK-09、C-51、T-06、U4", "such as LB-4.6, H-028, ssh-password-login, KPI-01, CLK-09, C-51, T-06, U4"
+            "如 LB-4.6、H-028、ssh-password-login、campus-L1、KPI-01、CLK-09、C-51、T-06、U4",
+            "such as LB-4.6, H-028, ssh-password-login, campus-L1, KPI-01, CLK-09, C-51, T-06, U4",
         ).in_(lang),
     )
     parser.add_argument(
@@ -106,8 +107,23 @@ def explain(name: str, content: Content, assessment: Assessment | None, lang: La
         yield _field(Text("用到这类来源的检查", "checks that read such sources"), ", ".join(names) or "-", lang)
     elif name in REASONS:
         yield from _reason(Reason(name), assessment, lang)
+    elif name in content.profiles:
+        yield from _profile(content.profiles[name], content, lang)
+    elif any(name == agreement.id for agreement in content.agreements.values()):
+        for agreement in content.agreements.values():
+            if name == agreement.id:
+                yield from _agreement(agreement, lang)
     else:
-        known = [*clauses, *rows, *REASONS, *NEVER_COLLECTED, *content.checks, *content.by_catalogue()]
+        known = [
+            *content.profiles,
+            *(agreement.id for agreement in content.agreements.values()),
+            *clauses,
+            *rows,
+            *REASONS,
+            *NEVER_COLLECTED,
+            *content.checks,
+            *content.by_catalogue(),
+        ]
         near = difflib.get_close_matches(name.upper(), known, 5, 0.5) or difflib.get_close_matches(name, known, 5, 0.5)
         listed = ", ".join(near) or "-"
         raise UsageError(Text(f"没有编号 {name!r}；相近的有：{listed}", f"there is no id {name!r}; near ones: {listed}"))
@@ -115,6 +131,41 @@ def explain(name: str, content: Content, assessment: Assessment | None, lang: La
 
 def _field(label: Text, value: str, lang: Lang) -> str:
     return f"{label.in_(lang)}{'：' if lang is Lang.ZH else ': '}{value}"
+
+
+def _profile(profile: Profile, content: Content, lang: Lang) -> Iterator[str]:
+    yield f"{profile.id}  {profile.title.in_(lang)}"
+    yield ""
+    yield Text("其中的约定：", "agreements in it:").in_(lang)
+    for key in profile.agreements:
+        agreement = content.agreements[key]
+        yield f"  {agreement.id} {agreement.edition}  {agreement.title.in_(lang)}"
+    if profile.params:
+        yield Text("改动的参数：", "parameters of its own:").in_(lang)
+    for name, values in profile.params.items():
+        yield f"  {name}  {_title(name, content, lang)}: {', '.join(f'{key} = {value(given).in_(lang)}' for key, given in values.items())}"
+    if profile.severities:
+        yield Text("改动的级别：", "severities of its own:").in_(lang)
+    for name, severity in profile.severities.items():
+        yield f"  {name}  {_title(name, content, lang)}: {SEVERITIES[severity].in_(lang)}"
+
+
+def _title(name: str, content: Content, lang: Lang) -> str:
+    check = content.check(name)
+    return "" if check is None else check.title.in_(lang)
+
+
+def _agreement(agreement: Agreement, lang: Lang) -> Iterator[str]:
+    yield f"{agreement.id} {agreement.edition}  {agreement.title.in_(lang)}"
+    yield ""
+    for party, words in agreement.parties.items():
+        yield f"  {party}  {words.in_(lang)}"
+    sections: dict[Text, int] = {}
+    for clause in agreement.clauses:
+        sections[clause.section] = sections.get(clause.section, 0) + 1
+    yield Text(f"{len(agreement.clauses)} 条：", f"{len(agreement.clauses)} clauses:").in_(lang)
+    for section, count in sections.items():
+        yield f"  {count:>3}  {section.in_(lang)}"
 
 
 def _clause(clause: Clause, content: Content, assessment: Assessment | None, lang: Lang) -> Iterator[str]:
