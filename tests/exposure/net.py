@@ -48,24 +48,14 @@ while True:
 class Net:
     """Use as a context manager. `run` runs in the scanner's namespace, `target` in the target's.
 
-    With `delay_ms`, a relay (relay.c) in a third namespace holds what the target sends back for so long.
+    With `delay_ms`, what the target sends back leaves by a cable of its own, and a relay (relay.c) holds it for so long before it goes to the scanner.
     """
 
     def __init__(self, delay_ms: float = 0) -> None:
         self._processes: list[subprocess.Popen[str]] = []
         self._scanner = self._namespace()
         self._target = self._namespace()
-        if delay_ms:
-            between = self._namespace()
-            self.run(["ip", "link", "add", "scan0", "type", "veth", "peer", "name", "near", "netns", str(between)])
-            self.target(["ip", "link", "add", "host0", "type", "veth", "peer", "name", "far", "netns", str(between)])
-            for name in ("near", "far"):
-                self._in(between, ["ip", "link", "set", name, "up"], None, check=True, environment=None)
-            relay = self._start(["nsenter", "-t", str(between), "-n", str(_relay()), "near", "far", str(delay_ms)])
-            assert relay.stdout is not None
-            assert relay.stdout.readline() == "relaying\n"
-        else:
-            self.run(["ip", "link", "add", "scan0", "type", "veth", "peer", "name", "host0", "netns", str(self._target)])
+        self.run(["ip", "link", "add", "scan0", "type", "veth", "peer", "name", "host0", "netns", str(self._target)])
         for run, name, address, address6 in ((self.run, "scan0", SCANNER, SCANNER6), (self.target, "host0", TARGET, TARGET6)):
             run(["ip", "link", "set", "lo", "up"])
             run(["ip", "address", "add", f"{address}/24", "dev", name])
@@ -76,6 +66,26 @@ class Net:
         for run, name, other, mac in ((self.run, "scan0", (TARGET, TARGET6), theirs), (self.target, "host0", (SCANNER, SCANNER6), mine)):
             for address in other:
                 run(["ip", "neighbour", "replace", address, "lladdr", mac, "dev", name, "nud", "permanent"])
+        if delay_ms:
+            self._delay(delay_ms, mine)
+
+    def _delay(self, delay_ms: float, scanner: str) -> None:
+        self.target(["ip", "link", "add", "back0", "type", "veth", "peer", "name", "held0"])
+        # What arrives at held0 is for the relay alone, and what leaves by back0 was asked on another interface.
+        self.target(["sysctl", "-qw", "net.ipv6.conf.held0.disable_ipv6=1", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.host0.rp_filter=0"])
+        for name in ("back0", "held0"):
+            self.target(["ip", "link", "set", name, "up"])
+        for address, own in ((SCANNER, TARGET), (SCANNER6, TARGET6)):
+            self.target(["ip", "neighbour", "replace", address, "lladdr", scanner, "dev", "back0", "nud", "permanent"])
+            self.target(["ip", "route", "replace", address, "dev", "back0", "src", own])
+        self._relaying = self.start_on_target([str(_relay()), "back0", "held0", "host0", str(delay_ms)])
+        assert self._relaying.stdout is not None
+        assert self._relaying.stdout.readline() == "relaying\n"
+
+    def lost_by_relay(self) -> int:
+        """End the relay; how many packets it had no room for, which the scanner must not be blamed for."""
+        self._relaying.terminate()
+        return int(self._relaying.communicate()[0].split()[-1])
 
     def open(self, count: int, *, seed: int = 1, also: Sequence[int] = ()) -> frozenset[int]:
         """Listen on that many ports, chosen by chance; returns them."""
