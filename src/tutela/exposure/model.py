@@ -77,6 +77,8 @@ class Service:
     without_authentication: bool | None = None
     """It answers questions about its data to anybody; None: not established."""
     tls: Tls | None = None
+    amplification: float | None = None
+    """UDP: bytes of answer for each byte asked. Whoever forges the sender's address makes the service flood somebody else."""
 
 
 @record
@@ -108,6 +110,8 @@ class Tally:
     """No answer to any round."""
     note: Text | None = None
     """What one must know to read the numbers right, as that something answers for the host on every port."""
+    protocol: str = "tcp"
+    """With udp: open is what answered, closed what the host refused by ICMP, filtered what something on the way did, silent what may be either."""
 
 
 @record
