@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,3 +92,39 @@ def test_digests_do_not_hide_the_command() -> None:
 
     assert isinstance(made, sudo.Sudo)
     assert [grant.reason for grant in made.passwordless if isinstance(grant, sudo.Grant)] == ["shell, editor or the like"]
+
+
+CROWD = {"/etc/passwd": "\n".join(f"u{n}:x:{1000 + n}:{1000 + n}::/home/u{n}:/bin/bash" for n in range(300)), "/etc/group": "root:x:0:", "/etc/sudoers.d/": ""}
+CROWDED = [
+    ("Defaults !authenticate\n" * 5000 + "ALL ALL = ALL", ""),
+    ("\n".join(f"ALL ALL = NOPASSWD: /bin/a{n}" for n in range(1900)), ""),
+    (f"User_Alias A = {', '.join(f'x{n}' for n in range(1900))}\n" + "\n".join(f"A, b{n} ALL = ALL" for n in range(1900)), ""),
+    ("ops ALL = ALL", "permit nopass :wheel\n" * 1900),
+]
+
+
+@pytest.mark.parametrize(("main", "doas"), CROWDED)
+def test_more_rules_and_accounts_than_can_be_compared_are_unknown_and_take_no_time(main: str, doas: str) -> None:
+    made = scenes.look({"sources": PEOPLE | CROWD | {"/etc/sudoers": main, "/etc/doas.conf": doas or {"status": "absent"}}})
+    began = time.process_time()
+
+    fact = made.fact(sudo.parse)
+
+    assert isinstance(fact, Unobserved)
+    assert fact.why.en == "too many rules and accounts to decide each"
+    assert time.process_time() - began < 10  # it was minutes
+
+
+@pytest.mark.parametrize(("main", "doas"), [("ALL ALL=" + "/a:b=" * 3000, ""), ("ops ALL = ALL", "permit setenv " + "{" * 100_000 + " ops")])
+def test_one_line_of_nothing_but_lists_ends(main: str, doas: str) -> None:
+    made = scenes.look({"sources": PEOPLE | {"/etc/sudoers": main, "/etc/sudoers.d/": "", "/etc/doas.conf": doas}})
+
+    assert isinstance(made.fact(sudo.parse), sudo.Sudo)
+
+
+def test_lists_of_hosts_behind_colons_have_commands_of_their_own() -> None:
+    rule = "ops web1 = NOPASSWD: /bin/a : db1 = NOPASSWD: /bin/sh : ALL = NOPASSWD: /bin/b, /bin/c\n"
+    made = scenes.look({"sources": PEOPLE | {"hostname": "db1", "/etc/sudoers": rule, "/etc/doas.conf": {"status": "absent"}}}).fact(sudo.parse)
+
+    assert isinstance(made, sudo.Sudo)
+    assert [grant.command for grant in made.passwordless if isinstance(grant, sudo.Grant)] == ["/bin/sh", "/bin/b", "/bin/c"]

@@ -23,9 +23,11 @@ NEEDS = (MAIN, "/etc/sudoers.d/", DOAS, "/etc/nsswitch.conf", "hostname", *accou
 MAX_ENTRIES = 2000
 MAX_LINE = 20_000
 MAX_FILES = 500
-MAX_WORK = 2_000_000
-"""Accounts times entries."""
+MAX_WORK = 400_000
+"""Names of users, hosts and commands that are compared in all; accounts times rules on an honest host are far fewer."""
 MAX_DEPTH = 16
+MAX_HOST_LISTS = 100
+"""In one line: `ops web1 = /bin/a : web2 = /bin/b`."""
 
 TAGS = frozenset(
     {"PASSWD", "NOPASSWD", "EXEC", "NOEXEC", "SETENV", "NOSETENV", "LOG_INPUT", "NOLOG_INPUT", "LOG_OUTPUT", "NOLOG_OUTPUT", "MAIL", "NOMAIL"}
@@ -51,6 +53,10 @@ _LOOSE_DOORS = (
 )
 LOOSE_DOORS = frozenset(_LOOSE_DOORS.split())
 SHARED = ("/tmp/", "/var/tmp/", "/dev/shm/")  # noqa: S108 - looked for, not written to
+
+
+class _TooMuchError(Exception):
+    """Raised and caught here: more to compare than is bearable."""
 
 
 @record
@@ -117,35 +123,42 @@ def parse(look: Look) -> Sudo | Unobserved:
     if main is not None:
         reader.read(MAIN, 0)
         reader.resolve_commands()
-    if len(people.accounts) * len(reader.entries) > MAX_WORK:
-        return Unobserved(Reason.FORMAT, MAIN, Text("规则与账户过多，无法逐一判断", "too many rules and accounts to decide each"))
-    holes = [*reader.holes, *_remote(look)]
-    grants: list[Grant | Unobserved] = []
-    full: list[str] = []
     members = _members(people)
     if isinstance(members, Unobserved):
         return members
+    try:
+        grants, full = _granted(reader, _doas(doas or ""), people, members)
+    except _TooMuchError:
+        return Unobserved(Reason.FORMAT, MAIN, Text("规则与账户过多，无法逐一判断", "too many rules and accounts to decide each"))
+    return Sudo(installed=True, passwordless=(*dict.fromkeys(grants), *reader.holes, *_remote(look)), full=tuple(full))
+
+
+def _granted(reader: _Sudoers, doas: list[Entry], people: Accounts, members: dict[str, frozenset[str]]) -> tuple[list[Grant], list[str]]:
+    """What each account may do without a password, and who may do anything."""
+    grants: list[Grant] = []
+    full: list[str] = []
+    entries = [entry for entry in reader.entries if reader.matches_host(entry.hosts) and reader.as_root(entry.runas)]
     for account in people.accounts:
         if account.uid == 0:
             continue
-        mine = [entry for entry in reader.entries if reader.matches_user(entry.users, account, members) and reader.matches_host(entry.hosts)]
-        mine = [entry for entry in mine if reader.as_root(entry.runas)]
+        mine = [entry for entry in entries if reader.matches_user(entry.users, account, members)]
         free, variables = reader.unauthenticated(account, members), reader.sets_variables(account, members)
         mine = [replace(entry, nopasswd=free) if entry.nopasswd is None else entry for entry in mine]
         mine = [replace(entry, setenv=variables) if entry.setenv is None else entry for entry in mine]
-        mine += _doas(doas or "", account, members)
+        reader.spend(len(doas))
+        names = {account.name, *(f":{group}" for group in members[account.name])}
+        mine += [entry for entry in doas if entry.users[0] in names]
         key_only = account.password if isinstance(account.password, Unobserved) else account.password == "locked"
+        last = {entry.command: at for at, entry in enumerate(mine)}
         for at, entry in enumerate(mine):
-            later = [one for one in mine[at + 1 :] if one.command in ("ALL", entry.command)]
-            if entry.negated or (later and (later[-1].negated or not later[-1].nopasswd)):
+            decides = mine[max(at, last[entry.command], last.get("ALL", at))]
+            if entry.negated or decides.negated or not decides.nopasswd or not entry.nopasswd:
                 continue
-            if entry.nopasswd:
-                reason = _reason(entry.command, account) or ("any variable, LD_PRELOAD too" if entry.setenv else None)
-                grants.append(Grant(account.name, entry.command[:200], reason, entry.where, key_only))
-        everything = [entry for entry in mine if entry.command == "ALL"]
-        if everything and not everything[-1].negated:
+            reason = _reason(entry.command, account) or ("any variable, LD_PRELOAD too" if entry.setenv else None)
+            grants.append(Grant(account.name, entry.command[:200], reason, entry.where, key_only))
+        if "ALL" in last and not mine[last["ALL"]].negated:
             full.append(account.name)
-    return Sudo(installed=True, passwordless=(*dict.fromkeys(grants), *holes), full=tuple(full))
+    return grants, full
 
 
 def _members(people: Accounts) -> dict[str, frozenset[str]] | Unobserved:
@@ -216,7 +229,8 @@ class _Sudoers:
         self._aliases: dict[str, dict[str, tuple[str, ...]]] = {"User": {}, "Runas": {}, "Host": {}, "Cmnd": {}}
         self._known: dict[tuple[str, str], tuple[tuple[bool, str], ...]] = {}
         self._files = 0
-        self._defaults: list[tuple[str, str]] = []
+        self._defaults: list[tuple[tuple[str, ...], str]] = []
+        self._work = 0
         self.entries: list[Entry] = []
         self.holes: list[Unobserved] = []
         self._named = look.fact(_named)
@@ -278,7 +292,8 @@ class _Sudoers:
             if found is None:
                 return False
             kind, scope, settings = found[1] or "", found[2] or "", found[3]
-            self._defaults += [(scope if kind == ":" else "ALL", setting) for setting in _split(settings, ",") if kind in ("", ":")]
+            users = tuple(_split(scope, ",")) if kind == ":" else ("ALL",)
+            self._defaults += [(users, setting) for setting in _split(settings, ",") if kind in ("", ":")]
             return True
         return self._user_spec(line, where)
 
@@ -295,12 +310,25 @@ class _Sudoers:
         return self._commands(users, hosts, line[at + 1 :], where)
 
     def _commands(self, users: tuple[str, ...], hosts: tuple[str, ...], text: str, where: str) -> bool:
+        for _ in range(MAX_HOST_LISTS):
+            pieces = _split(text, ",")
+            if not pieces:
+                return False
+            following = self._command_list(users, hosts, pieces, where)
+            if following is None:
+                return True
+            # Behind a colon another list of hosts begins, with commands of its own.
+            equals = _find(following, "=")
+            if equals < 0:
+                return False
+            hosts, text = tuple(_split(following[:equals], ",")), following[equals + 1 :]
+        return False
+
+    def _command_list(self, users: tuple[str, ...], hosts: tuple[str, ...], pieces: list[str], where: str) -> str | None:
+        """Commands up to the end or up to a colon; what stands behind the colon comes back."""
         runas: tuple[str, ...] = ()
         nopasswd: bool | None = None
         setenv: bool | None = None
-        pieces = _split(text, ",")
-        if not pieces:
-            return False
         for number, piece in enumerate(pieces):
             found = re.match(r"\(([^)]*)\)\s*", piece)
             if found is not None:
@@ -312,15 +340,10 @@ class _Sudoers:
                 piece = piece[found.end() :]
             at = _find(re.sub(r"sha\d{3}:\S+", lambda digest: " " * len(digest[0]), piece), ":")
             if at >= 0:
-                # Behind a colon another list of hosts begins, with commands of its own.
-                rest = ",".join([piece[at + 1 :], *pieces[number + 1 :]])
-                equals = _find(rest, "=")
-                if equals < 0:
-                    return False
                 self._entry(Entry(users, hosts, runas, piece[:at], False, nopasswd, where, setenv))
-                return self._commands(users, tuple(_split(rest[:equals], ",")), rest[equals + 1 :], where)
+                return ",".join([piece[at + 1 :], *pieces[number + 1 :]])
             self._entry(Entry(users, hosts, runas, piece, False, nopasswd, where, setenv))
-        return True
+        return None
 
     def _entry(self, entry: Entry) -> None:
         if entry.command.strip():
@@ -355,11 +378,19 @@ class _Sudoers:
             self._known[kind, bare] = tuple(made[:MAX_ENTRIES])
         return tuple((inner != negated, name) for inner, name in self._known[kind, bare])
 
+    def spend(self, comparisons: int) -> None:
+        """Count them; too many end the reading."""
+        self._work += comparisons
+        if self._work > MAX_WORK:
+            raise _TooMuchError
+
     def _decide(self, kind: str, items: tuple[str, ...], matches: Callable[[str], bool]) -> bool:
         """Whether a list matches: its last matching member decides."""
         found = False
         for item in items:
-            for negated, name in self._expanded(kind, item.strip(), 0):
+            names = self._expanded(kind, item.strip(), 0)
+            self.spend(1 + len(names))
+            for negated, name in names:
                 if name and matches(name):
                     found = not negated
         return found
@@ -392,8 +423,8 @@ class _Sudoers:
     def unauthenticated(self, account: Account, members: dict[str, frozenset[str]]) -> bool:
         """Whether the Defaults ask this account for no password."""
         free = False
-        for scope, setting in self._defaults:
-            if not self.matches_user(tuple(_split(scope, ",")), account, members):
+        for users, setting in self._defaults:
+            if not self.matches_user(users, account, members):
                 continue
             key, _, value = setting.partition("=")
             if key.strip() == "exempt_group":
@@ -405,16 +436,17 @@ class _Sudoers:
     def sets_variables(self, account: Account, members: dict[str, frozenset[str]]) -> bool:
         """Whether the Defaults let this account give any variable along."""
         free = False
-        for scope, setting in self._defaults:
-            if setting in ("setenv", "!setenv") and self.matches_user(tuple(_split(scope, ",")), account, members):
+        for users, setting in self._defaults:
+            if setting in ("setenv", "!setenv") and self.matches_user(users, account, members):
                 free = setting == "setenv"
         return free
 
 
-def _doas(text: str, account: Account, members: dict[str, frozenset[str]]) -> Iterator[Entry]:
-    """Rules of doas.conf for one account; the last that matches decides there too."""
+def _doas(text: str) -> list[Entry]:
+    """Rules of doas.conf; the last that matches decides there too."""
+    entries: list[Entry] = []
     for number, raw in enumerate(text.split("\n")[:MAX_ENTRIES], 1):
-        words = re.sub(r"\{[^}]*\}", "", raw.partition("#")[0]).split()
+        words = re.sub(r"\{[^{}]*\}", "", raw.partition("#")[0]).split()
         if not words or words[0] not in ("permit", "deny"):
             continue
         options = 1
@@ -423,15 +455,14 @@ def _doas(text: str, account: Account, members: dict[str, frozenset[str]]) -> It
         if options >= len(words):
             continue
         who = words[options]
-        if who != account.name and not (who.startswith(":") and who[1:] in members.get(account.name, frozenset())):
-            continue
         rest = words[options + 1 :]
         if rest[:1] == ["as"]:
             if rest[1:2] != ["root"]:
                 continue
             rest = rest[2:]
         command = " ".join(word for word in rest[1:] if word != "args") if rest[:1] == ["cmd"] else "ALL"
-        yield Entry((who,), ("ALL",), (), command, words[0] == "deny", "nopass" in words[1:options], f"{DOAS}:{number}")
+        entries.append(Entry((who,), ("ALL",), (), command, words[0] == "deny", "nopass" in words[1:options], f"{DOAS}:{number}"))
+    return entries
 
 
 def _logical(lines: list[str]) -> Iterator[tuple[int, str]]:
