@@ -297,3 +297,17 @@ def test_access_rules_apply_in_order_and_let_in_whom_none_names() -> None:
     assert ops[4].prefixes(4) == ("192.0.2.0/24",)
     assert ops[6].count == 0
     assert root == source_limits.ALL
+
+
+def test_a_line_of_wrappers_that_is_too_long_is_not_understood_and_takes_no_time() -> None:
+    assert isinstance(limits("ALL: " + ":" * 200_000, "").wrappers, Unobserved)
+
+
+@pytest.mark.parametrize("text", ["+:ALL:ALL\n" * 5000, "-:ALL:" + "ALL EXCEPT " * 5000 + "192.0.2.1"])
+def test_access_rules_that_are_too_many_or_too_deep_are_not_understood(text: str) -> None:
+    sources = {"/etc/pam.d/": "sshd", "/etc/pam.d/sshd": "account required pam_access.so", source_limits.ACCESS: text}
+
+    rules = scenes.look({"sources": sources}).fact(source_limits.parse).access_rules
+
+    assert isinstance(rules, Unobserved)
+    assert rules.source == source_limits.ACCESS

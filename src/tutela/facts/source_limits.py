@@ -18,6 +18,10 @@ from tutela.record import record
 ALLOW, DENY = "/etc/hosts.allow", "/etc/hosts.deny"
 LINKED = "grep -c libwrap.so sshd"
 ACCESS = "/etc/security/access.conf"
+MAX_LINE = 8192
+MAX_RULES = 500
+"""Of access.conf: each is compared for each account that may log in."""
+MAX_EXCEPT = 8
 NEEDS = (ALLOW, DENY, LINKED, ACCESS, *pam.NEEDS)
 
 Sets = dict[int, Addresses]
@@ -81,8 +85,9 @@ def _wrappers(look: Look) -> Sets | Unobserved:
     allowed, left = dict(NONE), dict(ALL)
     for text, permits in ((allow or "", True), (deny, False)):
         for line in _lines(text):
-            parts = [part.strip() for part in re.split(r":(?![^\[]*\])", line)]
-            if len(parts) < 2:
+            # The colons of an address in brackets divide nothing.
+            parts = [part.replace("\0", ":").strip() for part in _BRACKETS.sub(lambda found: found[0].replace(":", "\0"), line).split(":")]
+            if len(parts) < 2 or len(line) > MAX_LINE:
                 return _strange(ALLOW if permits else DENY, line)
             daemons = re.split(r"[\s,]+", parts[0])
             if "EXCEPT" in daemons:
@@ -100,6 +105,9 @@ def _wrappers(look: Look) -> Sets | Unobserved:
                 if grants:
                     allowed[family] = allowed[family] | hit
     return {family: allowed[family] | left[family] for family in (4, 6)}
+
+
+_BRACKETS = re.compile(r"\[[^\[\]]*\]")
 
 
 def _lines(text: str) -> list[str]:
@@ -160,7 +168,7 @@ def _access(look: Look) -> tuple[tuple[bool, str, str], ...] | Unobserved | None
     rules = []
     for line in _lines(text or ""):
         parts = [part.strip() for part in line.split(":", 2)]
-        if len(parts) != 3 or parts[0] not in ("+", "-"):
+        if len(parts) != 3 or parts[0] not in ("+", "-") or len(line) > MAX_LINE or len(rules) >= MAX_RULES or line.count("EXCEPT") > MAX_EXCEPT:
             return _strange(ACCESS, line)
         rules.append((parts[0] == "+", parts[1], parts[2]))
     return tuple(rules)
