@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 
 from tutela.language import Text
@@ -16,7 +17,8 @@ RAW, FRAMES, CONNECT, UDP = "raw", "frames", "connect", "udp"
 class Request:
     """Request(addresses=(IPv4Address('192.0.2.10'),), ports=(22, 80))"""
 
-    addresses: tuple[Address, ...]
+    addresses: Sequence[Address]
+    """A tuple, or Addresses where there are many."""
     ports: tuple[int, ...]
     rate: float = 100_000.0
     """Packets a second, all in all."""

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tutela.exposure import loss
+from tutela.exposure.addresses import Addresses
 from tutela.exposure.model import Open, Progress, Request, Tally
 from tutela.exposure.ports import in_order
 from tutela.exposure.replies import RESET, SYN_ACK, UNREACHABLE, Replies
@@ -38,7 +39,7 @@ class SynScan:
         self.version = request.addresses[0].version
         self._chance = np.random.default_rng(list(os.urandom(16)))
         self.ports, self._decoys = in_order(request.ports, self._chance)
-        self.addresses = np.frombuffer(b"".join(address.packed for address in request.addresses), np.uint8).reshape(len(request.addresses), -1)
+        self.addresses = np.frombuffer(Addresses.of(request.addresses).packed(self.version), np.uint8).reshape(len(request.addresses), -1)
         self._find = _Finder(self.addresses)
         self._place = np.full(65536, -1, np.int32)
         self._place[self.ports] = np.arange(len(self.ports), dtype=np.int32)
@@ -56,6 +57,8 @@ class SynScan:
         self._round_began: float | None = None
         self.packets = 0
         self.answers = 0
+        self.heard = 0
+        """Probes that a host answered."""
         self.trip = RoundTrip(request.rtt_s)
         self._known = {OPEN: [0, 0], CLOSED: [0, 0]}
         """Of probes that answered, by state: questions lost before the first answer, questions."""
@@ -161,6 +164,7 @@ class SynScan:
         return self._tell(opened, now - self._started)
 
     def _first_answer(self, probes: Probes, state: int) -> None:
+        self.heard += len(probes)
         asked = int(self._asked[probes].sum())
         self._known[state][0] += asked - len(probes)
         self._known[state][1] += asked

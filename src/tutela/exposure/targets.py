@@ -4,42 +4,48 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 
 from tutela.errors import ScanError
+from tutela.exposure.addresses import Addresses, Network, Ranges
 from tutela.exposure.model import Address
 from tutela.language import Text
 
-Network = IPv4Network | IPv6Network
 MOST = 1 << 20
 """Addresses of one scan. A /12; whoever means more has mistyped a prefix."""
 
 
-def read_targets(words: Sequence[str], *, allowed: Sequence[Network] = (), opted_out: Sequence[Network] = ()) -> tuple[Address, ...]:
-    """Addresses that the words name, each once, in their order, without those that opted out.
+def read_targets(words: Sequence[str], *, allowed: Sequence[Network] = (), opted_out: Sequence[Network] = ()) -> Addresses:
+    """Addresses that the words name, each once, in their order (IPv4 first), without those that opted out.
 
     A word is an address, a prefix (192.0.2.0/24), a host's name (all its addresses), or @FILE with such words, one a line.
     With `allowed`, everything must lie inside; one foreign address refuses the whole, since a mistyped prefix means that nothing in the list is sure.
     Raises ScanError.
     """
-    found: dict[Address, None] = {}
+    ours, away = Ranges(allowed), Ranges(opted_out)
+    found = Ranges()
+    wanted: list[tuple[int, int, int]] = []
+    count = 0
     for word, where in _words(words):
-        for address in _addresses(word, where, len(found)):
-            _refuse_special(address, where)
-            if allowed and not any(address.version == network.version and address in network for network in allowed):
-                ours = ", ".join(map(str, allowed))
+        for version, first, last in _ranges(word, where):
+            new = found.add(version, first, last)
+            count += sum(other - one + 1 for one, other in new)
+            if count > MOST:
                 raise ScanError(
                     Text(
-                        f"{where}：{address} 不在允许扫描的网段（{ours}）内；没有发送任何探测包",
-                        f"{where}: {address} lies outside the prefixes that may be scanned ({ours}); nothing was sent",
+                        f"{where}：{word} 使地址总数达到 {count}，一次最多 {MOST} 个；请写更小的网段",
+                        f"{where}: with {word} there are {count} addresses, and one scan takes at most {MOST}; write smaller prefixes",
                     )
                 )
-            if not any(address.version == network.version and address in network for network in opted_out):
-                found[address] = None
-    if not found:
+            _refuse_special(version, first, last, where)
+            if allowed:
+                _refuse_foreign(version, ours.outside(version, first, last), where, allowed)
+            for part in new:
+                wanted += [(version, *kept) for kept in away.outside(version, *part)]
+    if not wanted:
         raise ScanError(Text("没有可扫描的目标：列表为空，或都已声明不接受扫描", "there is nothing to scan: the list is empty, or all of it opted out"))
-    return tuple(found)
+    return Addresses.of_ranges(wanted)
 
 
 def read_networks(path: Path) -> tuple[Network, ...]:
@@ -68,22 +74,22 @@ def _lines(path: Path) -> Iterable[tuple[str, str]]:
             yield word, f"{path}:{number}"
 
 
-def _addresses(word: str, where: str, so_far: int) -> Iterable[Address]:
+def _ranges(word: str, where: str) -> Iterable[tuple[int, int, int]]:
+    """Version, first and last address of what a word names."""
     try:
-        return (ip_address(word),)
+        address = ip_address(word)
     except ValueError:
         pass
-    if "/" in word:
-        network = _network(word, where)
-        if network.num_addresses + so_far > MOST:
-            raise ScanError(
-                Text(
-                    f"{where}：{word} 有 {network.num_addresses} 个地址，一次最多 {MOST} 个；请写更小的网段",
-                    f"{where}: {word} holds {network.num_addresses} addresses, and one scan takes at most {MOST}; write smaller prefixes",
-                )
-            )
-        return network if network.num_addresses <= 2 else network.hosts()
-    return _resolve(word, where)
+    else:
+        return ((address.version, int(address), int(address)),)
+    if "/" not in word:
+        return tuple((address.version, int(address), int(address)) for address in _resolve(word, where))
+    network = _network(word, where)
+    first, last = int(network.network_address), int(network.broadcast_address)
+    if network.num_addresses > 2:
+        # The network's own address is no host; nor is the last one in IPv4, to which all would answer.
+        first, last = first + 1, last - (network.version == 4)
+    return ((network.version, first, last),)
 
 
 def _network(word: str, where: str) -> Network:
@@ -110,11 +116,27 @@ def _resolve(name: str, where: str) -> tuple[Address, ...]:
     return tuple(dict.fromkeys(ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers))
 
 
-def _refuse_special(address: Address, where: str) -> None:
-    if address.is_multicast or address.is_unspecified or (address.version == 4 and address == ip_address("255.255.255.255")):
+def _refuse_special(version: int, first: int, last: int, where: str) -> None:
+    for address in (_address(version, first), _address(version, last)):
+        if address.is_multicast or address.is_unspecified or (address.version == 4 and int(address) == 0xFFFFFFFF):
+            raise ScanError(
+                Text(
+                    f"{where}：{address} 不是一台主机的地址（组播、广播或未指定）",
+                    f"{where}: {address} is no address of a host (multicast, broadcast or unspecified)",
+                )
+            )
+
+
+def _refuse_foreign(version: int, foreign: list[tuple[int, int]], where: str, allowed: Sequence[Network]) -> None:
+    if foreign:
+        address, ours = _address(version, foreign[0][0]), ", ".join(map(str, allowed))
         raise ScanError(
             Text(
-                f"{where}：{address} 不是一台主机的地址（组播、广播或未指定）",
-                f"{where}: {address} is no address of a host (multicast, broadcast or unspecified)",
+                f"{where}：{address} 不在允许扫描的网段（{ours}）内；没有发送任何探测包",
+                f"{where}: {address} lies outside the prefixes that may be scanned ({ours}); nothing was sent",
             )
         )
+
+
+def _address(version: int, number: int) -> Address:
+    return IPv4Address(number) if version == 4 else IPv6Address(number)
