@@ -267,7 +267,7 @@ def _keys(look: Look, name: str, home: str) -> int | Unobserved:
     seen = False
     unread: list[Unobserved] = []
     missing: list[Unobserved] = []
-    for pattern in _key_files(look):
+    for pattern in look.fact(_key_files):
         path = pattern.replace("%h", home.rstrip("/")).replace("%u", name)
         file = path if path.startswith("/") else f"{home.rstrip('/')}/{path}"
         text = look.text_or_none(file)

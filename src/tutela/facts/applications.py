@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import packages, security_updates
@@ -81,7 +82,7 @@ def parse(look: Look) -> Applications | Unobserved:
         return known if isinstance(outside, Unobserved) else Applications(known, known, outside)
     found: dict[str, list[str]] = {}
     for one in known.installed:
-        kind = _kind(PACKAGED, one.name)
+        kind = _packaged(one.name)
         if kind is not None:
             found.setdefault(kind, []).append(one.name)
     installed = tuple(Application(kind, tuple(sorted(set(found[kind])))) for kind in PACKAGED if kind in found)
@@ -90,6 +91,12 @@ def parse(look: Look) -> Applications | Unobserved:
 
 def _kind(table: dict[str, re.Pattern[str]], name: str) -> str | None:
     return next((kind for kind, pattern in table.items() if pattern.fullmatch(name)), None)
+
+
+@lru_cache(maxsize=4096)
+def _packaged(name: str) -> str | None:
+    """Kind of software that a package holds; hosts of one system have nearly the same packages."""
+    return _kind(PACKAGED, name)
 
 
 def _pending(look: Look, mine: set[str]) -> tuple[Update | Unobserved, ...] | Unobserved:

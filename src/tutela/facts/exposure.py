@@ -23,7 +23,7 @@ from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_net
 from tutela.facts.netfilter.host import Host, Way
 from tutela.facts.netfilter.rules import Verdict, mentioned
 from tutela.facts.sockets import Socket
-from tutela.record import record
+from tutela.record import record, replace
 from tutela.site import ApprovedPort
 
 NEEDS = (*sockets.NEEDS, *firewall.NEEDS, *interfaces.NEEDS)
@@ -97,9 +97,8 @@ def reached(look: Look) -> tuple[Reached, ...] | Unobserved:
     seen = look.fact(sockets.parse)
     if isinstance(seen, Unobserved):
         return seen
-    reader = _Reader(look)
-    ports = [reader.socket(one) for one in seen.listening]
-    ports += reader.forwarded(seen.listening)
+    ports = [replace(look.fact(_Met(replace(one, pid=None))), socket=one) for one in seen.listening]
+    ports += _Reader(look).forwarded(seen.listening)
     return tuple(sorted(ports, key=lambda one: one.order))
 
 
@@ -133,6 +132,56 @@ class Reached:
         return (one.port, one.protocol, one.family, one.address, one.via, one.target or "", str(one.process))
 
 
+@record
+class _Met:
+    """A fact of its own for each listening socket, whatever process holds it: hosts with the same one share who gets there."""
+
+    socket: Socket
+
+    def __call__(self, look: Look) -> Reached:
+        return _Reader(look).socket(self.socket)
+
+
+@record
+class _Groups:
+    """The addresses of each source class, by family."""
+
+    admin: dict[int, Addresses]
+    campus: dict[int, Addresses]
+    external: dict[int, Addresses]
+    undeclared: dict[int, Addresses]
+
+
+def _groups(look: Look) -> _Groups:
+    networks = look.site.networks
+    admin = {f: of_networks(networks.admin or (), f) & strangers(f) for f in (4, 6)}
+    campus = {f: of_networks(networks.campus or (), f) & strangers(f) - admin[f] for f in (4, 6)}
+    external = {f: strangers(f) - admin[f] - campus[f] for f in (4, 6)}
+    undeclared = {f: strangers(f) - admin[f] - of_networks(networks.clients, f) for f in (4, 6)}
+    return _Groups(admin, campus, external, undeclared)
+
+
+def _within(look: Look) -> dict[int, Addresses]:
+    """Sources that can reach the host at all, by family."""
+    found = look.fact(interfaces.parse)
+    return {family: _comers(found, family) for family in (4, 6)}
+
+
+def _comers(found: Interfaces | Unobserved, family: int) -> Addresses:
+    """Over one family: none without an address, neighbours with link-local ones only."""
+    everyone = strangers(family)
+    if isinstance(found, Unobserved) or isinstance(found.addresses, Unobserved):
+        return everyone
+    if family == 6 and found.ipv6_disabled is True:
+        return NOBODY
+    own = [address for address in found.addresses if address.address.version == family and not address.address.ip.is_loopback]
+    if not own:
+        return NOBODY
+    if family == 6 and all(address.address.ip.is_link_local for address in own):
+        return everyone & LINK_LOCAL
+    return everyone
+
+
 class _Reader:
     """Sockets and forwarded ports of one look, with the classes of the site."""
 
@@ -140,13 +189,8 @@ class _Reader:
         self.look = look
         filtering = look.fact(firewall.parse)
         self.host: Host | Unobserved = filtering if isinstance(filtering, Unobserved) else filtering.host
-        found = look.fact(interfaces.parse)
-        self.interfaces: Interfaces | Unobserved = found
-        networks = look.site.networks
-        self.admin = {f: of_networks(networks.admin or (), f) & strangers(f) for f in (4, 6)}
-        self.campus = {f: of_networks(networks.campus or (), f) & strangers(f) - self.admin[f] for f in (4, 6)}
-        self.external = {f: strangers(f) - self.admin[f] - self.campus[f] for f in (4, 6)}
-        self.undeclared = {f: strangers(f) - self.admin[f] - of_networks(networks.clients, f) for f in (4, 6)}
+        self.within = look.fact(_within)
+        self.groups = look.fact(_groups)
 
     def socket(self, one: Socket) -> Reached:
         """A listening socket."""
@@ -155,7 +199,7 @@ class _Reader:
         return Reached(self._port(one, family, classes), one, classes)
 
     def _reach(self, one: Socket, family: int) -> Classes:
-        within = self._within(family)
+        within = self.within[family]
         if not within:
             return Classes(NOBODY, NOBODY, None)
         if isinstance(self.host, Unobserved):
@@ -167,23 +211,8 @@ class _Reader:
             return Classes(NOBODY, within, ways)
         return _classes([way for way in ways if way.target is None], within)
 
-    def _within(self, family: int) -> Addresses:
-        """Sources that can reach the host at all over this family: none without an address, neighbours with link-local ones only."""
-        everyone = strangers(family)
-        found = self.interfaces
-        if isinstance(found, Unobserved) or isinstance(found.addresses, Unobserved):
-            return everyone
-        if family == 6 and found.ipv6_disabled is True:
-            return NOBODY
-        own = [address for address in found.addresses if address.address.version == family and not address.address.ip.is_loopback]
-        if not own:
-            return NOBODY
-        if family == 6 and all(address.address.ip.is_link_local for address in own):
-            return everyone & LINK_LOCAL
-        return everyone
-
     def _port(self, one: Socket, family: int, reached: Classes, *, via: str = "socket", target: str | None = None) -> Port:
-        external, campus, admin = (reached.reaches(group[family]) for group in (self.external, self.campus, self.admin))
+        external, campus, admin = (reached.reaches(group[family]) for group in (self.groups.external, self.groups.campus, self.groups.admin))
         doubt = next((answer for answer in (external, campus, admin) if isinstance(answer, Unobserved)), None)
         names = ("external", "campus", "admin")
         classes = tuple(name for name, answer in zip(names, (external, campus, admin), strict=True) if answer is True)
@@ -201,7 +230,7 @@ class _Reader:
             campus=campus,
             admin=admin,
             sources=doubt if doubt is not None else words(reached.sure, family),
-            undeclared=reached.reaches(self.undeclared[family]),
+            undeclared=reached.reaches(self.groups.undeclared[family]),
             via=via,
             target=target,
             approved=approval is not None,
@@ -216,7 +245,7 @@ class _Reader:
             return []
         found = []
         for family in (4, 6):
-            within = self._within(family)
+            within = self.within[family]
             for protocol, port in self._forwarded_ports(family):
                 ways = self.host.ways(family, protocol, port)
                 if isinstance(ways, Unobserved):

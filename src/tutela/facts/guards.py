@@ -133,7 +133,7 @@ def _moment(words: str) -> datetime | None:
     """`Sun 2026-11-22 04:42:51 UTC`"""
     found = re.fullmatch(r"(?:[A-Za-z]{3} )?([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)? UTC", words)
     try:
-        return datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC) if found else None
+        return datetime.fromisoformat(found[1]).replace(tzinfo=UTC) if found else None
     except ValueError:
         return None
 

@@ -54,7 +54,7 @@ class Journal:
 def parse(look: Look) -> Journal | Unobserved:
     """The fact, from configuration and the files that are really there."""
     files = look.fact(log_files.parse)
-    settings = _settings(look)
+    settings = look.fact(_settings)
     if isinstance(files, Unobserved) and isinstance(settings, Unobserved):
         return files
     text_logs: bool | Unobserved = files if isinstance(files, Unobserved) else _text_logs(look, files)

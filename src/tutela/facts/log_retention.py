@@ -64,7 +64,7 @@ def parse(look: Look) -> LogRetention | Unobserved:
     files = look.fact(log_files.parse)
     if isinstance(files, Unobserved):
         return files
-    rules = logrotate.read(look)
+    rules = look.fact(logrotate.read)
     book = look.fact(journal.parse)
     host_days = _host_days(look, files)
     complete: bool | Unobserved

@@ -7,13 +7,12 @@ A dual-stack socket on `::` accepts IPv4 too and stands here once for each famil
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from ipaddress import ip_address
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import record, replace
 
 SS = "ss -H -lntupeO"
 PROC = {"/proc/net/tcp": ("tcp", "ipv4"), "/proc/net/tcp6": ("tcp", "ipv6"), "/proc/net/udp": ("udp", "ipv4"), "/proc/net/udp6": ("udp", "ipv6")}

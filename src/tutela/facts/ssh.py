@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from tutela.evidence import Reason, Unobserved
@@ -21,11 +20,12 @@ from tutela.facts.exposure import Reached
 from tutela.facts.firewall import strangers
 from tutela.facts.look import Look
 from tutela.facts.netfilter.addresses import NOBODY, Addresses, of_networks, of_words, union
+from tutela.facts.outside import OpenPort
 from tutela.facts.pam import Pam, PamRule
 from tutela.facts.ssh_servers import Server, SshServers
 from tutela.facts.sshd_config import Client
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import record, replace
 from tutela.site import Site
 
 NEEDS = (*ssh_servers.NEEDS, *exposure.NEEDS, *accounts.NEEDS, *source_limits.NEEDS, *ssh_keys.NEEDS, *outside.NEEDS, *units.NEEDS)
@@ -83,7 +83,7 @@ class SshPort:
     neutral: bool | Unobserved
     """Addresses that nobody singled out get here: more of campus and outside than a /24."""
     measured: tuple[str, ...]
-    """Places from which a scan of the centre found it open: external, campus. Empty also when nobody has scanned."""
+    """Places that nobody let in and from which a scan found it open: external, campus. Empty also when nobody has scanned."""
     sources: tuple[str, ...] | Unobserved
 
 
@@ -191,6 +191,11 @@ class Ssh:
     password_reachable: bool | Unobserved
     """Somebody can log in knowing a password only, over a port that is reached from outside."""
 
+    @property
+    def own_ports(self) -> tuple[int, ...] | Unobserved:
+        """Numbers of the ports that end at these servers."""
+        return self.ports if isinstance(self.ports, Unobserved) else tuple(sorted({one.port for one in self.ports}))
+
 
 def parse(look: Look) -> Ssh | Unobserved:
     """The fact; without servers it is empty."""
@@ -220,7 +225,7 @@ def parse(look: Look) -> Ssh | Unobserved:
 
 def _file_names(look: Look) -> frozenset[str] | Unobserved:
     """Files of ssh that exist."""
-    found = ssh_servers.files(look)
+    found = look.fact(ssh_servers.files)
     return found if isinstance(found, Unobserved) else frozenset(found)
 
 
@@ -306,17 +311,22 @@ def _algorithms(server: Server, base: Mapping[str, str]) -> tuple[tuple[str, ...
 def _ports(look: Look, servers: tuple[Server, ...], reached: tuple[Reached, ...] | Unobserved) -> tuple[SshPort, ...] | Unobserved:
     if isinstance(reached, Unobserved):
         return reached if servers else ()
-    scanned = look.fact(outside.parse).open
-    measured = [] if isinstance(scanned, Unobserved) else [(one.vantage, f"ipv{ip_address(one.address).version}", one.port) for one in scanned]
+    measured = [one for one in look.fact(outside.parse).open if one.vantage in (outside.EXTERNAL, outside.CAMPUS) and one.protocol == "tcp"]
     made: list[SshPort] = []
     for server in servers:
         for one in _reached(server, reached):
             port = one.port
             family = 4 if port.family == "ipv4" else 6
             neutral = _more_than_few(look.site, one, family)
-            places = tuple(sorted({place for place, family_seen, number in measured if family_seen == port.family and number == port.port}))
+            places = tuple(sorted({seen.vantage for seen in measured if seen.port == port.port and _not_let_in(seen, one, neutral, family)}))
             made.append(SshPort(server.name, port.port, port.family, port.address, port.external, port.campus, port.admin, neutral, places, port.sources))
     return tuple(made)
+
+
+def _not_let_in(seen: OpenPort, one: Reached, neutral: bool | Unobserved, family: int) -> bool:
+    """Whether a port that was measured open lets in somebody whom the host's rules did not single out."""
+    source = ip_address(seen.source)
+    return ip_address(seen.address).version == family and not (neutral is False and int(source) in one.classes.sure)
 
 
 def _reached(server: Server, reached: tuple[Reached, ...]) -> Iterator[Reached]:
@@ -486,7 +496,9 @@ class _Grid:
             mine = self._settings(server, user, fields.get("addr", ""), int(fields["lport"]), fields.get("laddr"))
             if isinstance(mine, Unobserved):
                 continue
-            said = ssh_servers.read_effective(text)
+            said = self.look.fact(ssh_servers.Effective(name))
+            if isinstance(said, Unobserved):
+                continue
             for keyword in ("passwordauthentication", "kbdinteractiveauthentication", "permitrootlogin", "authenticationmethods", "pubkeyauthentication"):
                 if keyword in said and _normal(said[keyword]) != _normal(mine.get(keyword, "")):
                     why = Text(f"{keyword} 与配置文件推算的不一致", f"{keyword} differs from what the files say")

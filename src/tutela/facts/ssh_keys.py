@@ -74,7 +74,7 @@ def parse(look: Look) -> SshKeys | Unobserved:
     people = look.fact(accounts.parse)
     if isinstance(people, Unobserved):
         return people
-    modes = ssh_servers.files(look)
+    modes = look.fact(ssh_servers.files)
     keys: list[Key | Unobserved] = []
     problems: list[Problem | Unobserved] = [modes] if isinstance(modes, Unobserved) else []
     places = _places(look)
@@ -101,10 +101,10 @@ def parse(look: Look) -> SshKeys | Unobserved:
 
 
 def _places(look: Look) -> tuple[str, ...]:
-    text = look.text(ssh_servers.EFFECTIVE)
-    if isinstance(text, Unobserved):
+    said = look.fact(ssh_servers.Effective(ssh_servers.EFFECTIVE))
+    if isinstance(said, Unobserved):
         return PLACES
-    return tuple(ssh_servers.read_effective(text).get("authorizedkeysfile", " ".join(PLACES)).split())
+    return tuple(said.get("authorizedkeysfile", " ".join(PLACES)).split())
 
 
 def places_of(account: Account, patterns: tuple[str, ...]) -> list[str]:
@@ -172,10 +172,10 @@ def _planted(account: Account, file: str, modes: dict[str, FileMode]) -> list[Pr
 
 
 def _host_keys(look: Look) -> tuple[str, ...]:
-    text = look.text(ssh_servers.EFFECTIVE)
-    if isinstance(text, Unobserved):
+    said = look.fact(ssh_servers.Effective(ssh_servers.EFFECTIVE))
+    if isinstance(said, Unobserved):
         return ()
-    return tuple(ssh_servers.read_effective(text).get("hostkey", "").split())
+    return tuple(said.get("hostkey", "").split())
 
 
 def _readable(one: FileMode) -> list[Problem]:

@@ -229,7 +229,7 @@ def _server(
         )
     is_default = path == _default_path(look)
     suffix = "" if is_default else f" -f {path}"
-    config = sshd_config.read(look, path, options)
+    config = look.fact(_Config(path, options))
     socket = by_socket if is_default else None
     base, derived = _base(look, f"{EFFECTIVE}{suffix}", config, options)
     valid, complaint = _valid(look, f"{TEST}{suffix}")
@@ -292,17 +292,40 @@ def read_effective(text: str) -> dict[str, str]:
     return made
 
 
+@record
+class Effective:
+    """A fact of its own for each call of `sshd -T`: its settings; none where it printed nothing."""
+
+    name: str
+
+    def __call__(self, look: Look) -> dict[str, str] | Unobserved:
+        """The settings as sshd says them."""
+        text = look.text(self.name)
+        return text if isinstance(text, Unobserved) else read_effective(text)
+
+
+@record
+class _Config:
+    """A fact of its own for each server: its files, which hosts of a fleet share."""
+
+    path: str
+    options: tuple[str, ...]
+
+    def __call__(self, look: Look) -> SshdConfig | Unobserved:
+        return sshd_config.read(look, self.path, self.options)
+
+
 def _base(look: Look, name: str, config: SshdConfig | Unobserved, options: tuple[str, ...]) -> tuple[dict[str, str] | Unobserved, bool]:
     """Global settings, and whether they were only derived from the files."""
-    text = look.text(name)
+    said = look.fact(Effective(name))
     given: dict[str, str] = {}
     for option in options:
         keyword, _, value = option.partition("=")
         given.setdefault(sshd_config.ALIASES.get(keyword.lower(), keyword.lower()), value)
-    if not isinstance(text, Unobserved) and text.strip():
-        return read_effective(text) | given, False
+    if not isinstance(said, Unobserved) and said:
+        return said | given, False
     if look.source(name).status not in (Status.DENIED, Status.ABSENT):
-        return text if isinstance(text, Unobserved) else Unobserved(Reason.FORMAT, name, Text("没有输出", "it printed nothing")), False
+        return said if isinstance(said, Unobserved) else Unobserved(Reason.FORMAT, name, Text("没有输出", "it printed nothing")), False
     if isinstance(config, Unobserved):
         return config, True
     stated = config.stated()
@@ -330,34 +353,37 @@ _FILE = re.compile(r"([0-7]{3,6}) ([0-9]{1,10}) ([0-9]{1,10}) (-?[0-9]{1,12}) (/
 
 @record
 class FileMode:
-    """FileMode(path='/root/.ssh', mode=0o700, uid=0, gid=0, changed=…)"""
+    """FileMode(path='/root/.ssh', mode=0o700, uid=0, gid=0)"""
 
     path: str
     mode: int
     uid: int
     gid: int
-    changed: datetime
 
 
-def files(look: Look, name: str = FILES) -> dict[str, FileMode] | Unobserved:
-    """Mode, owner and time of the files that sshd trusts; those that do not exist are not there."""
-    lines = look.lines(name)
+def files(look: Look) -> dict[str, FileMode] | Unobserved:
+    """Mode and owner of the files that sshd trusts; those that do not exist are not there."""
+    lines = look.lines(FILES)
     if isinstance(lines, Unobserved):
         return lines
-    found = {}
-    for line in lines:
-        match = _FILE.fullmatch(line)
-        if match is not None:
-            changed = datetime.fromtimestamp(max(0, int(match[4])), tz=UTC)
-            found[match[5]] = FileMode(match[5], int(match[1], 8), int(match[2]), int(match[3]), changed)
-    return found
+    found = (_FILE.fullmatch(line) for line in lines)
+    return {one[5]: FileMode(one[5], int(one[1], 8), int(one[2]), int(one[3])) for one in found if one is not None}
+
+
+def _changed(look: Look) -> dict[str, datetime] | Unobserved:
+    """When these files were changed last."""
+    lines = look.lines(FILES)
+    if isinstance(lines, Unobserved):
+        return lines
+    found = (_FILE.fullmatch(line) for line in lines)
+    return {one[5]: datetime.fromtimestamp(max(0, int(one[4])), tz=UTC) for one in found if one is not None}
 
 
 def _stale(look: Look, config: SshdConfig | Unobserved, processes: list[Process], guarding: Guards) -> tuple[bool | Unobserved, str | None]:
     """Whether a file is newer than what the running server has read."""
     if isinstance(config, Unobserved):
         return config, None
-    known = files(look)
+    known = _changed(look)
     if isinstance(known, Unobserved):
         return known, None
     read = processes[0].started
@@ -370,9 +396,9 @@ def _stale(look: Look, config: SshdConfig | Unobserved, processes: list[Process]
                 read = max(read, unit.changed)  # a reload keeps the process and changes the unit's state
     if isinstance(read, Unobserved):
         return read, None
-    times = [known[path] for path in config.files if path in known]
+    times = {path: known[path] for path in config.files if path in known}
     if len(times) < len(config.files):
         return Unobserved(Reason.NO_DATA, FILES, Text("缺少部分配置文件的时间", "the time of some configuration file is missing")), None
-    newest = max(times, key=lambda one: one.changed)
-    late = newest.changed > read + SLACK
-    return late, newest.path if late else None
+    newest = max(times, key=lambda path: times[path])
+    late = times[newest] > read + SLACK
+    return late, newest if late else None

@@ -8,14 +8,12 @@ A service that neither runs nor is started by a timer is not listed; absence her
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import record, replace
 
 SHOW = "env TZ=UTC0 systemctl show -p Id,LoadState,ActiveState,SubState,User,ExecStart"
 NEEDS = (SHOW,)
@@ -78,6 +76,9 @@ class Units:
 
     def running(self, *names: str) -> tuple[str, ...]:
         """Those of `names` (without `.service`; a trailing `@` means any instance) that are up."""
+        if not any(name.endswith("@") for name in names):
+            services = [f"{name}.service" for name in names]
+            return tuple(sorted({one for one in services if one in self.by_id and self.by_id[one].running}))
         up = []
         for unit in self.by_id.values():
             stem = unit.id.removesuffix(".service")
@@ -88,31 +89,75 @@ class Units:
 
 def parse(look: Look) -> Units | Unobserved:
     """The fact, from one or two calls of systemctl."""
-    names = list(look.names(SHOW))
-    if not names:
-        return _missing(look)
-    units: dict[str, Unit] = {}
-    for name in names:
-        if look.source(name).status is Status.ABSENT:
-            return Units(systemd=False, by_id={})
+    seen = look.fact(still)
+    if isinstance(seen, Unobserved) or not seen.systemd:
+        return seen
+    units = dict(seen.by_id)
+    met: set[str] = set()
+    for name in look.names(SHOW):
         text = look.text(name)
-        if isinstance(text, Unobserved):
-            return text
-        for block in _blocks(text):
-            if len(units) < MAX_UNITS:
-                unit = _unit(block)
-                units.setdefault(unit.id, unit)
+        for block in text.split("\n\n") if isinstance(text, str) else ():
+            unit = _ID.search(block)
+            if unit is None or unit[1] in met or unit[1] not in units:
+                continue  # a unit that is listed twice is as it is listed first
+            met.add(unit[1])
+            times: dict[str, str] = {}
+            for key, value in _TIMES.findall("\n" + block):
+                times.setdefault(key, value)
+            exited, triggered = moment(times.get("ExecMainExitTimestamp", "")), moment(times.get("LastTriggerUSec", ""))
+            if exited is not None or triggered is not None:
+                units[unit[1]] = replace(units[unit[1]], exited=exited, triggered=triggered)
+    return Units(systemd=True, by_id=units)
+
+
+def still(look: Look) -> Units | Unobserved:
+    """The fact without moments, which differ everywhere: hosts with the same units share it."""
+    blocks = look.fact(_blocks)
+    if isinstance(blocks, Unobserved):
+        return blocks
+    if blocks is None:
+        return Units(systemd=False, by_id={})
+    units: dict[str, Unit] = {}
+    for block in blocks.split("\n\n"):
+        unit = _unit(block)
+        if unit is not None and len(units) < MAX_UNITS:
+            units.setdefault(unit.id, unit)
     if not units:
-        return Unobserved(Reason.FORMAT, names[0], Text("没有列出任何单元", "it lists no unit"))
+        return Unobserved(Reason.FORMAT, next(look.names(SHOW)), Text("没有列出任何单元", "it lists no unit"))
     return Units(systemd=True, by_id=units)
 
 
 def up(look: Look) -> Units | Unobserved:
     """The fact of units that are up, without moments and results: hosts that run the same share it."""
-    seen = look.fact(parse)
+    seen = look.fact(still)
     if isinstance(seen, Unobserved):
         return seen
-    return Units(seen.systemd, {name: replace(unit, result="", status=None, exited=None, triggered=None) for name, unit in seen.by_id.items() if unit.running})
+    return Units(seen.systemd, {name: replace(unit, result="", status=None) for name, unit in seen.by_id.items() if unit.running})
+
+
+def _blocks(look: Look) -> str | Unobserved | None:
+    """What systemctl said, without the moments in it; None without systemd."""
+    names = list(look.names(SHOW))
+    if not names:
+        return _missing(look)
+    said = []
+    for name in names:
+        if look.source(name).status is Status.ABSENT:
+            return None
+        text = look.text(name)
+        if isinstance(text, Unobserved):
+            return text
+        said.append(_PASSING.sub(r"\1", "\n" + text))
+    return "\n\n".join(said)
+
+
+_TIMES = re.compile(r"\n(ExecMainExitTimestamp|LastTriggerUSec)=([^\n]*)")
+_PASSING = re.compile(
+    r"\n(?:ExecMainExitTimestamp|LastTriggerUSec)=[^\n]*"
+    r"|(\nTimers(?:Calendar|Monotonic)=[^;\n]*;|\nExecStart=\{ path=[^ ;\n]* ; argv\[\]=[^\n]*? ; ignore_errors=)[^\n]*"
+)
+"""What passes: moments, and behind a timer's schedule or a command line the next and the last time."""
+_ID = re.compile(r"^Id=([^\n]*)", re.MULTILINE)
 
 
 def _missing(look: Look) -> Unobserved:
@@ -121,22 +166,18 @@ def _missing(look: Look) -> Unobserved:
     return gone
 
 
-def _blocks(text: str) -> Iterator[dict[str, list[str]]]:
-    """Properties of one unit after the other; an empty line stands between two."""
-    block: dict[str, list[str]] = {}
-    for line in [*text.split("\n"), ""]:
+def _unit(block: str) -> Unit | None:
+    """One unit from its properties; None for a block without an Id."""
+    fields: dict[str, list[str]] = {}
+    for line in block.split("\n"):
         key, equals, value = line.partition("=")
         if equals:
-            block.setdefault(key, []).append(value)
-        elif not line and block:
-            if "Id" in block:
-                yield block
-            block = {}
+            fields.setdefault(key, []).append(value)
+    if "Id" not in fields:
+        return None
 
-
-def _unit(block: dict[str, list[str]]) -> Unit:
     def one(key: str) -> str:
-        return block.get(key, [""])[0]
+        return fields.get(key, [""])[0]
 
     return Unit(
         id=one("Id"),
@@ -144,16 +185,16 @@ def _unit(block: dict[str, list[str]]) -> Unit:
         active=one("ActiveState"),
         sub=one("SubState"),
         user=one("User"),
-        commands=tuple(command for line in block.get("ExecStart", ()) if (command := _command(line)) is not None),
-        environment=tuple(word for line in block.get("Environment", ()) for word in line.split()),
-        environment_files=tuple(line.partition(" (ignore_errors")[0] for line in block.get("EnvironmentFiles", ()) if line),
+        commands=tuple(command for line in fields.get("ExecStart", ()) if (command := _command(line)) is not None),
+        environment=tuple(word for line in fields.get("Environment", ()) for word in line.split()),
+        environment_files=tuple(line.partition(" (ignore_errors")[0] for line in fields.get("EnvironmentFiles", ()) if line),
         result=one("Result"),
         status=int(one("ExecMainStatus")) if re.fullmatch(r"\d{1,3}", one("ExecMainStatus")) else None,
-        exited=moment(one("ExecMainExitTimestamp")),
+        exited=None,
         starts=one("Unit") or None,
-        calendar=tuple(found[1].strip() for line in block.get("TimersCalendar", ()) if (found := _CALENDAR.match(line))),
-        every=tuple(span for line in block.get("TimersMonotonic", ()) if (found := _EVERY.match(line)) and (span := duration(found[1])) is not None),
-        triggered=moment(one("LastTriggerUSec")),
+        calendar=tuple(found[1].strip() for line in fields.get("TimersCalendar", ()) if (found := _CALENDAR.match(line))),
+        every=tuple(span for line in fields.get("TimersMonotonic", ()) if (found := _EVERY.match(line)) and (span := duration(found[1])) is not None),
+        triggered=None,
     )
 
 
@@ -167,16 +208,16 @@ def _command(line: str) -> Command | None:
     return None if found is None else Command(found["path"], found["words"])
 
 
-_MOMENT = re.compile(r"(?:[A-Z][a-z]{2} )?(\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2})(?:\.\d+)? UTC")
+_MOMENT = re.compile(r"(?:[A-Z][a-z]{2} )?([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)? UTC")
 
 
 def moment(words: str) -> datetime | None:
     """`Sun 2026-11-22 04:12:02 UTC` -> an aware datetime; None for an empty or unknown form."""
-    found = _MOMENT.fullmatch(words.strip())
+    found = _MOMENT.fullmatch(words.strip()) if words else None
     if found is None:
         return None
     try:
-        return datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+        return datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
     except ValueError:
         return None
 
