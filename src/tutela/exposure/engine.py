@@ -6,10 +6,12 @@ Several scans may run at once. Each has a source port of its own, by which answe
 from __future__ import annotations
 
 import os
+import select
 import socket
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from ipaddress import ip_address
 from typing import Self
 
 import numpy as np
@@ -17,6 +19,9 @@ import numpy.typing as npt
 
 from tutela.errors import ScanError
 from tutela.exposure import loss
+from tutela.exposure.addresses import Addresses
+from tutela.exposure.entries import Entries
+from tutela.exposure.guard import Guard
 from tutela.exposure.model import FRAMES, RAW, Address, Event, Open, Request, Summary
 from tutela.exposure.packets import SynPackets, reset_packet
 from tutela.exposure.replies import Replies, read
@@ -24,6 +29,7 @@ from tutela.exposure.ring import Ring
 from tutela.exposure.routes import next_hop, own_addresses, source_of
 from tutela.exposure.sending import MOST, FrameSender, RawSender, Sender
 from tutela.exposure.syn import SynScan
+from tutela.exposure.turns import Turns
 from tutela.language import Text
 
 PORTS = (61000, 61999)
@@ -38,27 +44,30 @@ IDLE_S = 0.005
 class Engine:
     """Sockets for sending and receiving, kept while scans come and go. Needs CAP_NET_RAW; raises PermissionError without."""
 
-    def __init__(self, *, rate: float = float("inf"), method: str = RAW) -> None:
+    def __init__(self, *, rate: float = float("inf"), method: str = RAW, guard: Guard | None = None, entries: Entries | None = None) -> None:
         self.method = method
+        self.guard = guard
+        """Asked before every packet; may be exchanged while scans run."""
+        self._entries = entries
         self._bucket = Bucket(rate)
         self._rings: dict[int, Ring] = {}
         self._raw: dict[int, RawSender] = {}
-        self._jobs: deque[_Job] = deque()
+        self._jobs: list[_Job] = []
+        # Four turns to a slice where many wait: long enough to be worth a system call, short enough that nobody waits long.
+        self._turns: Turns[_Job] = Turns(int(min(rate * SLICE_S / 4, 64)))
         self._sockets(4)
 
     def start(self, request: Request) -> list[_Job]:
         """Take a scan on: a job for each address from which this machine speaks to the targets. Raises ScanError."""
-        groups: dict[Address, list[Address]] = {}
-        for address, source in zip(request.addresses, _sources(request.addresses), strict=True):
-            groups.setdefault(source, []).append(address)
         jobs = []
-        for source, addresses in groups.items():
+        for source, addresses in _by_source(Addresses.of(request.addresses)):
             self._sockets(source.version)
-            part = Request(
-                tuple(addresses), request.ports, min(request.rate, self._bucket.rate), request.host_rate, request.network_rate, request.rounds, request.rtt_s
-            )
-            jobs.append(_Job(SynScan(part), source, self._sender(part), self._raw[source.version]))
+            part = replace(request, addresses=addresses, rate=min(request.rate, self._bucket.rate))
+            own_rate = part.rate if part.rate < self._bucket.rate else float("inf")
+            jobs.append(_Job(SynScan(part), source, self._sender(part), self._raw[source.version], Bucket(own_rate)))
         self._jobs.extend(jobs)
+        for job in jobs:
+            self._turns.add(job)
         return jobs
 
     def run(self, request: Request, *, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
@@ -70,6 +79,9 @@ class Engine:
             while any(not job.scan.done for job in jobs) and not stop():
                 for _, event in self.step():
                     yield event
+                for job in jobs:
+                    if job.problem is not None:
+                        raise job.problem
                 now = time.monotonic()
                 if now - shown >= PROGRESS_S:
                     shown = now
@@ -81,20 +93,23 @@ class Engine:
             for job in jobs:
                 self.end(job)
 
-    def step(self) -> Iterator[tuple[_Job, Open]]:
-        """Read what came, send what is due, or wait a moment: for all scans that are on."""
+    def step(self, also: Sequence[int] = ()) -> Iterator[tuple[_Job, Open]]:
+        """Read what came, send what is due, or wait a moment: for all scans that are on. What happens on the descriptors `also` ends the wait."""
         yield from self._read()
         now = time.monotonic()
         for job in self._jobs:
             if not job.scan.done and job.scan.round_over(now):
                 job.scan.end_round()
+            if job.scan.done:
+                self._turns.remove(job)
         if not self._send(now):
-            next(iter(self._rings.values())).wait(IDLE_S) if len(self._rings) == 1 else time.sleep(SLICE_S)
+            select.select([*(ring.fileno() for ring in self._rings.values()), *also], [], [], IDLE_S)
 
     def end(self, job: _Job) -> None:
         """Forget a scan, done or not, and free its source port."""
         if job in self._jobs:
             self._jobs.remove(job)
+        self._turns.remove(job)
         job.close()
 
     def close(self) -> None:
@@ -125,22 +140,36 @@ class Engine:
                     continue
                 mine = replies.our_port == job.packets.source_port
                 if mine.any():
+                    heard = job.scan.heard
                     for event in job.scan.answered(replies if mine.all() else _only(replies, mine), now):
                         yield job, event
+                    if self._entries is not None:
+                        self._entries.answered(job.scan.heard - heard)
 
     def _send(self, now: float) -> bool:
         """One slice of packets, shared among the scans; whether any was sent."""
-        allowed = self._bucket.allowed(now)
-        sent = 0
-        for _ in range(len(self._jobs)):
-            job = self._jobs[0]
-            self._jobs.rotate(-1)
-            if job.scan.done or allowed - sent < 1:
-                continue
-            waiting = sum(not one.scan.done for one in self._jobs)
-            sent += job.send(max(1, min(MOST, (allowed - sent) // max(waiting, 1))), now)
+        sent = self._turns.share(min(self._bucket.allowed(now), MOST), lambda job, most: self._let(job, most, now))
         self._bucket.spend(sent)
         return sent > 0
+
+    def _let(self, job: _Job, most: int, now: float) -> int:
+        """Let one scan send at most so many; returns how many it did."""
+        new = job.scan.round == 1
+        if new and self._entries is not None:
+            most = min(most, self._entries.left(now))
+        most = min(most, job.bucket.allowed(now))
+        if most <= 0 or job.scan.done:
+            return 0
+        try:
+            sent = job.send(most, now, self.guard)
+        except ScanError as problem:
+            # The other scans go on.
+            job.problem, job.scan.done = problem, True
+            return 0
+        job.bucket.spend(sent)
+        if new and self._entries is not None:
+            self._entries.began(sent, now)
+        return sent
 
     def _sockets(self, version: int) -> None:
         if version not in self._rings:
@@ -168,17 +197,26 @@ class Engine:
 class _Job:
     """A scan, its packets, and the reservation of its source port."""
 
-    def __init__(self, scan: SynScan, source: Address, sender: Sender, raw: RawSender) -> None:
-        self.scan, self.source, self.sender, self._raw = scan, source, sender, raw
+    def __init__(self, scan: SynScan, source: Address, sender: Sender, raw: RawSender, bucket: Bucket) -> None:
+        self.scan, self.source, self.sender, self._raw, self.bucket = scan, source, sender, raw, bucket
         self._reserved, port = _reserve(source.version)
         self.packets = SynPackets(source.packed, port, MOST)
         self.refused = 0
+        self.withheld = 0
+        """Questions that the guard did not let out."""
+        self.problem: ScanError | None = None
+        """Why it ended before its time."""
 
-    def send(self, most: int, now: float) -> int:
+    def send(self, most: int, now: float, guard: Guard | None = None) -> int:
         """Send what the scan wants asked; returns how many packets. Raises ScanError when the kernel refuses all."""
         probes = self.scan.next(most, now)
+        destinations, ports, sequences = self.scan.destinations(probes)
+        if guard is not None and len(probes):
+            permitted = guard.permits(destinations)
+            if not permitted.all():
+                self.withheld += len(probes) - int(permitted.sum())
+                probes, destinations, ports, sequences = probes[permitted], destinations[permitted], ports[permitted], sequences[permitted]
         if len(probes):
-            destinations, ports, sequences = self.scan.destinations(probes)
             count = self.packets.fill(destinations, ports, sequences, int(now * 1000) & 0xFFFFFFFF)
             self.scan.sent(probes, now)
             self.refused += self.sender.send(self.packets.rows[:count], destinations)
@@ -243,6 +281,14 @@ def summary(jobs: list[_Job], method: str, seconds: float) -> Summary:
     refused = sum(job.refused for job in jobs)
     if refused:
         notes.append(Text(f"本机拒绝发送 {refused} 个探测包", f"this machine refused to send {refused} packets"))
+    withheld = sum(job.withheld for job in jobs)
+    if withheld:
+        notes.append(
+            Text(
+                f"有 {withheld} 个探测包没有发出：目标已声明不接受扫描，或不在允许的网段内",
+                f"{withheld} packets were not sent: their targets opted out, or lie outside the prefixes that may be scanned",
+            )
+        )
     return Summary(method, seconds, sum(job.scan.packets for job in jobs), rounds, lost / asked if asked else None, missed, tuple(notes))
 
 
@@ -269,19 +315,25 @@ def _reserve(version: int) -> tuple[socket.socket, int]:
     raise ScanError(Text(f"端口 {first}–{last} 都被占用；请等其他扫描结束", f"all of the ports {first}-{last} are taken; wait for other scans to end"))
 
 
-def _sources(addresses: tuple[Address, ...]) -> list[Address]:
-    """From where this machine speaks to each. One look for each /24 is enough: routes inside one hardly ever leave differently."""
-    if len(addresses) <= 4096:
-        return [source_of(address) for address in addresses]
+def _by_source(addresses: Addresses) -> Iterator[tuple[Address, Addresses]]:
+    """The addresses by that from which this machine speaks to them. Of thousands one look for each /24 is enough: routes inside one hardly ever leave differently."""
     own = set(own_addresses())
-    known: dict[bytes, Address] = {}
-    sources = []
-    for address in addresses:
-        if address in own:
-            sources.append(address)
+    for version in (4, 6):
+        rows = np.frombuffer(addresses.packed(version), np.uint8).reshape(-1, 4 if version == 4 else 16)
+        if len(rows) == 0:
             continue
-        network = address.packed[: 3 if address.version == 4 else 8]
-        if network not in known:
-            known[network] = source_of(address)
-        sources.append(known[network])
-    return sources
+        sources: dict[Address, int] = {}
+        width = rows.shape[1] if len(rows) <= 4096 else 3 if version == 4 else 8
+        _, first_of, network_of = np.unique(rows[:, :width], axis=0, return_index=True, return_inverse=True)
+        by_network = np.array([sources.setdefault(source_of(ip_address(rows[first].tobytes())), len(sources)) for first in first_of.tolist()])
+        by_row = by_network[network_of.reshape(-1)]
+        for address in own:
+            # To itself this machine speaks from that very address.
+            if address.version == version:
+                here = (rows == np.frombuffer(address.packed, np.uint8)).all(axis=1)
+                if here.any():
+                    by_row[here] = sources.setdefault(source_of(address), len(sources))
+        for source, number in sources.items():
+            part = rows[by_row == number].tobytes()
+            if part:
+                yield source, Addresses(part) if version == 4 else Addresses(six=part)
