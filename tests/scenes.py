@@ -9,6 +9,8 @@ sources:
   /etc/os-release: |         # text: status ok
     ID=debian
   nft -j list ruleset: {status: denied}          # or {status, rc, content}
+scans:                       # optional: what was seen from elsewhere; `of` and `from`, the rest as `scan` below says
+- {from: 203.0.113.7, of: 192.0.2.40, open: [tcp 443]}
 """
 
 from __future__ import annotations
@@ -44,8 +46,30 @@ def load(path: Path) -> dict[str, Any]:
     sources: dict[str, Any] = {}
     if "base" in scene:
         sources |= load(TESTS / "checks" / "_base" / f"{scene['base']}.yaml").get("sources") or {}
-    scene["sources"] = sources | (scene.get("sources") or {})
+    scene["sources"] = sources | (scene.get("sources") or {}) | dict(scan(**{WORDS.get(k, k): v for k, v in one.items()}) for one in scene.get("scans") or ())
     return scene
+
+
+WORDS = {"of": "address", "from": "vantage", "open": "opened"}
+
+
+def scan(
+    address: str,
+    vantage: str,
+    *,
+    at: str = "2026-11-22T07:59:00Z",
+    tcp: str = "1-65535",
+    udp: str = "-",
+    missed: str = "0.00",
+    answers: str = "65000 closed 0 filtered 0 silent",
+    everything: bool = False,
+    opened: tuple[str, ...] = (),
+    end: str = "end",
+) -> tuple[str, str]:
+    """Name and text of the source that a scan leaves (docs/spec/scan.md)."""
+    lines = ["tutela-scan 1", f"of {address}", f"from {vantage}", f"at {at}", "method raw", f"tcp {tcp}", f"udp {udp}", "rounds 2", "lost 0.0000"]
+    lines += [f"missed {missed}", f"answers {answers}", *(["everything answers"] if everything else []), *(f"open {one}" for one in opened), end]
+    return f"scan of {address} from {vantage}", "\n".join(lines)
 
 
 def evidence(name: str, given: Any) -> Evidence:

@@ -44,7 +44,7 @@ def look(changes: dict[str, Any]) -> Look:
             "/etc/rsyncd.conf",
             "/etc/exports",
             "/var/lib/nfs/etab",
-            "scan from outside (open ports)",
+            "scan of 192.0.2.10 from 203.0.113.7",
         ]
     ),
 )

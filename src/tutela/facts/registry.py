@@ -70,6 +70,7 @@ MODULES: dict[str, str] = {
     "plain_services": "tutela.facts.plain_services",
     "platform": "tutela.facts.platform",
     "postgresql": "tutela.facts.postgresql",
+    "reachable": "tutela.facts.reachable",
     "reboot": "tutela.facts.reboot",
     "redis": "tutela.facts.redis",
     "replaced_libraries": "tutela.facts.replaced_libraries",
