@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests import scenes
 from tutela.evidence import Reason, Unobserved
-from tutela.facts import exposure, firewall, firewall_saved, sockets
+from tutela.facts import exposure, firewall, firewall_saved, guards, sockets
+from tutela.facts.look import Look
 from tutela.facts.netfilter import iptables_save, nft_json, nft_text
 from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_words, union
 from tutela.facts.netfilter.host import Host
@@ -259,6 +260,47 @@ def test_a_rule_set_that_takes_too_long_is_not_decided(monkeypatch: pytest.Monke
     found = look.fact(firewall.parse)
     assert isinstance(found, firewall.Firewall)
     assert isinstance(found.ipv4_default, Unobserved)
+
+
+def _saved_rules(number: int) -> Look:
+    """A host whose rules each name a port of their own, loaded as its nftables.conf says."""
+    rules = "\n".join(f"tcp dport {1000 + n} ip saddr 192.0.2.{n % 250} accept \ncounter ip saddr 203.0.113.{n % 250} drop" for n in range(number))
+    conf = f"flush ruleset\ntable inet f {{\nchain input {{ type filter hook input priority 0; policy drop;\n{rules}\n}}\n}}\n"
+    port = '[{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": {i}}}, ' + _SOURCE + "]"
+    units = "Id=nftables.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"
+    sources = {"/etc/nftables.conf": conf, firewall.NFT: _rules(number, port), guards.SHOW: units, sockets.SS: "", "meta": "uid=0"}
+    return scenes.look({"base": "ssh-host", "sources": scenes.load(scenes.TESTS / "checks" / "_base" / "ssh-host.yaml")["sources"] | sources})
+
+
+def test_saved_rules_with_more_ports_and_rules_than_can_be_compared_are_not_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tutela.facts.firewall_saved.MAX_STEPS_IN_ALL", 2000)
+    found = _saved_rules(40).fact(firewall_saved.parse)
+
+    assert isinstance(found, firewall_saved.FirewallSaved)
+    assert isinstance(found.differences, tuple)
+    assert [one.why.en for one in found.differences if isinstance(one, Unobserved)] == ["too many ports and too many rules to decide each"]
+
+
+def test_an_answer_costs_the_same_whether_it_is_known_or_not() -> None:
+    found = scenes.look({"sources": {firewall.NFT: _rules(50, f"[{_SOURCE}]")}}).fact(firewall.parse)
+    assert isinstance(found, firewall.Firewall)
+
+    assert found.host.steps(4, "tcp", 80) == found.host.steps(4, "tcp", 80) == found.host.steps(4, "tcp", 81) > 0
+
+
+@pytest.mark.parametrize("text", ['"' + '\\"' * 50_000, "table inet f {" + " \n" * 50_000, "'" * 50_001])
+def test_quotes_and_blanks_without_end_take_no_time(text: str) -> None:
+    begun = time.process_time()
+    nft_text.read(text, lambda _: None)
+    assert time.process_time() - begun < 5  # it was minutes
+
+
+def test_a_blank_at_the_end_of_a_line_does_not_join_it_to_the_next() -> None:
+    rules = nft_text.read(
+        "table inet f {\nchain input { type filter hook input priority 0; policy drop; \ntcp dport 22 accept \ntcp dport 80 drop \n}\n}\n", lambda _: None
+    )
+    assert rules is not None
+    assert [rule.verdict for rule in rules.rules()] == [Verdict.ACCEPT, Verdict.DROP]
 
 
 def test_ports_that_no_rule_mentions_share_one_answer_and_others_do_not() -> None:

@@ -77,7 +77,7 @@ def _sshguard(look: Look, found: guards.Guards) -> Equivalent | None:
 
 def _bans(look: Look, settings: str) -> bool | Unobserved:
     """Whether what sshguard calls to ban exists, and bans: sshg-fw-null does nothing, and a chain or set without a rule that names it neither."""
-    backends = re.findall(r"^\s*BACKEND=[\"']?(/[^\s\"']*)", settings, re.MULTILINE)
+    backends = re.findall(r"^[ \t]*BACKEND=[\"']?(/[^\s\"']*)", settings, re.MULTILINE)
     if not backends or backends[-1].endswith("-null"):
         return False
     if backends[-1].endswith("-hosts"):

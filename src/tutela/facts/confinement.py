@@ -58,7 +58,7 @@ def _selinux_after_boot(look: Look, off: set[str]) -> bool | Unobserved:
     text = look.text(CONFIG)
     if isinstance(text, Unobserved):
         return text
-    found = re.findall(r"(?m)^\s*SELINUX\s*=\s*(\w{1,20})", text)
+    found = re.findall(r"(?m)^[ \t]*SELINUX[ \t]*=[ \t]*(\w{1,20})", text)
     return bool(found) and found[-1].lower() == "enforcing"
 
 

@@ -207,16 +207,16 @@ def _luks(look: Look, device: Device) -> Luks:
     text = look.text(DUMP + device.name)
     if isinstance(text, Unobserved):
         return Luks(device.name, text, (), text, (), text)
-    version = re.search(r"(?m)^Version:\s*([12])\s*$", text)
+    version = re.search(r"(?m)^Version:[ \t]*([12])[ \t]*$", text)
     if version is None:
         doubt = Unobserved(Reason.FORMAT, DUMP + device.name, Text("无法理解的 LUKS 头", "a LUKS header that is not understood"))
         return Luks(device.name, doubt, (), doubt, (), doubt)
     number = int(version[1])
     if number == 2:
         # Keyslots have "Cipher:" of their own; the data's cipher stands in lower case in its segment.
-        ciphers = tuple(dict.fromkeys(re.findall(r"(?m)^\s+cipher:\s*(\S{1,60})\s*$", text)))
-        bits = [int(one) for one in re.findall(r"(?m)^\s+Cipher key:\s*(\d{1,5}) bits", text)]
-        derivations = tuple(dict.fromkeys(re.findall(r"(?m)^\s+PBKDF:\s*(\S{1,30})\s*$", text)))
+        ciphers = tuple(dict.fromkeys(re.findall(r"(?m)^[ \t]+cipher:[ \t]*(\S{1,60})[ \t]*$", text)))
+        bits = [int(one) for one in re.findall(r"(?m)^[ \t]+Cipher key:[ \t]*(\d{1,5}) bits", text)]
+        derivations = tuple(dict.fromkeys(re.findall(r"(?m)^[ \t]+PBKDF:[ \t]*(\S{1,30})[ \t]*$", text)))
     else:
         name, mode = re.search(r"(?m)^Cipher name:\s*(\S{1,30})", text), re.search(r"(?m)^Cipher mode:\s*(\S{1,30})", text)
         ciphers = (f"{name[1]}-{mode[1]}",) if name and mode else ()

@@ -241,7 +241,7 @@ def _all(family: int) -> Addresses:
 def _unmentioned(ruleset: Ruleset) -> list[tuple[str, int]]:
     """A low and a high port for each protocol that no rule mentions, where there is such a port."""
     rules = list(ruleset.rules())
-    spans = sorted(mentioned(rules, "dport") | mentioned(rules, "dport_tcp") | mentioned(rules, "dport_udp"))
+    spans = union(mentioned(rules, "dport") | mentioned(rules, "dport_tcp") | mentioned(rules, "dport_udp")).spans
     found = []
     for low, high, fallback in ((2, 1023, 7), (1024, 32767, 4999), (32768, 65000, 47001)):
         port = next((port for port in range(high, low, -1) if not any(first <= port <= last for first, last in spans)), fallback)

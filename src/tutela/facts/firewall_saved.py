@@ -15,7 +15,7 @@ from tutela.facts.firewall import Firewall, Opening, default_of, strangers
 from tutela.facts.look import Look
 from tutela.facts.netfilter import iptables_save, nft_text
 from tutela.facts.netfilter.addresses import NOBODY, Addresses
-from tutela.facts.netfilter.host import Host
+from tutela.facts.netfilter.host import MAX_STEPS_IN_ALL, Host, too_many
 from tutela.facts.netfilter.rules import Ruleset, mentioned
 from tutela.language import Text
 from tutela.record import record
@@ -43,8 +43,8 @@ NEEDS = (
 )
 FEW = {4: 256, 6: 256 << 64}
 """A difference this small is a ban or a knock, not another rule set."""
-MOST_NAMED = 200
-"""Ports; a longer list is compared in part."""
+MOST_NAMED = 1000
+"""Ports; of a longer list the rest is unknown."""
 
 
 @record
@@ -111,7 +111,7 @@ def _managers(look: Look, at_boot: tuple[str, ...]) -> tuple[str, ...]:
         if name == "ufw.service":
             # The unit is enabled wherever ufw is installed; ufw.conf decides.
             conf = look.text(UFW_CONF)
-            if isinstance(conf, str) and not re.search(r"(?m)^\s*ENABLED=[\"']?yes", conf):
+            if isinstance(conf, str) and not re.search(r"(?m)^[ \t]*ENABLED=[\"']?yes", conf):
                 continue
         found.append(name)
     return tuple(found)
@@ -182,7 +182,7 @@ def _ufw(look: Look) -> Ruleset | Unobserved:
     defaults = look.text(UFW_DEFAULT)
     if isinstance(defaults, Unobserved):
         return defaults
-    set_to = dict(re.findall(r"(?m)^\s*(IPV6|DEFAULT_[A-Z]+_POLICY)=[\"']?([A-Za-z]+)", defaults))
+    set_to = dict(re.findall(r"(?m)^[ \t]*(IPV6|DEFAULT_[A-Z]+_POLICY)=[\"']?([A-Za-z]+)", defaults))
     saved = Ruleset()
     for family in (4, 6):
         if family == 6 and set_to.get("IPV6", "yes").lower() != "yes":
@@ -230,7 +230,10 @@ def _differences(look: Look, running: Firewall, saved: Host) -> list[Difference 
     if isinstance(listened, Unobserved):
         return [listened]
     heard = set(listened)
-    named = {(family, protocol, port) for port in _named(running.host.ruleset, saved.ruleset) for family in (4, 6) for protocol in ("tcp", "udp")}
+    mentioned_ports = _named(running.host.ruleset, saved.ruleset)
+    if len(mentioned_ports) > MOST_NAMED:
+        found.append(too_many())
+    named = {(family, protocol, port) for port in mentioned_ports[:MOST_NAMED] for family in (4, 6) for protocol in ("tcp", "udp")}
     wanted = sorted(heard) + sorted(named - heard)
     for family in (4, 6):
         openings: list[Opening] = []
@@ -239,7 +242,12 @@ def _differences(look: Look, running: Firewall, saved: Host) -> list[Difference 
             found.append(now if isinstance(now, Unobserved) else after if isinstance(after, Unobserved) else _never())
         elif now != after:
             found.append(Difference(f"ipv{family} other ports", now, after))
+    spent = 0
     for family, protocol, port in wanted:
+        if spent > MAX_STEPS_IN_ALL:
+            found.append(too_many())
+            break
+        spent += running.host.steps(family, protocol, port) + saved.steps(family, protocol, port)
         before, later = _sure(running.host, family, protocol, port), _sure(saved, family, protocol, port)
         if isinstance(before, Unobserved) or isinstance(later, Unobserved):
             found.append(before if isinstance(before, Unobserved) else later if isinstance(later, Unobserved) else _never())
@@ -259,7 +267,7 @@ def _heard(look: Look) -> tuple[tuple[int, str, int], ...] | Unobserved:
 def _named(*rulesets: Ruleset) -> list[int]:
     """Ends of the port ranges that rules mention: who opens a port before anybody listens there has opened it."""
     fields = ("dport", "dport_tcp", "dport_udp")
-    return sorted({port for rules in rulesets for field in fields for span in mentioned(rules.rules(), field) for port in span})[:MOST_NAMED]
+    return sorted({port for rules in rulesets for field in fields for span in mentioned(rules.rules(), field) for port in span})
 
 
 def _never() -> Unobserved:

@@ -84,7 +84,7 @@ def _rabbitmq(look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
     text = look.text_or_none(RABBITMQ)
     if isinstance(text, Unobserved):
         return text
-    opened = re.search(r"^\s*loopback_users(\s*=\s*none|\.guest\s*=\s*false)\s*$", text or "", re.MULTILINE)
+    opened = re.search(r"^[ \t]*loopback_users([ \t]*=[ \t]*none|\.guest[ \t]*=[ \t]*false)[ \t]*$", text or "", re.MULTILINE)
     return opened is None
 
 
@@ -95,7 +95,7 @@ def _kafka(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
             return text
         if text is None:
             continue
-        found = re.findall(r"^\s*listeners\s*=(.*)$", text, re.MULTILINE)
+        found = re.findall(r"^[ \t]*listeners[ \t]*=(.*)$", text, re.MULTILINE)
         names = [one.strip().partition("://")[0].upper() for one in (found[-1] if found else "PLAINTEXT://").split(",")]
         if any(one in ("PLAINTEXT", "SSL") for one in names):
             return False
@@ -145,7 +145,7 @@ def _samba(look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
     text = look.text(SAMBA)
     if isinstance(text, Unobserved):
         return text
-    return re.search(r"^\s*guest ok\s*=\s*(yes|true|1)\s*$", text, re.MULTILINE | re.IGNORECASE) is None
+    return re.search(r"^[ \t]*guest ok[ \t]*=[ \t]*(yes|true|1)[ \t]*$", text, re.MULTILINE | re.IGNORECASE) is None
 
 
 # --- the table -------------------------------------------------------------------------------------------------------

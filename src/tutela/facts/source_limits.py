@@ -165,7 +165,7 @@ def _access(look: Look) -> tuple[tuple[bool, str, str], ...] | Unobserved | None
     text = look.text_or_none(ACCESS)
     if isinstance(text, Unobserved):
         return text
-    rules = []
+    rules: list[tuple[bool, str, str]] = []
     for line in _lines(text or ""):
         parts = [part.strip() for part in line.split(":", 2)]
         if len(parts) != 3 or parts[0] not in ("+", "-") or len(line) > MAX_LINE or len(rules) >= MAX_RULES or line.count("EXCEPT") > MAX_EXCEPT:

@@ -9,10 +9,12 @@ from fnmatch import fnmatchcase
 from tutela.evidence import Reason, Unobserved
 from tutela.facts.interfaces import Interfaces
 from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_networks, union
-from tutela.facts.netfilter.rules import Arrival, Packet, Rule, Ruleset, State, Verdict, Walk, WalkTooLongError, mentioned, reach
+from tutela.facts.netfilter.rules import MAX_STEPS, Arrival, Packet, Rule, Ruleset, State, Verdict, Walk, WalkTooLongError, mentioned, reach
 from tutela.language import Text
 from tutela.record import record
 
+MAX_STEPS_IN_ALL = 1_000_000
+"""Rules looked at for all the ports of one question, a few seconds."""
 MAX_WALKS = 64
 """Combinations of interface and destination address for one port; a host that needs more is not decided."""
 
@@ -45,18 +47,26 @@ class Host:
         self._other = 0
         """The port that was walked for all that no rule mentions."""
         self._spent = 0
-        self._known: dict[tuple[int, str, int, int | None, str | None], tuple[Way, ...] | Unobserved] = {}
+        self._known: dict[tuple[int, str, int, int | None, str | None], tuple[tuple[Way, ...] | Unobserved, int]] = {}
 
     def __repr__(self) -> str:
         return f"Host({len(self.ruleset.bases)} base chains, {sum(map(len, self.ruleset.chains.values()))} rules)"
 
     def ways(self, family: int, protocol: str, port: int, to: int | None = None, device: str | None = None) -> tuple[Way, ...] | Unobserved:
         """All ways of a packet to `port`, at address `to` or at any own address, over any interface or over `device` alone."""
+        return self._answer(family, protocol, port, to, device)[0]
+
+    def steps(self, family: int, protocol: str, port: int, to: int | None = None, device: str | None = None) -> int:
+        """How many rules that answer takes, whether it is known already or not: for whoever asks about many ports and has to stop somewhere."""
+        return self._answer(family, protocol, port, to, device)[1]
+
+    def _answer(self, family: int, protocol: str, port: int, to: int | None, device: str | None) -> tuple[tuple[Way, ...] | Unobserved, int]:
         if self._ports is not None and port not in self._ports:
             self._other = port = self._other or port  # for the rules they are all one
         key = (family, protocol, port, to, device)
         if key not in self._known:
-            self._known[key] = self._walk_all(*key)
+            self._spent = 0
+            self._known[key] = self._walk_all(*key), self._spent
         return self._known[key]
 
     def _walk_all(self, family: int, protocol: str, port: int, to: int | None, device: str | None) -> tuple[Way, ...] | Unobserved:
@@ -67,13 +77,13 @@ class Host:
         if len(destinations) * len(devices) > MAX_WALKS:
             return _undecided("接口与地址组合过多", "too many combinations of interfaces and addresses")
         found: dict[tuple[tuple[int, int] | None, bool], Way] = {}
-        self._spent = 0
         for destination in destinations:
             for iif in devices:
                 packet = Packet(family, protocol, port, destination, iif, original_port=port, original_to=destination)
                 try:
                     ways = self._walk(packet)
                 except WalkTooLongError:
+                    self._spent = MAX_STEPS
                     return _undecided("规则集过大或循环调用", "the rule set is too large, or calls itself")
                 for way in ways:
                     known = found.get((way.target, way.local))
@@ -165,6 +175,11 @@ def _both(one: Way, other: Way) -> Way:
 
 def _undecided(zh: str, en: str) -> Unobserved:
     return Unobserved(Reason.FORMAT, "nft -j list ruleset", Text(zh, en))
+
+
+def too_many() -> Unobserved:
+    """For whoever stops asking."""
+    return _undecided("端口太多、规则集太大，未逐一判断", "too many ports and too many rules to decide each")
 
 
 NOWHERE = Way(None, True, NOBODY, NOBODY, ())

@@ -1,0 +1,37 @@
+"""Long texts on which a fact once took minutes: the time a text takes grows with its length, not with the square of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import scenes
+from tutela.facts.registry import parser
+
+HERE = Path(__file__).parent
+BLANK_LINES = " \n" * 75_000
+FOUND = [
+    ("bans", "/etc/sshguard/sshguard.conf", BLANK_LINES),
+    ("confinement", "/etc/selinux/config", BLANK_LINES),
+    ("firewall_saved", "/etc/ufw/ufw.conf", BLANK_LINES),
+    ("firewall_saved", "/etc/default/ufw", BLANK_LINES),
+    ("firewall_saved", "/etc/nftables.conf", '"' + '\\"' * 75_000),
+    ("fail2ban", "/etc/hosts.deny", ":" * 150_000),
+    ("bans", "/etc/hosts.deny", "k:v," * 37_500),
+    ("sudo", "/etc/doas.conf", "{" * 150_000),
+]
+
+
+@pytest.mark.parametrize(("fact", "source", "text"), FOUND, ids=[f"{fact} {source} {text[:4]!r}" for fact, source, text in FOUND])
+def test_a_long_text_takes_no_long_time(fact: str, source: str, text: str) -> None:
+    known = [scenes.load(path) for path in sorted((HERE / fact).glob("*.yaml"))]
+    scene = next(one for one in known if source in one["sources"])
+    scene["sources"][source] = text
+    look = scenes.look(scene)
+    begun = time.process_time()
+
+    look.fact(parser(fact))
+
+    assert time.process_time() - begun < 3
