@@ -74,6 +74,14 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
         metavar=Text("文件", "FILE").in_(lang),
         help=Text("不扫描此文件中的地址", "never scan the addresses in this file").in_(lang),
     )
+    group.add_argument(
+        "--identify",
+        action=argparse.BooleanOptionalAction,
+        help=Text(
+            "识别开放端口上的服务，及其是否无需认证即可访问（默认：少数主机识别）",
+            "tell what answers on open ports and whether it does so without authentication (default: for few hosts)",
+        ).in_(lang),
+    )
     group = parser.add_argument_group(Text("报告", "reporting").in_(lang))
     group.add_argument("--format", "-f", choices=FORMATS, default="text", metavar=Text("格式", "FORMAT").in_(lang), help=", ".join(FORMATS))
     group.add_argument(
@@ -88,6 +96,7 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
 def run(arguments: argparse.Namespace, lang: Lang) -> int:
     """Scan; 0 when it went to its end, whatever is open."""
     from tutela.cli.interrupt import stop_on_interrupt
+    from tutela.exposure.identify.after import identified
     from tutela.exposure.model import Progress
     from tutela.exposure.scan import scan
     from tutela.report.open_ports import WRITERS
@@ -96,7 +105,10 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     writer = WRITERS[arguments.format](lang, many=len(request.addresses) > 1)
     bar = Bar(lang)
     with stop_on_interrupt() as running, arguments.output.open("w", encoding="utf-8") if arguments.output else nullcontext(sys.stdout) as out:
-        for event in scan(request, arguments.method, stop=lambda: running.stopped):
+        events = scan(request, arguments.method, stop=lambda: running.stopped)
+        if arguments.identify if arguments.identify is not None else len(request.addresses) <= SINGLE:
+            events = identified(events, stop=lambda: running.stopped)
+        for event in events:
             if isinstance(event, Progress):
                 bar.show(event)
                 continue

@@ -9,6 +9,7 @@ from typing import Any
 
 from tutela.exposure.model import CONNECT, FRAMES, RAW, UDP, Event, Open, Progress, Service, Summary, Tally
 from tutela.language import Lang, Text
+from tutela.report import services
 from tutela.report.csv import row
 from tutela.report.inert import inert
 
@@ -29,13 +30,16 @@ class TextWriter:
         self.lang, self.many = lang, many
         self.udp = False
         self.told: set[tuple[str, str, int]] = set()
+        self.open_to_all: list[Service] = []
 
     def take(self, event: Event) -> str:
         """The text of one event; empty for those that say nothing here."""
         if isinstance(event, Open):
             return f"{self._where(event)}  {Text('开放', 'open').in_(self.lang)}\n"
         if isinstance(event, Service):
-            return f"{self._where(event)}  {self._service(event)}\n"
+            if event.without_authentication:
+                self.open_to_all.append(event)
+            return "".join(f"{line}\n" for line in services.lines(event, self._where(event), self.lang))
         if isinstance(event, Tally):
             return self._tally(event)
         if isinstance(event, Summary):
@@ -45,16 +49,6 @@ class TextWriter:
     def _where(self, event: Open | Service) -> str:
         port = f"{event.port}/{event.protocol}"
         return f"{event.address:<15} {port:>9}" if self.many else f"{port:>9}"
-
-    def _service(self, event: Service) -> str:
-        words = [event.name or Text("未能识别", "not recognised").in_(self.lang)]
-        if event.said:
-            words.append(event.said)
-        if event.without_authentication:
-            words.append(Text("！无需认证即可访问", "! answers without authentication").in_(self.lang))
-        if event.tls is not None:
-            words.append(f"{'/'.join(event.tls.versions)}, {event.tls.subject}, {event.tls.ends[:10]}")
-        return "  ".join(words)
 
     def _tally(self, tally: Tally) -> str:
         if self.many and not tally.open and tally.note is None:
@@ -87,6 +81,8 @@ class TextWriter:
         lines += [note.in_(lang) for note in summary.notes]
         if not self.udp:
             lines.append(_UDP_UNTESTED.in_(lang))
+        lines += services.warning(self.open_to_all, lang, many=self.many)
+        self.open_to_all = []
         return "\n".join(lines) + "\n"
 
 

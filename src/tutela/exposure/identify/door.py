@@ -1,0 +1,138 @@
+"""Connections to one port: at most three at once, all of them over when the time of the port is.
+
+Whatever stands there, no more than MOST_BYTES are read of an answer, and waiting ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from types import TracebackType
+from typing import Self
+
+from tutela.exposure.identify.talk import MOST_BYTES, Ask, Finding, Start
+
+MOST_CONNECTIONS = 3
+PORT_S, TRIPS, MOST_S = 1.7, 6, 4.0
+"""A port has so many seconds, and so many round trips on top; never more than the last."""
+GREETING_S = 0.3
+
+
+class Door:
+    """One open port."""
+
+    def __init__(self, address: str, port: int) -> None:
+        self.address, self.port = address, port
+        self.rtt_s = 0.0
+        """As the first connection took."""
+        self._began = time.monotonic()
+        self._slots = asyncio.Semaphore(MOST_CONNECTIONS)
+
+    def left_s(self) -> float:
+        """Seconds that remain."""
+        return self._began + min(PORT_S + TRIPS * self.rtt_s, MOST_S) - time.monotonic()
+
+    def connection(self, context: ssl.SSLContext | None = None) -> Connection:
+        """Use as an async context manager. Raises OSError (of which ssl.SSLError and TimeoutError are) on entering."""
+        return Connection(self, self._slots, context)
+
+    async def listen(self) -> bytes:
+        """What it says unasked, within 0.3 seconds and two round trips."""
+        try:
+            async with self.connection() as line:
+                return await line.ask(Ask(b""), GREETING_S + 2 * self.rtt_s)
+        except OSError:
+            return b""
+
+    async def hold(self, start: Start, context: ssl.SSLContext | None = None, quiet_s: float | None = None) -> Finding | None:
+        """A talk to its end. `quiet_s`: silence ends it sooner than the time of the port."""
+        talk = start(self.address, self.port)
+        line: Connection | None = None
+        try:
+            ask = next(talk)
+            while True:
+                answer = b""
+                try:
+                    if ask.fresh and line is not None:
+                        await line.close()
+                        line = None
+                    if line is None:
+                        line = await self.connection(context).__aenter__()
+                    answer = await line.ask(ask, None if quiet_s is None else quiet_s + 2 * self.rtt_s)
+                except OSError:
+                    # An answer that did not come, as after a time-out: the talk knows what to make of it.
+                    pass
+                ask = talk.send(answer)
+        except StopIteration as end:
+            found: Finding | None = end.value
+            return found
+        finally:
+            talk.close()
+            if line is not None:
+                await line.close()
+
+
+class Connection:
+    """One TCP connection, with TLS where a context is given."""
+
+    def __init__(self, door: Door, slots: asyncio.Semaphore, context: ssl.SSLContext | None) -> None:
+        self._door, self._slots, self._context = door, slots, context
+        self._held = False
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def __aenter__(self) -> Self:
+        door = self._door
+        await self._slots.acquire()
+        self._held = True
+        try:
+            async with asyncio.timeout(door.left_s()):
+                began = time.monotonic()
+                self._reader, self._writer = await asyncio.open_connection(door.address, door.port, limit=MOST_BYTES)
+                door.rtt_s = door.rtt_s or time.monotonic() - began
+            if self._context is not None:
+                async with asyncio.timeout(door.left_s()):
+                    await self._writer.start_tls(self._context)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """What was agreed on."""
+        found: ssl.SSLObject | None = self._writer.get_extra_info("ssl_object") if self._writer else None
+        return found
+
+    async def ask(self, ask: Ask, quiet_s: float | None = None) -> bytes:
+        """What comes back, complete or cut by the end of the connection, of the time, or of the bytes that are read."""
+        answer = b""
+        assert self._writer is not None
+        try:
+            if ask.send:
+                self._writer.write(ask.send)
+            async with asyncio.timeout(self._door.left_s() if quiet_s is None else min(quiet_s, self._door.left_s())) as limit:
+                while len(answer) < MOST_BYTES:
+                    piece = await self._reader.read(MOST_BYTES - len(answer))
+                    answer += piece
+                    if not piece or ask.until(answer):
+                        break
+                    # It speaks: now it has the whole time.
+                    limit.reschedule(asyncio.get_running_loop().time() + max(self._door.left_s(), 0))
+        except OSError:
+            pass
+        return answer
+
+    async def close(self) -> None:
+        """At once, without waiting for the other end."""
+        if self._writer is not None:
+            self._writer.transport.abort()
+            self._writer = None
+        if self._held:
+            self._held = False
+            self._slots.release()
+        # The transport lets go of its socket in the next turn.
+        await asyncio.sleep(0)

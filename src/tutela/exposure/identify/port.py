@@ -1,0 +1,126 @@
+"""One port: what its number suggests first, a moment for a greeting, then HTTP, TLS and the databases side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from dataclasses import replace
+from typing import Any
+
+from tutela.exposure.identify import greeting, tls, web
+from tutela.exposure.identify.door import Door
+from tutela.exposure.identify.hints import BY_PORT, FALLBACK, GREETS_IN_TLS, TLS_FIRST
+from tutela.exposure.identify.talk import Finding, Start
+from tutela.exposure.model import Service, Tls
+
+QUIET_S = 0.35
+"""So long a service that is asked in vain is waited for before the next is tried, and two round trips."""
+Answer = tuple[Finding, Tls | None]
+
+
+async def look(address: str, port: int) -> Service:
+    """What it is."""
+    door = Door(address, port)
+    tasks: set[asyncio.Task[Answer | None]] = set()
+
+    def begin(coroutines: Iterable[Coroutine[Any, Any, Answer | None]]) -> None:
+        tasks.update(asyncio.ensure_future(one) for one in coroutines)
+
+    hint = BY_PORT.get(port)
+    try:
+        begin((_greeting(door),))
+        if port in TLS_FIRST:
+            begin((_behind_tls(door),))
+        elif hint is not None:
+            begin((_plain(door, hint),))
+        found = await _best(tasks, 2 * QUIET_S + 2 * door.rtt_s)
+        if found is None or not found[0].sure:
+            if hint is not web.talk or port in TLS_FIRST:
+                begin((_plain(door, web.talk),))
+            if port not in TLS_FIRST:
+                begin((_behind_tls(door),))
+            begin((_others(door, hint),))
+            found = await _best(tasks, None, found)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if found is None:
+        return Service(address, "tcp", port, None)
+    finding, secured = found
+    name = finding.name
+    if secured is not None:
+        name = {"http": "https", None: "tls"}.get(name, name)
+        secured = replace(secured, hsts=finding.hsts)
+    return Service(address, "tcp", port, name, finding.said, finding.without_authentication, secured)
+
+
+async def _best(tasks: set[asyncio.Task[Answer | None]], wait_s: float | None, best: Answer | None = None) -> Answer | None:
+    """The first sure answer; else, when time is up or all are done, an unsure one. What still runs stays in the set."""
+    loop = asyncio.get_running_loop()
+    end = None if wait_s is None else loop.time() + wait_s
+    while tasks:
+        done, _ = await asyncio.wait(tasks, timeout=None if end is None else max(end - loop.time(), 0), return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            break
+        tasks -= done
+        for task in done:
+            answer = task.result()
+            if answer is None:
+                continue
+            if answer[0].sure:
+                return answer
+            best = answer if best is None or best[0].name is None else best
+    return best
+
+
+async def _greeting(door: Door) -> Answer | None:
+    found = greeting.read(await door.listen())
+    if callable(found):
+        return await _plain(door, found)
+    return None if found is None else (found, None)
+
+
+async def _plain(door: Door, start: Start) -> Answer | None:
+    found = await door.hold(start)
+    return None if found is None else (found, None)
+
+
+async def _others(door: Door, hint: Start | None) -> Answer | None:
+    for start in FALLBACK:
+        if start is hint:
+            continue
+        if door.left_s() <= 0:
+            break
+        found = await door.hold(start, quiet_s=QUIET_S)
+        if found is not None:
+            return found, None
+    return None
+
+
+async def _behind_tls(door: Door) -> Answer | None:
+    secured = await tls.inspect(door)
+    if secured is None:
+        return None
+    found: Finding | None = None
+    context = tls.context()
+    if secured.versions and context is not None:
+        if door.port in GREETS_IN_TLS:
+            found = await _greeting_in_tls(door)
+        for start in dict.fromkeys((BY_PORT.get(door.port, web.talk), web.talk)) if found is None else ():
+            found = await door.hold(start, context)
+            if found is not None:
+                break
+    return (replace(found, sure=True) if found else Finding(None)), secured
+
+
+async def _greeting_in_tls(door: Door) -> Finding | None:
+    from tutela.exposure.identify.talk import Ask  # noqa: PLC0415
+
+    context = tls.context()
+    try:
+        async with door.connection(context) as line:
+            found = greeting.read(await line.ask(Ask(b"")))
+    except OSError:
+        return None
+    return await door.hold(found, context) if callable(found) else found

@@ -1,0 +1,126 @@
+"""TLS: which versions a server agrees to, its certificate, and whether its chain leads to a root of this machine.
+
+Every version is offered alone in a handshake of its own, with all ciphers that the library has; what the library cannot offer is told as untested.
+SSL 2 and 3 are never among them: OpenSSL as distributions build it cannot speak them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import warnings
+from functools import cache
+
+from tutela.exposure.identify import certificate
+from tutela.exposure.identify.door import Door
+from tutela.exposure.model import Tls
+
+VERSIONS = {"TLSv1": ssl.TLSVersion.TLSv1, "TLSv1.1": ssl.TLSVersion.TLSv1_1, "TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
+_LEGACY_SERVER_CONNECT = 0x4
+"""SSL_OP_LEGACY_SERVER_CONNECT: old servers without RFC 5746 are to be seen, not refused."""
+_OURS = ("NO_PROTOCOLS_AVAILABLE", "NO_CIPHERS_AVAILABLE", "NO_CIPHER_MATCH", "INTERNAL_ERROR")
+"""Reasons on our side: the version could not be offered. (UNSUPPORTED_PROTOCOL is the server's: it answered with another version.)"""
+
+
+@cache
+def context(version: str | None = None, *, verified: bool = False) -> ssl.SSLContext | None:
+    """Offers one version, or all; None when the library cannot."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_NONE
+    made.options |= _LEGACY_SERVER_CONNECT
+    try:
+        made.set_ciphers("ALL:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            # Old versions are deprecated, which is why they are looked for.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            made.minimum_version = VERSIONS[version] if version else ssl.TLSVersion.TLSv1
+            made.maximum_version = VERSIONS[version] if version else ssl.TLSVersion.MAXIMUM_SUPPORTED
+    except (ssl.SSLError, ValueError):
+        return None
+    if version and not getattr(ssl, "HAS_" + version.replace(".", "_"), False):
+        return None
+    if verified:
+        made.load_default_certs()
+        made.verify_mode = ssl.CERT_REQUIRED
+    return made
+
+
+@cache
+def has_roots() -> bool:
+    """This machine knows roots at all."""
+    paths = ssl.get_default_verify_paths()
+    return bool(paths.cafile) or bool(paths.capath and os.listdir(paths.capath))  # noqa: PTH208 - a path from ssl
+
+
+async def inspect(door: Door) -> Tls | None:
+    """What TLS there is; None when the port speaks something else."""
+    general = context()
+    if general is None:
+        return None
+    agreed, der = "", b""
+    try:
+        async with door.connection(general) as line:
+            if line.tls is not None:
+                agreed, der = line.tls.version() or "", line.tls.getpeercert(binary_form=True) or b""
+    except ssl.SSLError as problem:
+        if not _spoken(problem):
+            return None
+    except OSError:
+        return None
+    told = dict(zip(VERSIONS, await asyncio.gather(*(_offer(door, version, agreed) for version in VERSIONS)), strict=True))
+    trusted = await _trusted(door, agreed) if agreed else None
+    seen = certificate.read(der)
+    return Tls(
+        tuple(version for version, took in told.items() if took),
+        tuple(version for version, took in told.items() if took is None),
+        seen.subject,
+        seen.issuer,
+        seen.names,
+        seen.ends,
+        seen.key,
+        trusted,
+        None,
+    )
+
+
+async def _offer(door: Door, version: str, agreed: str) -> bool | None:
+    """Does it take this version alone? None: not established."""
+    if version == agreed:
+        return True
+    offered = context(version)
+    if offered is None:
+        return None
+    # Some servers reset the connection instead of saying no; but a single reset may be an accident.
+    for _ in range(2):
+        try:
+            async with door.connection(offered):
+                return True
+        except ssl.SSLError as problem:
+            if "EOF" not in (problem.reason or ""):
+                return None if problem.reason in _OURS else False
+        except TimeoutError:
+            return None
+        except OSError:
+            pass
+    return False if agreed else None
+
+
+async def _trusted(door: Door, agreed: str) -> bool | None:
+    verifying = context(agreed if agreed in VERSIONS else None, verified=True)
+    if verifying is None or not has_roots():
+        return None
+    try:
+        async with door.connection(verifying):
+            return True
+    except ssl.SSLCertVerificationError:
+        return False
+    except OSError:
+        return None
+
+
+def _spoken(problem: ssl.SSLError) -> bool:
+    """The refusal itself is TLS: an alert, or a version that we do not know."""
+    reason = problem.reason or ""
+    return "ALERT" in reason or reason in ("UNSUPPORTED_PROTOCOL", "NO_SHARED_CIPHER", "DH_KEY_TOO_SMALL", "BAD_ECPOINT", "WRONG_SSL_VERSION")

@@ -1,0 +1,129 @@
+"""Real daemons in the target's namespace, as Debian builds them, each on a port that is known."""
+
+import datetime
+import ipaddress
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.exposure.net import TARGET, Net
+
+NEEDED = ("sshd", "nginx", "mariadbd", "redis-server", "memcached", "mosquitto", "mosquitto_passwd", "rsync", "vsftpd", "etcd")
+POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"))), None) if Path("/usr/lib/postgresql").exists() else None
+ENDS = datetime.datetime(2031, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)
+
+
+def missing() -> list[str]:
+    return [name for name in NEEDED if shutil.which(name) is None] + ([] if POSTGRES else ["postgresql"])
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """Self-made, for www.example.net; returns the files of certificate and key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "www.example.net")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+        .not_valid_after(ENDS)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("www.example.net"), x509.IPAddress(ipaddress.ip_address(TARGET))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "cert.pem", folder / "key.pem"
+    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    return files
+
+
+def start(net: Net, folder: Path) -> None:
+    """All of them; returns when all listen."""
+    folder.chmod(0o755)
+    cert, key = certificate(folder)
+
+    def run(name: str, *argv: str) -> None:
+        # What a daemon prints goes to a file, since nobody reads a pipe.
+        net.start_on_target(["sh", "-c", f'exec "$@" >{folder}/{name}.log 2>&1', name, *argv], cwd=folder)
+
+    def conf(name: str, text: str) -> str:
+        path = folder / name
+        path.write_text(text)
+        return str(path)
+
+    # sshd wants /run/sshd, which is made where only it sees it.
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "host"], check=True)
+    sshd = f"mount -t tmpfs none /run && mkdir /run/sshd && exec /usr/sbin/sshd -D -e -f /dev/null -p 22 -h {folder}/host"
+    run("sshd", "unshare", "--mount", "sh", "-c", sshd)
+    server = f"ssl_certificate {cert}; ssl_certificate_key {key}; ssl_ciphers ALL:@SECLEVEL=0;"
+    nginx = f"""
+        daemon off; user root; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx-errors.log;
+        events {{ worker_connections 200; }}
+        http {{
+            access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+            server {{ listen 80; return 200 "hello"; }}
+            server {{ listen 443 ssl; {server} ssl_protocols TLSv1.2 TLSv1.3; add_header Strict-Transport-Security "max-age=31536000" always; return 404; }}
+            server {{ listen 8444 ssl; {server} ssl_protocols TLSv1; return 200 "old"; }}
+            server {{ listen 8445 ssl; {server} ssl_protocols TLSv1.3; return 200 "new"; }}
+        }}"""
+    run("nginx", "nginx", "-c", conf("nginx.conf", nginx), "-p", str(folder))
+    for port, more in ((6379, ["--protected-mode", "no"]), (6380, ["--requirepass", "secret"]), (7777, ["--protected-mode", "no"]), (26379, [])):
+        run(f"redis{port}", "redis-server", "--port", str(port), "--bind", "0.0.0.0", "--save", "", "--dir", str(folder), *more)
+    run("memcached", "memcached", "-u", "nobody", "-p", "11211", "-l", "0.0.0.0")
+    users = folder / "mosquitto.users"
+    subprocess.run(["mosquitto_passwd", "-c", "-b", users, "somebody", "secret"], check=True)
+    users.chmod(0o644)
+    run("mosquitto", "mosquitto", "-c", conf("mosquitto.conf", "listener 1883\nallow_anonymous true\n"))
+    run("mosquitto2", "mosquitto", "-c", conf("mosquitto2.conf", f"listener 18830\nallow_anonymous false\npassword_file {users}\n"))
+    secrets = folder / "rsyncd.secrets"
+    secrets.write_text("somebody:secret\n")
+    secrets.chmod(0o600)
+    modules = f"[guarded]\npath = {folder}\nauth users = somebody\nsecrets file = {secrets}\n[everybody]\npath = {folder}\n"
+    run("rsync", "rsync", "--daemon", "--no-detach", "--port", "873", "--config", conf("rsyncd.conf", modules))
+    (folder / "empty").mkdir()
+    ftp = f"listen=YES\nbackground=NO\nanonymous_enable=NO\nlocal_enable=YES\nsecure_chroot_dir={folder}/empty\nftpd_banner=Files of the institute\n"
+    run("vsftpd", "vsftpd", conf("vsftpd.conf", ftp))
+    client = "http://0.0.0.0:2379"
+    peer = "http://127.0.0.1:2380"
+    run("etcd", "etcd", "--data-dir", str(folder / "etcd"), "--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer)
+    maria = folder / "mariadb"
+    maria.mkdir()
+    run("mariadb", "mariadbd", "--no-defaults", "--user=root", f"--datadir={maria}", "--skip-grant-tables", "--port=3306", f"--socket={maria}/socket",
+        "--innodb-log-file-size=8M", "--innodb-fast-shutdown=2", "--lc-messages-dir=/usr/share/mysql", "--skip-name-resolve")  # fmt: skip
+    _postgres(run, folder / "postgres", {5432: "trust", 5433: "scram-sha-256"})
+    wait_for(net, (22, 80, 443, 6379, 6380, 7777, 26379, 11211, 1883, 18830, 873, 21, 2379, 3306, 5432, 5433), folder)
+
+
+def _postgres(run, folder: Path, methods: dict[int, str]) -> None:
+    assert POSTGRES is not None
+    folder.mkdir()
+    shutil.chown(folder, "nobody")
+    nobody = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
+    first = folder / "first"
+    subprocess.run(
+        [*nobody, POSTGRES / "initdb", "-D", first, "-U", "postgres", "--no-sync", "--no-locale", "-E", "UTF8"],
+        check=True, capture_output=True, cwd=folder, env=os.environ | {"LC_ALL": "C"},
+    )  # fmt: skip
+    for port, method in methods.items():
+        data = folder / str(port)
+        subprocess.run(["cp", "-a", first, data], check=True)
+        (data / "pg_hba.conf").write_text(f"host all all 0.0.0.0/0 {method}\n")
+        run(f"postgres{port}", *nobody, str(POSTGRES / "postgres"), "-D", str(data), "-p", str(port), "-h", "0.0.0.0", "-k", str(folder), "-F")
+
+
+def wait_for(net: Net, ports: tuple[int, ...], folder: Path, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    left = set(ports)
+    while left and time.monotonic() < end:
+        listening = {int(line.split()[3].rpartition(":")[2]) for line in net.target(["ss", "-Htln"]).stdout.splitlines()}
+        left -= listening
+        time.sleep(0.05)
+    assert not left, f"not listening: {left}\n" + "\n".join(f"{path.name}: {path.read_text()[-500:]}" for path in sorted(folder.glob("*.log")))
