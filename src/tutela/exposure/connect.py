@@ -14,14 +14,15 @@ import select
 import socket
 import struct
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tutela.exposure import loss
 from tutela.exposure.model import CONNECT, Address, Event, Open, Progress, Request, Summary, Tally
+from tutela.exposure.notes import EVERY_PORT
 from tutela.exposure.ports import POPULAR
-from tutela.exposure.syn import EVERY_PORT, TOO_MANY
+from tutela.exposure.syn import TOO_MANY
 from tutela.language import Text
 
 MOST_SOCKETS = 10_000
@@ -36,9 +37,9 @@ _Pair = tuple[int, int]
 """Place of the address in the request, port."""
 
 
-def scan_by_connecting(request: Request, *, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
-    """One scan from start to end; needs no privilege."""
-    scan = _ConnectScan(request)
+def scan_by_connecting(request: Request, *, stop: Callable[[], bool] = lambda: False, permits: Callable[[Address], bool] = lambda _: True) -> Iterator[Event]:
+    """One scan from start to end; needs no privilege. `permits` is asked right before each connection."""
+    scan = _ConnectScan(request, permits)
     try:
         yield from scan.run(stop)
     finally:
@@ -46,8 +47,9 @@ def scan_by_connecting(request: Request, *, stop: Callable[[], bool] = lambda: F
 
 
 class _ConnectScan:
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, permits: Callable[[Address], bool]) -> None:
         self.request = request
+        self.permits = permits
         self.most = sockets_allowed()
         self.addresses = [str(address) for address in request.addresses]
         self.open: list[set[int]] = [set() for _ in self.addresses]
@@ -59,6 +61,11 @@ class _ConnectScan:
         self.late = 0
         """Ports that answered only when asked again."""
         self.answered = 0
+        self.withheld: set[_Pair] = set()
+        """Not asked, since their address may not be asked (any more)."""
+        self._next: dict[int | bytes, float] = {}
+        """When a host, by its place, and a network, by its first bytes, may be asked again."""
+        self._too_early = False
         self.smooth_s: float | None = request.rtt_s
         self._again: deque[_Pair] = deque()
         self._epoll = select.epoll()
@@ -76,7 +83,7 @@ class _ConnectScan:
                 yield from self._launch(queue)
                 queue.extend(self._again)
                 self._again.clear()
-                yield from self._land(silent, idle=not queue or len(self._flying) >= self.most)
+                yield from self._land(silent, idle=not queue or len(self._flying) >= self.most or self._too_early)
                 now = time.monotonic()
                 if now - shown >= PROGRESS_S:
                     shown = now
@@ -100,6 +107,13 @@ class _ConnectScan:
             pair = queue.popleft()
             address = self.request.addresses[pair[0]]
             now = time.monotonic()
+            if not self.permits(address):
+                self.withheld.add(pair)
+                continue
+            self._too_early = not self._in_turn(pair[0], address, now)
+            if self._too_early:
+                queue.append(pair)
+                continue
             try:
                 one = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             except OSError as problem:
@@ -127,6 +141,19 @@ class _ConnectScan:
                 return
             self.asked += 1
             yield from self._result(pair, code, now)
+
+    def _in_turn(self, host: int, address: Address, now: float) -> bool:
+        """The limits of host and network allow a question now; it is counted."""
+        limits: tuple[tuple[int | bytes, float | None], ...] = (
+            (host, self.request.host_rate),
+            (address.packed[: 3 if address.version == 4 else 8], self.request.network_rate),
+        )
+        if any(rate and self._next.get(key, 0.0) > now for key, rate in limits):
+            return False
+        for key, rate in limits:
+            if rate:
+                self._next[key] = now + 1 / rate
+        return True
 
     def _land(self, silent: list[_Pair], *, idle: bool) -> Iterator[Open]:
         """Take the results that are there; then, and only then, call what is overdue silent."""
@@ -202,15 +229,19 @@ class _ConnectScan:
     def _end(self, silent: list[_Pair]) -> Iterator[Event]:
         _ = silent
         count = len(self.request.ports)
+        withheld = Counter(pair[0] for pair in self.withheld)
         for host, address in enumerate(self.addresses):
             opened = self.open[host]
-            rest = count - len(opened) - self.closed[host] - self.filtered[host]
-            yield Tally(address, count, tuple(sorted(opened)), self.closed[host], self.filtered[host], rest, EVERY_PORT if host in self.suspects else None)
+            asked = count - withheld[host]
+            rest = asked - len(opened) - self.closed[host] - self.filtered[host]
+            if self.request.sparse and rest == asked:
+                continue
+            yield Tally(address, asked, tuple(sorted(opened)), self.closed[host], self.filtered[host], rest, EVERY_PORT if host in self.suspects else None)
         answered = self.answered + self.late
         missed = loss.expected_missed(self.late, answered, sum(map(len, self.open)), self.round) if answered else None
         yield Summary(
             CONNECT, time.monotonic() - self.began, self.asked, self.round, self.late / answered if answered else None, missed if silent else 0.0 if answered else None,
-            (LOGGED,),
+            (LOGGED,), answered,
         )  # fmt: skip
 
     def close(self) -> None:

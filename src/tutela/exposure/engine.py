@@ -273,6 +273,9 @@ def summary(jobs: list[_Job], method: str, seconds: float) -> Summary:
     """The jobs of one scan as one."""
     lost = sum(job.scan.sample()[0] for job in jobs)
     asked = sum(job.scan.sample()[1] for job in jobs)
+    # What was known before is in the sample of each, and counts once.
+    for job in jobs[1:]:
+        lost, asked = lost - job.scan.request.known[0], asked - job.scan.request.known[1]
     opened = sum(len(job.scan.open_probes()) for job in jobs)
     rounds = max(job.scan.round for job in jobs)
     silent = any((job.scan.state == 0).any() for job in jobs)
@@ -289,7 +292,7 @@ def summary(jobs: list[_Job], method: str, seconds: float) -> Summary:
                 f"{withheld} packets were not sent: their targets opted out, or lie outside the prefixes that may be scanned",
             )
         )
-    return Summary(method, seconds, sum(job.scan.packets for job in jobs), rounds, lost / asked if asked else None, missed, tuple(notes))
+    return Summary(method, seconds, sum(job.scan.packets for job in jobs), rounds, lost / asked if asked else None, missed, tuple(notes), asked)
 
 
 def _only(replies: Replies, mine: npt.NDArray[np.bool_]) -> Replies:

@@ -30,6 +30,10 @@ class Request:
     """How often a silent port is asked; None: as the measured loss demands."""
     rtt_s: float | None = None
     """Round-trip time where it is known already, as from TCP_INFO of a connection."""
+    known: tuple[int, int] = (0, 0)
+    """Round trips lost, and counted, in what was asked before on the same paths."""
+    sparse: bool = False
+    """Only addresses that answered get a tally: of a /16 most say nothing."""
 
 
 @record
@@ -114,6 +118,8 @@ class Tally:
     """What one must know to read the numbers right, as that something answers for the host on every port."""
     protocol: str = "tcp"
     """With udp: open is what answered, closed what the host refused by ICMP, filtered what something on the way did, silent what may be either."""
+    rtt_s: float | None = None
+    """Round trips to it took so long, on average; None when none was measured."""
 
 
 @record
@@ -129,6 +135,32 @@ class Summary:
     expected_missed: float | None
     """Open ports that loss may have hidden, at its upper bound; None when nothing answered."""
     notes: tuple[Text, ...] = ()
+    counted: int = 0
+    """Round trips that `lost` was measured on."""
 
 
-Event = Open | Service | Progress | Tally | Summary
+@record
+class Asked:
+    """What was asked to the end, as the next scan is compared with it: Asked(addresses=('192.0.2.1-192.0.2.254',), ports='22,80,443')"""
+
+    addresses: tuple[str, ...]
+    """Addresses and ranges of them."""
+    ports: str
+    protocol: str = "tcp"
+
+
+@record
+class Change:
+    """Change(address='192.0.2.10', protocol='tcp', port=22, what='closed', before='ssh', now='')"""
+
+    address: str
+    protocol: str
+    port: int
+    what: str
+    """opened; closed (the host refused); silent (it was open and does not answer now, which is not the same as closed); service."""
+    before: str = ""
+    now: str = ""
+    """What answers there, where that was looked into."""
+
+
+Event = Open | Service | Progress | Tally | Summary | Asked | Change

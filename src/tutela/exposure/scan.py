@@ -11,6 +11,7 @@ from tutela.errors import ScanError
 from tutela.exposure.connect import scan_by_connecting
 from tutela.exposure.handshake import really_answer
 from tutela.exposure.model import CONNECT, FRAMES, RAW, Event, Open, Request, Tally
+from tutela.exposure.notes import EVERY_PORT
 from tutela.exposure.ports import POPULAR
 from tutela.language import Text
 
@@ -25,7 +26,7 @@ SAMPLED = 50
 def scan(request: Request, method: str = AUTO, *, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
     """Open ports as they are found, then a tally of each address, then a summary. Raises ScanError."""
     for event in _look(request, method, stop):
-        if isinstance(event, Tally) and event.note is not None and not stop():
+        if isinstance(event, Tally) and event.note == EVERY_PORT and not stop():
             yield from _behind_the_answers(event)
         else:
             yield event

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from tutela.exposure import loss
 from tutela.exposure.addresses import Addresses
 from tutela.exposure.model import Open, Progress, Request, Tally
+from tutela.exposure.notes import EVERY_PORT, PROHIBITED
 from tutela.exposure.ports import in_order
 from tutela.exposure.replies import RESET, SYN_ACK, UNREACHABLE, Replies
-from tutela.language import Text
 
 Probes = npt.NDArray[np.int64]
 SILENT, OPEN, CLOSED, FILTERED = 0, 1, 2, 3
@@ -27,8 +27,10 @@ CONTROLS, CONTROLS_A_PORT = 1200, 10
 TOO_MANY = 1000
 """So many open ports on one host are no services."""
 FIRST_WAIT_S, LONGEST_WAIT_S, SHORTEST_WAIT_S = 1.0, 3.0, 0.06
-_SOFT = (0, 1)
+_SOFT = {4: (0, 1), 6: (0, 3)}
 """ICMP codes for "no route to network, to host": these pass, and are asked again."""
+_PROHIBITED = {4: (9, 10, 13), 6: (1, 5, 6)}
+"""ICMP codes for "administratively prohibited", "fails the policy", "reject route": RFC 1812 5.2.7.1, RFC 4443 3.1."""
 
 
 class SynScan:
@@ -67,6 +69,8 @@ class SynScan:
         self._suspects: set[int] = set()
         self._held: list[tuple[int, float]] = []
         self._opened = np.zeros(len(self.addresses), np.int64)
+        self._prohibited = np.zeros(len(self.addresses), np.bool_)
+        self._trips_s, self._trips = np.zeros(len(self.addresses)), np.zeros(len(self.addresses), np.int32)
         self.done = False
 
     def _in_waves(self) -> Probes:
@@ -145,7 +149,10 @@ class SynScan:
         probes, kinds, codes, at = probes[valid], replies.kind[valid], replies.code[valid], replies.at[valid]
         self.answers += len(probes)
         once = (self._asked[probes] == 1) & (self.state[probes] == SILENT) & (kinds != UNREACHABLE)
-        self.trip.measured(at[once] - self._started - self._sent_at[probes[once]])
+        trips = at[once] - self._started - self._sent_at[probes[once]]
+        self.trip.measured(trips)
+        np.add.at(self._trips_s, probes[once] // len(self.ports), trips)
+        np.add.at(self._trips, probes[once] // len(self.ports), 1)
         if self._control_answers:
             for probe in probes[kinds != UNREACHABLE].tolist():
                 if probe in self._control_answers:
@@ -159,8 +166,9 @@ class SynScan:
         closed = closed[(self.state[closed] == SILENT) | (self.state[closed] == FILTERED)]
         self._first_answer(closed, CLOSED)
         self.state[closed] = CLOSED
-        refused = probes[(kinds == UNREACHABLE) & ~np.isin(codes, _SOFT)]
+        refused = probes[(kinds == UNREACHABLE) & ~np.isin(codes, _SOFT[self.version])]
         self.state[refused[self.state[refused] == SILENT]] = FILTERED
+        self._prohibited[probes[(kinds == UNREACHABLE) & np.isin(codes, _PROHIBITED[self.version])] // len(self.ports)] = True
         return self._tell(opened, now - self._started)
 
     def _first_answer(self, probes: Probes, state: int) -> None:
@@ -218,7 +226,7 @@ class SynScan:
         if closed * 2 > len(self.state):
             # A host that refuses every port. Where few refuse, it may be a limit on refusals and no loss.
             lost, asked = lost + self._known[CLOSED][0], asked + self._known[CLOSED][1]
-        return lost, asked
+        return lost + self.request.known[0], asked + self.request.known[1]
 
     def _with_controls(self, silent: Probes) -> Probes:
         """Questions to ports that answered, strewn evenly among the others."""
@@ -259,21 +267,24 @@ class SynScan:
         return sorted(self._suspects)
 
     def tallies(self) -> list[Tally]:
-        """What became of each address."""
+        """What became of each address; with `sparse`, of each that answered."""
         state = self.state.reshape(len(self.addresses), -1)
+        closed, filtered = (state == CLOSED).sum(axis=1), (state == FILTERED).sum(axis=1)
+        asked = (self._asked.reshape(len(self.addresses), -1) > 0).sum(axis=1)
+        opened = (state == OPEN).sum(axis=1)
         told = []
-        for host in range(len(self.addresses)):
-            row = state[host]
-            asked = int((self._asked.reshape(len(self.addresses), -1)[host] > 0).sum())
+        for host in np.flatnonzero(opened + closed + filtered).tolist() if self.request.sparse else range(len(self.addresses)):
+            note = EVERY_PORT if host in self._suspects else PROHIBITED if self._prohibited[host] and opened[host] + closed[host] == 0 else None
             told.append(
                 Tally(
                     self._name(host),
-                    asked,
-                    tuple(sorted(int(port) for port in self.ports[row == OPEN])),
-                    int((row == CLOSED).sum()),
-                    int((row == FILTERED).sum()),
-                    asked - int((row != SILENT).sum()),
-                    EVERY_PORT if host in self._suspects else None,
+                    int(asked[host]),
+                    tuple(sorted(self.ports[state[host] == OPEN].tolist())) if opened[host] else (),
+                    int(closed[host]),
+                    int(filtered[host]),
+                    int(asked[host] - opened[host] - closed[host] - filtered[host]),
+                    note,
+                    rtt_s=round(float(self._trips_s[host] / self._trips[host]), 6) if self._trips[host] else None,
                 )
             )
         return told
@@ -289,12 +300,6 @@ class SynScan:
 
     def _name(self, host: int) -> str:
         return str(ip_address(self.addresses[host].tobytes()))
-
-
-EVERY_PORT = Text(
-    "几乎每个端口都有应答：有设备替主机应答，不能说明主机上有服务",
-    "nearly every port answers: something answers in the host's place, which says nothing about services of the host",
-)
 
 
 class RoundTrip:
