@@ -137,84 +137,19 @@ class _Entry:
     settings: dict[str, str]
 
 
-class _Reader:
-    def __init__(self, look: Look, left: dict[str, Left], seen: Units | Unobserved) -> None:
+def _tables(look: Look) -> tuple[_Entry | Unobserved, ...]:
+    """Lines of all cron tables and of anacron's, which hosts of a fleet share."""
+    return tuple(_Tables(look).all())
+
+
+class _Tables:
+    """Reads the tables of one look."""
+
+    def __init__(self, look: Look) -> None:
         self.look = look
-        self.left = left
-        self.units = seen
-        self.settings: dict[str, tuple[str, ...]] = {}
-        for name in ("/etc/borgmatic/config.yaml", "/etc/btrbk/btrbk.conf", "/etc/rsnapshot.conf", "/etc/pgbackrest.conf", "/etc/pgbackrest/pgbackrest.conf"):
-            self._keep(name)
-        for name in look.names("/etc/borgmatic.d/"):
-            if not name.endswith("/"):
-                self._keep(name)
 
-    def _keep(self, name: str) -> None:
-        text = self.look.text(name)
-        if isinstance(text, str):
-            self.settings[name] = tuple(text.split("\n")[:MAX_LINES])
-
-    def all(self) -> Iterator[Job | Unobserved]:
-        """Every job of every kind."""
-        yield from self._timers()
-        tables = list(self._tables())
-        for entry in tables:
-            if isinstance(entry, Unobserved):
-                yield entry
-            elif "run-parts" not in entry.command and "/etc/cron." not in entry.command:
-                yield self._from_cron(entry)
-        yield from self._periodic([entry for entry in tables if not isinstance(entry, Unobserved)])
-
-    # --- timers
-
-    def _timers(self) -> Iterator[Job | Unobserved]:
-        if isinstance(self.units, Unobserved):
-            yield self.units
-            return
-        for unit in self.units.by_id.values():
-            if unit.id.endswith(".timer") and unit.starts:
-                service = self.units.by_id.get(unit.starts)
-                if service is None:
-                    yield Unobserved(Reason.NO_DATA, unit.starts, Text("定时器启动的服务没有列出", "the service that the timer starts is not listed"))
-                else:
-                    yield self._from_timer(unit, service)
-
-    def _from_timer(self, timer: Unit, service: Unit) -> Job:
-        gaps = [calendar_gap(one) for one in timer.calendar]
-        known = [*(gap for gap in gaps if gap is not None), *timer.every]
-        interval: timedelta | Unobserved = Unobserved(Reason.FORMAT, timer.id, Text("无法理解的定时设置", "a schedule that is not understood"))
-        if known:
-            interval = min(known)
-        settings = dict(_assignments(service.environment))
-        for path in service.environment_files:
-            settings |= dict(_assignments(self._script(path) or ()))
-        lines, opaque = self._program([command.words for command in service.commands], settings)
-        enabled = timer.running and service.load == "loaded"
-        failed: bool | Unobserved = service.result != "success"
-        succeeded: datetime | Unobserved = _no_stamp(service.id)
-        if failed is False and service.exited is not None and service.active != "failed":
-            succeeded = service.exited
-        elif failed is False:
-            # Nothing since boot: what earlier runs left behind decides.
-            succeeded, failed = self._traces(lines, service.id, first=_no_stamp(service.id))
-        return Job(
-            id=timer.id,
-            kind="timer",
-            user=service.user or "root",
-            enabled=enabled,
-            why_not=None if enabled else Text(f"定时器状态为 {timer.active}", f"the timer is {timer.active}"),
-            interval=interval,
-            lines=lines,
-            opaque=opaque,
-            ran=service.exited,
-            status=service.status if service.exited is not None else None,
-            succeeded=succeeded,
-            failed=failed,
-        )
-
-    # --- cron
-
-    def _tables(self) -> Iterator[_Entry | Unobserved]:
+    def all(self) -> Iterator[_Entry | Unobserved]:
+        """Every line of every table."""
         yield from self._table("/etc/crontab", with_user=True)
         for directory in TABLES:
             yield from self._directory(directory, with_user=True)
@@ -269,6 +204,162 @@ class _Reader:
             if len(words) >= 4 and re.fullmatch(r"\d{1,3}|@[a-z]+", words[0]) and words[1].isdigit():
                 yield _Entry(f"/etc/anacrontab:{number}", f"anacron {words[0]}", "root", " ".join(words[3:]), {})
 
+
+@record
+class _Program:
+    """What a job does."""
+
+    lines: tuple[str, ...]
+    opaque: tuple[str, ...]
+    markers: tuple[str, ...]
+    """Files that it writes only after success."""
+    logs: tuple[str, ...]
+
+
+@record
+class _OfService:
+    """A fact of its own for each program, since hosts share programs and differ in when they ran: that of a timer's service."""
+
+    commands: tuple[str, ...]
+    environment: tuple[str, ...]
+    files: tuple[str, ...]
+    """Of more settings."""
+
+    def __call__(self, look: Look) -> _Program:
+        settings = dict(_assignments(self.environment))
+        for path in self.files:
+            settings |= dict(_assignments(_script(look, path) or ()))
+        return _program(look, list(self.commands), settings)
+
+
+@record
+class _OfTable:
+    """That of a line in a cron table."""
+
+    command: str
+    settings: tuple[tuple[str, str], ...]
+
+    def __call__(self, look: Look) -> _Program:
+        return _program(look, [self.command], dict(self.settings))
+
+
+@record
+class _OfScript:
+    """That of a script in a directory of cron."""
+
+    path: str
+
+    def __call__(self, look: Look) -> _Program:
+        text = look.text(self.path)
+        return _Program((), (self.path,), (), ()) if isinstance(text, Unobserved) else _program(look, text.split("\n"), {})
+
+
+def _script(look: Look, path: str) -> tuple[str, ...] | None:
+    text = look.text(path + SCRIPT)
+    return None if isinstance(text, Unobserved) else tuple(text.split("\n")[:MAX_LINES])
+
+
+def _program(look: Look, commands: list[str], settings: dict[str, str]) -> _Program:
+    """The lines of commands and of the scripts they call, and the programs that stay opaque."""
+    lines: list[str] = []
+    opaque: list[str] = []
+    for command in _joined(commands):
+        lines.append(command)
+        for path in _programs(command):
+            script = _script(look, path)
+            if script is not None:
+                lines += _joined(script)
+            elif not path.startswith(PACKAGED):
+                opaque.append(path)
+    for line in lines:
+        found = re.match(r"(?:\.|source) (/\S+)", line)
+        if found is not None:
+            settings |= dict(_assignments(_script(look, found[1]) or ()))
+    filled = []
+    for line in lines[:MAX_LINES]:
+        if (pair := _assignment(line)) is not None:
+            settings[pair[0]] = _filled(pair[1], settings)
+        filled.append(_filled(line, settings))
+    # Settings count as lines too: a tool takes its target from the environment.
+    filled += [f"{key}={value}" for key, value in settings.items()]
+    made = tuple(line for line in filled if line and line != "#")
+    return _Program(made, tuple(dict.fromkeys(opaque)), tuple(_markers(made)), tuple(_logs(made)))
+
+
+class _Reader:
+    def __init__(self, look: Look, left: dict[str, Left], seen: Units | Unobserved) -> None:
+        self.look = look
+        self.left = left
+        self.units = seen
+        self.settings: dict[str, tuple[str, ...]] = {}
+        for name in ("/etc/borgmatic/config.yaml", "/etc/btrbk/btrbk.conf", "/etc/rsnapshot.conf", "/etc/pgbackrest.conf", "/etc/pgbackrest/pgbackrest.conf"):
+            self._keep(name)
+        for name in look.names("/etc/borgmatic.d/"):
+            if not name.endswith("/"):
+                self._keep(name)
+
+    def _keep(self, name: str) -> None:
+        text = self.look.text(name)
+        if isinstance(text, str):
+            self.settings[name] = tuple(text.split("\n")[:MAX_LINES])
+
+    def all(self) -> Iterator[Job | Unobserved]:
+        """Every job of every kind."""
+        yield from self._timers()
+        tables = self.look.fact(_tables)
+        for entry in tables:
+            if isinstance(entry, Unobserved):
+                yield entry
+            elif "run-parts" not in entry.command and "/etc/cron." not in entry.command:
+                yield self._from_cron(entry)
+        yield from self._periodic([entry for entry in tables if not isinstance(entry, Unobserved)])
+
+    # --- timers
+
+    def _timers(self) -> Iterator[Job | Unobserved]:
+        if isinstance(self.units, Unobserved):
+            yield self.units
+            return
+        for unit in self.units.by_id.values():
+            if unit.id.endswith(".timer") and unit.starts:
+                service = self.units.by_id.get(unit.starts)
+                if service is None:
+                    yield Unobserved(Reason.NO_DATA, unit.starts, Text("定时器启动的服务没有列出", "the service that the timer starts is not listed"))
+                else:
+                    yield self._from_timer(unit, service)
+
+    def _from_timer(self, timer: Unit, service: Unit) -> Job:
+        gaps = [calendar_gap(one) for one in timer.calendar]
+        known = [*(gap for gap in gaps if gap is not None), *timer.every]
+        interval: timedelta | Unobserved = Unobserved(Reason.FORMAT, timer.id, Text("无法理解的定时设置", "a schedule that is not understood"))
+        if known:
+            interval = min(known)
+        program = self.look.fact(_OfService(tuple(command.words for command in service.commands), service.environment, service.environment_files))
+        enabled = timer.running and service.load == "loaded"
+        failed: bool | Unobserved = service.result != "success"
+        succeeded: datetime | Unobserved = _no_stamp(service.id)
+        if failed is False and service.exited is not None and service.active != "failed":
+            succeeded = service.exited
+        elif failed is False:
+            # Nothing since boot: what earlier runs left behind decides.
+            succeeded, failed = self._traces(program, service.id, first=_no_stamp(service.id))
+        return Job(
+            id=timer.id,
+            kind="timer",
+            user=service.user or "root",
+            enabled=enabled,
+            why_not=None if enabled else Text(f"定时器状态为 {timer.active}", f"the timer is {timer.active}"),
+            interval=interval,
+            lines=program.lines,
+            opaque=program.opaque,
+            ran=service.exited,
+            status=service.status if service.exited is not None else None,
+            succeeded=succeeded,
+            failed=failed,
+        )
+
+    # --- cron
+
     def _daemon(self, *, anacron: bool = False) -> tuple[bool | Unobserved, Text | None]:
         """Whether something starts what the tables say."""
         if isinstance(self.units, Unobserved):
@@ -291,10 +382,10 @@ class _Reader:
         interval: timedelta | Unobserved = Unobserved(Reason.FORMAT, entry.place, Text("无法理解的定时设置", "a schedule that is not understood"))
         if gap is not None:
             interval = gap
-        lines, opaque = self._program([entry.command], dict(entry.settings))
-        succeeded, failed = self._traces(lines, entry.place)
+        program = self.look.fact(_OfTable(entry.command, tuple(entry.settings.items())))
+        succeeded, failed = self._traces(program, entry.place)
         kind = "anacron" if anacron else "cron"
-        return Job(entry.place, kind, entry.user, enabled, why_not, interval, lines, opaque, None, None, succeeded, failed)
+        return Job(entry.place, kind, entry.user, enabled, why_not, interval, program.lines, program.opaque, None, None, succeeded, failed)
 
     def _periodic(self, tables: list[_Entry]) -> Iterator[Job | Unobserved]:
         """Scripts in /etc/cron.daily and its like; they run when a table names their directory."""
@@ -309,8 +400,7 @@ class _Reader:
             called = any(directory in entry.command for entry in tables)
             for name in names:
                 path = f"{directory}/{name}"
-                text = self.look.text(path)
-                if name.startswith(".") or self.look.source(path).status is Status.MISSING:
+                if self.look.source(path).status is Status.MISSING or name.startswith("."):
                     continue
                 enabled, why_not = self._daemon(anacron=True)
                 if not called:
@@ -319,49 +409,18 @@ class _Reader:
                     enabled, why_not = False, Text("文件没有执行权限", "the file is not executable")
                 elif not re.fullmatch(r"[A-Za-z0-9_-]+", name) and _family(self.look, system) == "debian":
                     enabled, why_not = False, Text("run-parts 跳过带点的文件名", "run-parts skips a name with a dot in it")
-                lines, opaque = self._program(list(text.split("\n")) if isinstance(text, str) else [], {})
-                if isinstance(text, Unobserved):
-                    opaque = (path,)
-                succeeded, failed = self._traces(lines, path)
-                yield Job(path, "periodic", "root", enabled, why_not, interval, lines, opaque, None, None, succeeded, failed)
+                program = self.look.fact(_OfScript(path))
+                succeeded, failed = self._traces(program, path)
+                yield Job(path, "periodic", "root", enabled, why_not, interval, program.lines, program.opaque, None, None, succeeded, failed)
 
-    # --- what a job does
+    # --- how it went
 
-    def _script(self, path: str) -> tuple[str, ...] | None:
-        text = self.look.text(path + SCRIPT)
-        return None if isinstance(text, Unobserved) else tuple(text.split("\n")[:MAX_LINES])
-
-    def _program(self, commands: list[str], settings: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The lines of commands and of the scripts they call, and the programs that stay opaque."""
-        lines: list[str] = []
-        opaque: list[str] = []
-        for command in _joined(commands):
-            lines.append(command)
-            for path in _programs(command):
-                script = self._script(path)
-                if script is not None:
-                    lines += _joined(script)
-                elif not path.startswith(PACKAGED):
-                    opaque.append(path)
-        for line in lines:
-            found = re.match(r"(?:\.|source) (/\S+)", line)
-            if found is not None:
-                settings |= dict(_assignments(self._script(found[1]) or ()))
-        filled = []
-        for line in lines[:MAX_LINES]:
-            if (pair := _assignment(line)) is not None:
-                settings[pair[0]] = _filled(pair[1], settings)
-            filled.append(_filled(line, settings))
-        # Settings count as lines too: a tool takes its target from the environment.
-        filled += [f"{key}={value}" for key, value in settings.items()]
-        return tuple(line for line in filled if line and line != "#"), tuple(dict.fromkeys(opaque))
-
-    def _traces(self, lines: tuple[str, ...], place: str, first: Unobserved | None = None) -> tuple[datetime | Unobserved, bool | Unobserved]:
+    def _traces(self, program: _Program, place: str, first: Unobserved | None = None) -> tuple[datetime | Unobserved, bool | Unobserved]:
         """Last success and failure by what the job leaves behind."""
-        for path in _markers(lines):
+        for path in program.markers:
             if path in self.left and not self.left[path].directory:
                 return self.left[path].changed, False
-        for path in _logs(lines):
+        for path in program.logs:
             said = self.look.text(LOG + path)
             left = self.left.get(path)
             if isinstance(said, str) and left is not None and left.size:
