@@ -12,7 +12,8 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -119,6 +120,18 @@ class Net:
     def start(self, argv: Sequence[str], **options: object) -> subprocess.Popen[str]:
         """A process of the scanner's, ended with the net."""
         return self._start(["nsenter", "-t", str(self._scanner), "-n", *argv], **options)
+
+    def timed(self, argv: Sequence[str], *, environment: Mapping[str, str], folder: Path) -> tuple[float, float, float]:
+        """Run in the scanner's namespace, output to nowhere: wall seconds, CPU seconds and peak resident MB as the kernel accounts them."""
+        started = time.monotonic()
+        command = ["nsenter", "-t", str(self._scanner), "-n", *argv]
+        nowhere = subprocess.DEVNULL
+        process = subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere, env=environment, cwd=folder)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0, f"{' '.join(argv)} ended with {process.returncode}"
+        return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
     def python(self, code: str, *arguments: str) -> str:
         """Run Python with Tutela in the scanner's namespace; returns what it prints."""
