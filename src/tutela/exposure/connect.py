@@ -25,7 +25,7 @@ from tutela.exposure.ports import POPULAR
 from tutela.exposure.syn import TOO_MANY
 from tutela.language import Text
 
-MOST_SOCKETS = 10_000
+MOST_SOCKETS = 20_000
 SPARE_FILES = 64
 """File descriptors left to the rest of the program."""
 SHORTEST_WAIT_S, FIRST_WAIT_S = 0.3, 1.0
