@@ -107,7 +107,7 @@ def assess(bundle: Bundle, rulebook: Rulebook, site: Site, now: datetime | None 
     """
     mine = site.for_subject(bundle.subject)
     look = Look(bundle, mine, rulebook.reference, now, memory)
-    judges = _judges(rulebook, memory)
+    judges = _judges(rulebook, mine.waivers, memory)
     verdicts = [look.fact(judge) for judge in judges.waived]
     clauses = tuple([look.fact(judge) for judge in judges.clauses])
     return Assessment(
@@ -127,26 +127,30 @@ def assess(bundle: Bundle, rulebook: Rulebook, site: Site, now: datetime | None 
 def assess_check(check: Check, look: Look, content: Content, profiles: tuple[Profile, ...], params: Mapping[str, Any]) -> Verdict:
     """The verdict of one check alone, with all that it rests on."""
     rulebook = resolve_checks(content, profiles, (check.id,), {check.id: params})
-    return look.fact(_Judges(rulebook).verdicts[check.id])
+    return look.fact(_Judges(rulebook, ()).verdicts[check.id])
 
 
-def _judges(rulebook: Rulebook, memory: Memory | None) -> _Judges:
-    """Judges are remembered like facts, so a memory keeps those of its rulebook."""
+def _judges(rulebook: Rulebook, waivers: tuple[Waiver, ...], memory: Memory | None) -> _Judges:
+    """Judges are remembered like facts, so a memory keeps those of its rulebook and waivers."""
     if memory is None:
-        return _Judges(rulebook)
-    if memory.judges is None or memory.judges.rulebook is not rulebook:
-        memory.judges = _Judges(rulebook)
+        return _Judges(rulebook, waivers)
+    if memory.judges is None or memory.judges.rulebook is not rulebook or memory.judges.waivers != waivers:
+        memory.judges = _Judges(rulebook, waivers)
     return cast("_Judges", memory.judges)
 
 
 class _Judges:
     """What a rulebook says, as functions of a look: a memory keeps what they say as it keeps facts."""
 
-    def __init__(self, rulebook: Rulebook) -> None:
-        self.rulebook = rulebook
+    def __init__(self, rulebook: Rulebook, waivers: tuple[Waiver, ...]) -> None:
+        self.rulebook, self.waivers = rulebook, waivers
         self.profile = {"level": rulebook.level, "ids": tuple(one.id for one in rulebook.profiles)}
         self.verdicts: dict[str, _JudgeCheck] = {check.id: _JudgeCheck(self, check) for check in rulebook.checks.values()}
-        self.waived = [_Waive(judge) for judge in self.verdicts.values()]
+        # Most checks have no waiver: what they say stands.
+        targets = {waiver.target for waiver in waivers}
+        self.waived: list[_JudgeCheck | _Waive] = [
+            _Waive(judge) if {judge.check.id, judge.check.catalogue} & targets else judge for judge in self.verdicts.values()
+        ]
         waived = dict(zip(self.verdicts, self.waived, strict=True))
         self.clauses = [_JudgeClause(clause, [waived[rulebook.alias[name]] for name in clause.checks]) for clause in rulebook.clauses]
 
@@ -206,7 +210,7 @@ class _Waive:
 class _JudgeClause:
     """One clause -> how it stands."""
 
-    def __init__(self, clause: Clause, judges: list[_Waive]) -> None:
+    def __init__(self, clause: Clause, judges: list[_JudgeCheck | _Waive]) -> None:
         self.clause, self.judges = clause, judges
 
     def __call__(self, look: Look) -> ClauseStanding:
