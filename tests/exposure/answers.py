@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
@@ -249,7 +250,9 @@ def main() -> None:
                 except (AssertionError, ValueError, IndexError, struct.error):
                     continue
                 for piece in answer if isinstance(answer, list) else [] if answer is None else [answer]:
-                    out.sendto(piece, peer)
+                    # What the target's own rules lose is an error to its sender.
+                    with contextlib.suppress(PermissionError):
+                        out.sendto(piece, peer)
 
 
 if __name__ == "__main__":

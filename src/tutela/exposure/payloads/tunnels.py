@@ -81,8 +81,8 @@ def _openvpn(token: bytes) -> bytes:
 
 
 def _read_openvpn(token: bytes, answer: bytes) -> Answer | None:
-    # P_CONTROL_HARD_RESET_SERVER_V2 that acknowledges our session.
-    return Answer() if answer[0] >> 3 == 8 and token[:8] in answer[9:] else None
+    # P_CONTROL_HARD_RESET_SERVER_V2, or a mere P_ACK_V1, that acknowledges our session.
+    return Answer() if answer[0] >> 3 in (5, 8) and token[:8] in answer[9:] else None
 
 
 def _l2tp(token: bytes) -> bytes:
