@@ -14,6 +14,7 @@ from tests import scenes
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import exposure, firewall, firewall_saved, guards, sockets
 from tutela.facts.look import Look
+from tutela.facts.memory import Memory
 from tutela.facts.netfilter import iptables_save, nft_json, nft_text
 from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_words, union
 from tutela.facts.netfilter.host import Host
@@ -279,6 +280,63 @@ def test_saved_rules_with_more_ports_and_rules_than_can_be_compared_are_not_deci
     assert isinstance(found, firewall_saved.FirewallSaved)
     assert isinstance(found.differences, tuple)
     assert [one.why.en for one in found.differences if isinstance(one, Unobserved)] == ["too many ports and too many rules to decide each"]
+
+
+def _forwarding(*prerouting: dict[str, object]) -> str:
+    nat = {"family": "ip", "table": "nat", "name": "pre", "type": "nat", "hook": "prerouting", "prio": -100, "policy": "accept"}
+    rules = [
+        {
+            "rule": {
+                "family": "ip",
+                "table": "nat",
+                "chain": "pre",
+                "expr": [one, {"dnat": {"addr": "172.17.0.2"}}] if one else [{"dnat": {"addr": "172.17.0.2"}}],
+            }
+        }
+        for one in prerouting
+    ]
+    return json.dumps({"nftables": [{"metainfo": {}}, {"table": {"family": "ip", "name": "nat"}}, {"chain": nat}, *rules]})
+
+
+_PORT_80 = {"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 80}}
+_FORWARDS = {sockets.SS: "", "meta": "uid=0", "ip -o addr": "3: eth0 inet 192.0.2.40/24 scope global eth0"}
+
+
+def _forwarded(rules: str) -> exposure.Exposure:
+    found = scenes.look({"sources": _FORWARDS | {firewall.NFT: rules}}).fact(exposure.parse)
+    assert isinstance(found, exposure.Exposure)
+    return found
+
+
+def test_a_forwarded_port_is_listed_though_nothing_listens_there() -> None:
+    assert [(one.port, one.protocol, one.target, one.external) for one in _forwarded(_forwarding(_PORT_80)).ports] == [(80, "tcp", "172.17.0.2:80", True)]
+
+
+def test_a_forwarded_port_whose_walk_is_not_decided_is_unknown_and_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tutela.facts.netfilter.rules.MAX_STEPS", 0)
+    ports = _forwarded(_forwarding(_PORT_80)).ports
+
+    assert (80, "tcp") in [(one.port, one.protocol) for one in ports]
+    assert all(isinstance(one.external, Unobserved) and one.via == "dnat" for one in ports)
+
+
+def test_an_address_that_is_forwarded_whole_is_listed() -> None:
+    assert [(one.port, one.protocol, one.target) for one in _forwarded(_forwarding({})).ports] == [(0, "tcp", "172.17.0.2"), (0, "udp", "172.17.0.2")]
+
+
+def test_a_host_with_too_many_ports_and_rules_is_decided_up_to_a_bound_that_does_not_depend_on_other_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tutela.facts.exposure.MAX_STEPS_IN_ALL", 200)
+    port = '[{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": {i}}}, ' + _SOURCE + "]"
+    heard = "\n".join(f'tcp LISTEN 0 128 0.0.0.0:{n} 0.0.0.0:* users:(("a",pid=7,fd=3)) ino:1 cgroup:/x.service' for n in range(1, 9))
+    scene = {"sources": _FORWARDS | {firewall.NFT: _rules(90, port), sockets.SS: heard}}
+    memory = Memory()
+    decided = []
+    for look in (scenes.look(scene), *(Look(scenes.bundle(scene), scenes.site(scene), scenes.content().reference, memory=memory) for _ in range(2))):
+        found = look.fact(exposure.parse)
+        assert isinstance(found, exposure.Exposure)
+        decided.append([not isinstance(one.external, Unobserved) for one in found.ports])
+
+    assert decided[0] == decided[1] == decided[2] == [True] * 3 + [False] * 5
 
 
 def test_an_answer_costs_the_same_whether_it_is_known_or_not() -> None:

@@ -20,7 +20,7 @@ from tutela.facts.firewall import quoted, strangers
 from tutela.facts.interfaces import Interfaces
 from tutela.facts.look import Look
 from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_networks, union
-from tutela.facts.netfilter.host import Host, Way
+from tutela.facts.netfilter.host import MAX_STEPS_IN_ALL, Host, Way, too_many
 from tutela.facts.netfilter.rules import Verdict, mentioned
 from tutela.facts.sockets import Socket
 from tutela.record import record, replace
@@ -31,7 +31,9 @@ ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - addresses that are seen, not bound
 PROXIES = frozenset(["docker-proxy", "rootlessport", "rootlesskit", "conmon", "pasta", "pasta.avx2", "slirp4netns", "passt", "containerd-shim"])
 """Programs that hold a container's port on the host."""
 MAX_FORWARDED = 512
-"""Forwarded ports that are listed one by one."""
+"""Ports of one forwarded range that are listed one by one; of a wider one both ends stand for all."""
+REST = 0
+"""Stands among forwarded ports for all that no forwarding rule mentions: a rule may send on whatever comes to an address."""
 LINK_LOCAL = union(((0xFE80 << 112, (0xFEC0 << 112) - 1),))
 
 
@@ -40,6 +42,7 @@ class Port:
     """Port(port=3306, protocol='tcp', family='ipv4', address='0.0.0.0', process='mariadbd', unit='mariadb.service', local=False, classes=('loopback', 'admin'), external=False, …)"""
 
     port: int
+    """0: forwarded, every port that no forwarding rule mentions."""
     protocol: str
     """tcp | udp"""
     family: str
@@ -97,8 +100,15 @@ def reached(look: Look) -> tuple[Reached, ...] | Unobserved:
     seen = look.fact(sockets.parse)
     if isinstance(seen, Unobserved):
         return seen
-    ports = [replace(look.fact(_Met(replace(one, pid=None))), socket=one) for one in seen.listening]
-    ports += _Reader(look).forwarded(seen.listening)
+    reader = _Reader(look)
+    ports = []
+    for one in seen.listening:
+        if reader.steps > MAX_STEPS_IN_ALL:
+            ports.append(reader.undecided(one, too_many()))
+            continue
+        ports.append(replace(look.fact(_Met(replace(one, pid=None))), socket=one))
+        reader.count(one)
+    ports += reader.forwarded(seen.listening)
     return tuple(sorted(ports, key=lambda one: one.order))
 
 
@@ -191,6 +201,8 @@ class _Reader:
         self.host: Host | Unobserved = filtering if isinstance(filtering, Unobserved) else filtering.host
         self.within = look.fact(_within)
         self.groups = look.fact(_groups)
+        self.steps = 0
+        """What the answers so far take of MAX_STEPS_IN_ALL."""
 
     def socket(self, one: Socket) -> Reached:
         """A listening socket."""
@@ -204,12 +216,22 @@ class _Reader:
             return Classes(NOBODY, NOBODY, None)
         if isinstance(self.host, Unobserved):
             return Classes(NOBODY, within, self.host)
-        wildcard = one.address in ANY.values()
-        to = None if wildcard else int(ip_address(one.address))
-        ways = self.host.ways(family, one.protocol, one.port, to, one.interface)
+        ways = self.host.ways(family, one.protocol, one.port, _destination(one), one.interface)
         if isinstance(ways, Unobserved):
             return Classes(NOBODY, within, ways)
         return _classes([way for way in ways if way.target is None], within)
+
+    def count(self, one: Socket) -> None:
+        """Count what the answer about a socket takes."""
+        family = 4 if one.family == "ipv4" else 6
+        if not one.local and self.within[family] and not isinstance(self.host, Unobserved):
+            self.steps += self.host.steps(family, one.protocol, one.port, _destination(one), one.interface)
+
+    def undecided(self, one: Socket, why: Unobserved, *, via: str = "socket") -> Reached:
+        """A port of which nobody can say who gets there."""
+        family = 4 if one.family == "ipv4" else 6
+        classes = Classes(NOBODY, NOBODY, None) if one.local else Classes(NOBODY, self.within[family], why)
+        return Reached(self._port(one, family, classes, via=via), one if via == "socket" else None, classes)
 
     def _port(self, one: Socket, family: int, reached: Classes, *, via: str = "socket", target: str | None = None) -> Port:
         external, campus, admin = (reached.reaches(group[family]) for group in (self.groups.external, self.groups.campus, self.groups.admin))
@@ -247,9 +269,17 @@ class _Reader:
         for family in (4, 6):
             within = self.within[family]
             for protocol, port in self._forwarded_ports(family):
-                ways = self.host.ways(family, protocol, port)
+                if not within:
+                    continue
+                if self.steps <= MAX_STEPS_IN_ALL:
+                    ways = self.host.ways(family, protocol, port)
+                    self.steps += self.host.steps(family, protocol, port)
+                else:
+                    ways = too_many()
                 if isinstance(ways, Unobserved):
-                    continue  # the socket items of this family say so
+                    # Where it goes is not known; perhaps nothing listens here and nothing else would say so.
+                    found.append(self.undecided(_forwarded(family, protocol, port, None), ways, via="dnat"))
+                    continue
                 for way in ways:
                     if way.target is not None:
                         found += self._forward(way, family, protocol, port, within, listening)
@@ -258,24 +288,14 @@ class _Reader:
     def _forward(self, way: Way, family: int, protocol: str, port: int, within: Addresses, listening: tuple[Socket, ...]) -> list[Reached]:
         address, to_port = way.target or (0, 0)
         socket = None
-        words = f"{ip_address(address.to_bytes(4 if family == 4 else 16, 'big'))}:{to_port}" if not way.local else f"localhost:{to_port}"
+        where = "localhost" if way.local else str(ip_address(address.to_bytes(4 if family == 4 else 16, "big")))
+        words = f"{where}:{to_port}" if to_port else where
         if way.local:
             same = [one for one in listening if one.protocol == protocol and one.port == to_port and one.family == f"ipv{family}" and not one.local]
             if not same:
                 return []  # a redirect to a port where nothing listens
             socket = same[0]
-        item = Socket(
-            protocol=protocol,
-            family=f"ipv{family}",
-            address=ANY[family],
-            port=port,
-            interface=None,
-            local=False,
-            process=socket.process if socket else None,
-            pid=socket.pid if socket else None,
-            unit=socket.unit if socket else None,
-            dual=False,
-        )
+        item = _forwarded(family, protocol, port, socket)
         classes = _classes([way], within)
         return [Reached(self._port(item, family, classes, via="dnat", target=words), socket, classes)]
 
@@ -287,11 +307,32 @@ class _Reader:
         if not any(rule.verdict is Verdict.DNAT for rule in rules):
             return []
         spans = mentioned(rules, "dport")
-        ports = {low for low, _ in spans} | {high for _, high in spans}
+        ports = {REST} | {low for low, _ in spans} | {high for _, high in spans}
         for low, high in spans:
             if high - low < MAX_FORWARDED:
                 ports |= set(range(low, high + 1))
-        return [(protocol, port) for port in sorted(ports)[:MAX_FORWARDED] for protocol in ("tcp", "udp")]
+        return [(protocol, port) for port in sorted(ports) for protocol in ("tcp", "udp")]
+
+
+def _destination(one: Socket) -> int | None:
+    """The address that a socket is bound to; None for any."""
+    return None if one.address in ANY.values() else int(ip_address(one.address))
+
+
+def _forwarded(family: int, protocol: str, port: int, answering: Socket | None) -> Socket:
+    """A forwarded port in the form of a socket; `answering` is this host's own at the other end."""
+    return Socket(
+        protocol=protocol,
+        family=f"ipv{family}",
+        address=ANY[family],
+        port=port,
+        interface=None,
+        local=False,
+        process=answering.process if answering else None,
+        pid=answering.pid if answering else None,
+        unit=answering.unit if answering else None,
+        dual=False,
+    )
 
 
 def _classes(ways: list[Way], within: Addresses) -> Classes:
