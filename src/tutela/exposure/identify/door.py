@@ -17,6 +17,8 @@ MOST_CONNECTIONS = 3
 PORT_S, TRIPS, MOST_S = 1.7, 6, 4.0
 """A port has so many seconds, and so many round trips on top; never more than the last."""
 GREETING_S = 0.3
+MOST_PIECES = 100
+"""An answer in more pieces is cut: bytes that drip one by one must not keep this program busy at the cost of other ports."""
 
 
 class Door:
@@ -115,10 +117,10 @@ class Connection:
             if ask.send:
                 self._writer.write(ask.send)
             async with asyncio.timeout(self._door.left_s() if quiet_s is None else min(quiet_s, self._door.left_s())) as limit:
-                while len(answer) < MOST_BYTES:
+                for _ in range(MOST_PIECES):
                     piece = await self._reader.read(MOST_BYTES - len(answer))
                     answer += piece
-                    if not piece or ask.until(answer):
+                    if not piece or len(answer) >= MOST_BYTES or ask.until(answer):
                         break
                     # It speaks: now it has the whole time.
                     limit.reschedule(asyncio.get_running_loop().time() + max(self._door.left_s(), 0))

@@ -50,8 +50,8 @@ APIS = (
     Api("kubernetes", (6443, 8001), "/version", rb'"gitVersion"\s*:|"kind"\s*:\s*"Status"', rb'"gitVersion"\s*:\s*"([^"]{1,40})"',
         question="/api/v1/namespaces?limit=1", open=rb"NamespaceList", demanded=rb'"kind"\s*:\s*"Status"'),
     Api("influxdb", (8086,), "/ping", rb"X-Influxdb-Version", rb"X-Influxdb-Version: ?([^\r\n]{1,40})", question="/query?q=SHOW+DATABASES", open=rb"results"),
-    Api("consul", (8500, 8501), "/v1/agent/self", rb'"Config"\s*:\s*\{[^}]*"Datacenter"|X-Consul-|Consul by HashiCorp', question="/v1/agent/members", open=rb"\["),
-    Api("jupyter", (8888, 8889), "/api", rb'TornadoServer[^"]*\{"version"|Server: TornadoServer[\s\S]*[Jj]upyter', question="/api/contents?content=0", open=rb'"path"'),
+    Api("consul", (8500, 8501), "/v1/agent/self", rb'"Config"\s*:\s*\{[^}]{0,200}"Datacenter"|X-Consul-|Consul by HashiCorp', question="/v1/agent/members", open=rb"\["),
+    Api("jupyter", (8888, 8889), "/api", rb'Server: TornadoServer[\s\S]{0,600}(?:\{"version"|[Jj]upyter)', question="/api/contents?content=0", open=rb'"path"'),
     Api("clickhouse", (8123, 8443), "/ping", rb"X-ClickHouse-", rb"(?!)", question="/?query=SELECT%20version()", open=rb"[0-9]"),
     Api("hadoop yarn", (8088,), "/ws/v1/cluster/info", rb'"clusterInfo"|hadoopVersion', rb'"hadoopVersion"\s*:\s*"([^"]{1,40})"'),
     Api("solr", (8983,), "/solr/admin/info/system?wt=json", rb'"solr-spec-version"', rb'"solr-spec-version"\s*:\s*"([^"]{1,40})"'),
@@ -120,7 +120,7 @@ def talk(address: str, port: int) -> Talk:
             continue
         version = re.search(api.version, page) or re.search(api.version, first)
         free = _free(status(page))
-        if free and api.question is not None:
+        if free is not False and api.question is not None:
             answer = yield Ask(request(address, api.question, api.body), complete, fresh=True)
             free = _free(status(answer)) if status(answer) != 200 or re.search(api.open, answer) else None
         return Finding(api.name, words(version[1]) if version else words(header(first, b"server") or b""), without_authentication=free, hsts=strict)

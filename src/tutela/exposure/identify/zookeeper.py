@@ -14,7 +14,7 @@ def _framed(body: bytes) -> bytes:
 _CONNECT = _framed(bytes(4) + bytes(8) + (5000).to_bytes(4, "big") + bytes(8) + (16).to_bytes(4, "big") + bytes(16) + b"\0")
 _CHILDREN = _framed((1).to_bytes(4, "big") + (8).to_bytes(4, "big") + (1).to_bytes(4, "big") + b"/" + b"\0")
 _CLOSE = _framed((2).to_bytes(4, "big") + (0xFFFFFFF5).to_bytes(4, "big"))
-_VERSION = re.compile(rb"Zookeeper version: ([0-9][^\s,]{0,30})")
+_VERSION = re.compile(rb"Zookeeper version: ([0-9.]{1,20})")
 _REFUSED = {-102, -115, -124}
 """NOAUTH, AUTHFAILED, SESSIONCLOSEDREQUIRESASLAUTH."""
 

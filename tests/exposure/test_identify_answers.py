@@ -1,0 +1,149 @@
+"""Answers that are made up: whatever comes back, a talk ends, raises nothing, and tells nothing that could steer a terminal."""
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.exposure import made_up
+from tutela.exposure.identify import certificate, greeting, hints, mail, rsync, vnc, web
+from tutela.exposure.identify.talk import Finding, words
+
+STARTS = sorted({*hints.BY_PORT.values(), *hints.FALLBACK, mail.talk, rsync.talk, vnc.talk}, key=lambda start: (start.__module__, start.__name__))
+MOST_ASKS = 12
+PORTS = (21, 25, 80, 2375, 2379, 5984, 9200, 10250, 8888)
+
+pieces = st.sampled_from(
+    [piece for conversation in made_up.CONVERSATIONS.values() for piece in conversation.values()]
+    + [b"HTTP/1.1 200 OK\r\n", b"\r\n\r\n", b"\xff" * 40, b"\0" * 40, b"220 a\r\n", b"RFB 003.008\n", b"@RSYNCD: 31.0\n", b"\x1b[2J\xe2\x80\xae", b"[" * 5000]
+)
+
+
+@st.composite
+def answers(draw):
+    """Bytes by chance; true answers, cut, joined and with bytes changed."""
+    answer = draw(st.one_of(st.binary(max_size=200), pieces, st.builds(bytes.__add__, pieces, st.binary(max_size=20))))
+    answer = answer[: draw(st.integers(0, len(answer)))] if draw(st.booleans()) else answer
+    for _ in range(draw(st.integers(0, 3))):
+        if answer:
+            at = draw(st.integers(0, len(answer) - 1))
+            answer = answer[:at] + bytes((draw(st.integers(0, 255)),)) + answer[at + 1 :]
+    return answer
+
+
+def hold(start, port, replies):
+    """The talk with these replies, and nothing after them; returns what it found."""
+    talk = start("192.0.2.1", port)
+    asks = 0
+    answer = None
+    try:
+        ask = next(talk)
+        while True:
+            asks += 1
+            assert asks <= MOST_ASKS
+            answer = replies.pop(0) if replies else b""
+            assert ask.until(answer) in (True, False)
+            ask = talk.send(answer)
+    except StopIteration as end:
+        return end.value
+
+
+def harmless(found):
+    assert found is None or isinstance(found, Finding)
+    if found is not None:
+        assert found.name is None or (found.name.isprintable() and len(found.name) < 40)
+        assert found.said.isprintable()
+        assert len(found.said) <= 80
+        assert found.without_authentication in (True, False, None)
+        assert found.hsts is None or (found.hsts.isprintable() and len(found.hsts) <= 80)
+
+
+@pytest.mark.parametrize("start", STARTS, ids=lambda start: f"{start.__module__.rpartition('.')[2]}.{start.__name__}")
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(port=st.sampled_from(PORTS), replies=st.lists(answers(), max_size=6))
+def test_no_answer_breaks_a_talk(start, port, replies):
+    harmless(hold(start, port, replies))
+
+
+@pytest.mark.parametrize("start", STARTS, ids=lambda start: f"{start.__module__.rpartition('.')[2]}.{start.__name__}")
+def test_who_answers_nothing_is_nothing(start):
+    assert hold(start, 1, []) is None
+
+
+@settings(max_examples=500, deadline=None)
+@given(answers())
+@example(b"\x4a\0\0\0\x0a" + b"9.9.9" * 30)
+def test_no_greeting_breaks_the_reader(raw):
+    found = greeting.read(raw)
+    if not callable(found):
+        harmless(found)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=500) | st.text(max_size=500))
+def test_words_are_printable_and_short(raw):
+    said = words(raw)
+    assert said.isprintable()
+    assert len(said) <= 80
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_no_certificate_breaks_the_reader(der, data):
+    raw = bytearray(der)
+    for _ in range(data.draw(st.integers(1, 6))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    seen = certificate.read(bytes(raw[: data.draw(st.integers(0, len(raw)))] if data.draw(st.booleans()) else raw))
+    assert all(word.isprintable() and len(word) <= 80 for word in (seen.subject, seen.issuer, seen.ends, seen.key, *seen.names))
+
+
+@pytest.fixture(scope="module")
+def der(tmp_path_factory):
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from tests.exposure.daemons import certificate as make
+
+    return x509.load_pem_x509_certificate(make(tmp_path_factory.mktemp("certificate"))[0].read_bytes()).public_bytes(Encoding.DER)
+
+
+def test_a_certificate_is_read_whole(der):
+    seen = certificate.read(der)
+    assert (seen.subject, seen.ends, seen.key) == ("www.example.net", "2031-05-06T07:08:09Z", "EC P-256")
+
+
+@pytest.mark.parametrize(
+    "raw,name,said,free",
+    [
+        (b"SSH-2.0-OpenSSH_9.2p1\r\n", "ssh", "OpenSSH_9.2p1", None),
+        (b"Welcome\r\nSSH-1.99-old\r\n", "ssh", "old (SSH 1)", None),
+        (b"SSH-\x1b]0;x\x07-\x1b[2J\n", "ssh", "[2J (SSH ]0;x )", None),
+        (b"* OK [CAPABILITY IMAP4rev1] Dovecot ready.\r\n", "imap", "[CAPABILITY IMAP4rev1] Dovecot ready.", None),
+        (b"+OK Dovecot ready.\r\n", "pop3", "Dovecot ready.", None),
+        (b'INFO {"server_id":"A","version":"2.9.10","auth_required":true}\r\n', "nats", "2.9.10", False),
+        (b'INFO {"server_id":"A","version":"2.9.10"}\r\n', "nats", "2.9.10", True),
+        (
+            b"\x45\0\0\0\xff\x6a\x04Host '192.0.2.9' is not allowed to connect to this MariaDB server",
+            "mariadb",
+            "Host '192.0.2.9' is not allowed to connect to this MariaDB server",
+            False,
+        ),
+        (b"\x4a\0\0\0\x0a8.0.36\0" + bytes(66), "mysql", "8.0.36", None),
+        (b"\xff\xfd\x18\xff\xfd\x20", "telnet", "", None),
+        (b"hello \x1b[31mworld\n", None, "hello [31mworld", None),
+    ],
+)
+def test_greetings(raw, name, said, free):
+    found = greeting.read(raw)
+    assert (found.name, found.said, found.without_authentication) == (name, said, free)
+
+
+@pytest.mark.parametrize("answer,whole", [
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", True),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", False),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", True),
+    (b"HTTP/1.1 200 OK\r\n\r\nwho knows how long", False),
+    (b"HTTP/1.1 200 OK\r\nServer:", False),
+    (b"SSH-2.0-x\r\n", True),
+])  # fmt: skip
+def test_an_http_answer_is_whole_when_what_it_announces_is_there(answer, whole):
+    assert web.complete(answer) is whole
