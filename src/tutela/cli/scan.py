@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, TextIO
 
 from tutela.cli import EXIT_INTERRUPTED, EXIT_KEPT
 from tutela.cli.options import positive
+from tutela.errors import UsageError, said_by_system
 from tutela.language import Lang, Text
 
 if TYPE_CHECKING:
-    from tutela.exposure.model import Progress, Request
+    from tutela.exposure.model import Event, Progress, Request
 
 FORMATS = ("text", "jsonl", "csv")
 METHODS = ("auto", "raw", "frames", "connect")
@@ -46,6 +49,15 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
         choices=METHODS,
         default="auto",
         help=Text("raw 需要 CAP_NET_RAW；没有时 auto 用普通连接", "raw needs CAP_NET_RAW; without it, auto makes ordinary connections").in_(lang),
+    )
+    group.add_argument(
+        "--scanner",
+        type=Path,
+        metavar=Text("套接字", "SOCKET").in_(lang),
+        help=Text(
+            "常驻扫描进程的套接字（默认 $TUTELA_SCANNER 或 /run/tutela/scanner.sock，存在时使用）",
+            "socket of a resident scanner (default $TUTELA_SCANNER, or /run/tutela/scanner.sock where it exists)",
+        ).in_(lang),
     )
     group.add_argument(
         "--rate", type=positive, default=100_000, metavar="N", help=Text("每秒探测包总数（默认 100000）", "packets a second in all (default 100000)").in_(lang)
@@ -82,6 +94,13 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
             "tell what answers on open ports and whether it does so without authentication (default: for few hosts)",
         ).in_(lang),
     )
+    group.add_argument(
+        "--udp",
+        action="store_true",
+        help=Text("随后询问约 40 个 UDP 服务端口（约 3 秒；不需要特权）", "then ask the services on some 40 UDP ports too (about 3 s; needs no privilege)").in_(
+            lang
+        ),
+    )
     group = parser.add_argument_group(Text("报告", "reporting").in_(lang))
     group.add_argument("--format", "-f", choices=FORMATS, default="text", metavar=Text("格式", "FORMAT").in_(lang), help=", ".join(FORMATS))
     group.add_argument(
@@ -98,15 +117,15 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     from tutela.cli.interrupt import stop_on_interrupt
     from tutela.exposure.identify.after import identified
     from tutela.exposure.model import Progress
-    from tutela.exposure.scan import scan
     from tutela.report.open_ports import WRITERS
 
     request = read_request(arguments)
-    writer = WRITERS[arguments.format](lang, many=len(request.addresses) > 1)
+    identifying = arguments.identify if arguments.identify is not None else len(request.addresses) <= SINGLE
+    writer = WRITERS[arguments.format](lang, many=len(request.addresses) > 1, services=identifying or arguments.udp)
     bar = Bar(lang)
-    with stop_on_interrupt() as running, arguments.output.open("w", encoding="utf-8") if arguments.output else nullcontext(sys.stdout) as out:
-        events = scan(request, arguments.method, stop=lambda: running.stopped)
-        if arguments.identify if arguments.identify is not None else len(request.addresses) <= SINGLE:
+    with stop_on_interrupt() as running, Output(arguments.output) as out:
+        events = _look(arguments, request, lambda: running.stopped)
+        if identifying:
             events = identified(events, stop=lambda: running.stopped)
         for event in events:
             if isinstance(event, Progress):
@@ -116,9 +135,62 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
             if text:
                 bar.clear()
                 out.write(text)
-                out.flush()
         bar.clear()
+        out.write(writer.end())
     return EXIT_INTERRUPTED if running.stopped else EXIT_KEPT
+
+
+def _look(arguments: argparse.Namespace, request: Request, stop: Callable[[], bool]) -> Iterator[Event]:
+    """TCP, then UDP where it is asked for: the loss that the one measured says how often the other has to ask."""
+    from tutela.exposure import ports
+    from tutela.exposure.model import Summary
+    from tutela.exposure.scan import scan
+    from tutela.exposure.udp import scan_udp, udp_ports
+
+    lost = None
+    for event in scan(request, arguments.method, stop=stop):
+        if isinstance(event, Summary):
+            lost = event.lost
+        yield event
+    if arguments.udp and not stop():
+        named = None if arguments.ports in (None, "all", "popular") else ports.parse(arguments.ports)
+        yield from scan_udp(replace(request, ports=udp_ports(named)), lost=lost, stop=stop)
+
+
+class Output:
+    """Standard output, or a file that is written as results come; an error names the file."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._file: TextIO = sys.stdout
+
+    def __enter__(self) -> Self:
+        if self.path is not None:
+            with self._named():
+                self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+        return self
+
+    def write(self, text: str) -> None:
+        """All of it, at once."""
+        with self._named():
+            self._file.write(text)
+            self._file.flush()
+
+    def __exit__(self, *problem: object) -> None:
+        if self.path is not None:
+            # What was not written was an error at its time.
+            with suppress(OSError):
+                self._file.close()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as problem:
+            if self.path is None:
+                raise
+            why = said_by_system(problem)
+            raise UsageError(Text(f"无法写入 {self.path}：{why.zh}", f"cannot write {self.path}: {why.en}")) from None
 
 
 class Bar:
@@ -137,7 +209,11 @@ class Bar:
             "{done:>3} %，{rate} 包/秒，丢包 {lost}，开放 {open}，剩余约 {left} 秒",
             "{done:>3} %, {rate} packets/s, lost {lost}, open {open}, about {left} s left",
         ).with_values(
-            done=100 * progress.sent // max(progress.expected, 1), rate=round(progress.per_second), lost=lost, open=progress.open, left=round(progress.left_s)
+            done=min(100, 100 * progress.sent // max(progress.expected, 1)),
+            rate=round(progress.per_second),
+            lost=lost,
+            open=progress.open,
+            left=round(progress.left_s),
         )
         print(f"\r\x1b[K{words.in_(self.lang)}", end="", file=sys.stderr, flush=True)
 
@@ -156,5 +232,5 @@ def read_request(arguments: argparse.Namespace) -> Request:
     allowed = [network for path in arguments.allow for network in read_networks(path)]
     opted_out = [network for path in arguments.opt_out for network in read_networks(path)]
     addresses = read_targets(arguments.targets, allowed=allowed, opted_out=opted_out)
-    words = arguments.ports or ("all" if len(addresses) <= SINGLE else "popular")
+    words = arguments.ports if arguments.ports is not None else "all" if len(addresses) <= SINGLE else "popular"
     return Request(addresses, ports.parse(words), float(arguments.rate), arguments.host_rate, arguments.network_rate, arguments.rounds)

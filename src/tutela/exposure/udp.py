@@ -377,7 +377,7 @@ class _UdpScan:
         found: dict[int, dict[int, list[int]]] = {}
         for (host, port), state in self.state.items():
             found.setdefault(host, {}).setdefault(state, []).append(port)
-        for host in range(len(self.request.addresses)):
+        for host in range(len(self.request.addresses) if self.pairs else 0):
             mine = found.get(host, {})
             opened, closed, filtered = (mine.get(state, []) for state in (_OPEN, _CLOSED, _FILTERED))
             silent = len(self.ports) - len(opened) - len(closed) - len(filtered)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any
 
 from tutela.exposure.model import CONNECT, FRAMES, RAW, UDP, Event, Open, Progress, Service, Summary, Tally
 from tutela.language import Lang, Text
 from tutela.report import services
+from tutela.report.columns import wrapped
 from tutela.report.csv import row
 from tutela.report.inert import inert
 
@@ -20,23 +21,39 @@ _METHODS = {
     CONNECT: Text("普通连接（没有 CAP_NET_RAW）", "ordinary connections (no CAP_NET_RAW)"),
     UDP: Text("UDP 载荷", "UDP payloads"),
 }
+_TALLY = Text(
+    "{address}：{open} 个开放，{closed} 个关闭，{filtered} 个被路径拒绝，{silent} 个无应答（共 {asked} 个）",
+    "{address}: {open} open, {closed} closed, {filtered} refused on the way, {silent} silent (of {asked})",
+)
+_UDP_TALLY = Text(
+    "{address} UDP：{open} 个有应答，{closed} 个关闭，{filtered} 个被路径拒绝，{silent} 个无应答（开放或被过滤），共 {asked} 个",
+    "{address} UDP: {open} answered, {closed} closed, {filtered} refused on the way, {silent} without an answer (open or filtered), of {asked}",
+)
+COLUMNS = 80
 _UDP_UNTESTED = Text("UDP：未测试（--udp 可测试）", "UDP: not tested (--udp tests it)")
 
 
 class TextWriter:
     """Lines for people: ports as they are found, then what they are, then the numbers."""
 
-    def __init__(self, lang: Lang, *, many: bool) -> None:
+    def __init__(self, lang: Lang, *, many: bool = False, services: bool = False) -> None:
+        _ = services
         self.lang, self.many = lang, many
         self.udp = False
-        self.told: set[tuple[str, str, int]] = set()
         self.open_to_all: list[Service] = []
+        self._unnamed: dict[tuple[str, int], Open] = {}
+        """UDP ports that answered, until it is known what did."""
 
     def take(self, event: Event) -> str:
         """The text of one event; empty for those that say nothing here."""
         if isinstance(event, Open):
-            return f"{self._where(event)}  {Text('开放', 'open').in_(self.lang)}\n"
+            if event.protocol != "udp":
+                return self._open(event)
+            # What answered is known in a moment, and its line says more.
+            self._unnamed[event.address, event.port] = event
         if isinstance(event, Service):
+            if event.protocol == "udp":
+                self._unnamed.pop((event.address, event.port), None)
             if event.without_authentication:
                 self.open_to_all.append(event)
             return "".join(f"{line}\n" for line in services.lines(event, self._where(event), self.lang))
@@ -46,51 +63,57 @@ class TextWriter:
             return self._summary(event)
         return ""
 
+    def _open(self, event: Open) -> str:
+        return f"{self._where(event)}  {Text('开放', 'open').in_(self.lang)}\n"
+
     def _where(self, event: Open | Service) -> str:
         port = f"{event.port}/{event.protocol}"
         return f"{event.address:<15} {port:>9}" if self.many else f"{port:>9}"
 
     def _tally(self, tally: Tally) -> str:
+        unnamed = ""
+        if tally.protocol == "udp":
+            places = [place for place in self._unnamed if place[0] == tally.address]
+            unnamed = "".join(self._open(self._unnamed.pop(place)) for place in places)
         if self.many and not tally.open and tally.note is None:
-            return ""
-        words = Text(
-            "{address}：{open} 个开放，{closed} 个关闭，{filtered} 个被路径拒绝，{silent} 个无应答（共 {asked} 个）",
-            "{address}: {open} open, {closed} closed, {filtered} refused on the way, {silent} silent (of {asked})",
-        ).with_values(address=tally.address, open=len(tally.open), closed=tally.closed, filtered=tally.filtered, silent=tally.silent, asked=tally.asked)
-        text = words.in_(self.lang) + "\n"
-        return text if tally.note is None else f"{text}  {tally.note.in_(self.lang)}\n"
+            return unnamed
+        words = _UDP_TALLY if tally.protocol == "udp" else _TALLY
+        counted = words.with_values(
+            address=tally.address, open=len(tally.open), closed=tally.closed, filtered=tally.filtered, silent=tally.silent, asked=tally.asked
+        )  # fmt: skip
+        lines = list(wrapped(counted.in_(self.lang), COLUMNS, rest="  "))
+        if tally.note is not None:
+            lines += wrapped(tally.note.in_(self.lang), COLUMNS, first="  ", rest="  ")
+        return unnamed + _text(lines)
 
     def _summary(self, summary: Summary) -> str:
         lang = self.lang
         self.udp = self.udp or summary.method == UDP
         lost = Text("未知", "unknown").in_(lang) if summary.lost is None else f"{summary.lost:.1%}"
-        lines = [
-            Text(
-                "方式：{method}；{seconds} 秒，{packets} 个包，{rounds} 轮，往返丢包 {lost}",
-                "by {method}; {seconds} s, {packets} packets, {rounds} rounds, round trips lost: {lost}",
-            )
-            .with_values(method=_METHODS[summary.method].in_(lang), seconds=f"{summary.seconds:.1f}", packets=summary.packets, rounds=summary.rounds, lost=lost)
-            .in_(lang)
-        ]
+        words = Text(
+            "方式：{method}；{seconds} 秒，{packets} 个包，{rounds} 轮，往返丢包 {lost}",
+            "by {method}; {seconds} s, {packets} packets, {rounds} rounds, round trips lost: {lost}",
+        ).with_values(method=_METHODS[summary.method].in_(lang), seconds=f"{summary.seconds:.1f}", packets=summary.packets, rounds=summary.rounds, lost=lost)
+        said = [words]
         if summary.expected_missed is not None and summary.expected_missed >= 0.01:
-            lines.append(
-                Text("因丢包可能漏掉约 {missed} 个开放端口", "loss may have hidden about {missed} open ports")
-                .with_values(missed=f"{summary.expected_missed:.2f}")
-                .in_(lang)
+            said.append(
+                Text("因丢包可能漏掉约 {missed} 个开放端口", "loss may have hidden about {missed} open ports").with_values(
+                    missed=f"{summary.expected_missed:.2f}"
+                )
             )
-        lines += [note.in_(lang) for note in summary.notes]
-        if not self.udp:
-            lines.append(_UDP_UNTESTED.in_(lang))
-        lines += services.warning(self.open_to_all, lang, many=self.many)
-        self.open_to_all = []
-        return "\n".join(lines) + "\n"
+        return _text(line for one in (*said, *summary.notes) for line in wrapped(one.in_(lang), COLUMNS, rest="  "))
+
+    def end(self) -> str:
+        """What comes last: what was not tested, and the doors that stand open."""
+        lines = [] if self.udp else [_UDP_UNTESTED.in_(self.lang)]
+        return _text([*lines, *services.warning(self.open_to_all, self.lang, many=self.many)])
 
 
 class JsonlWriter:
     """One object a line; `event` says which kind. Schema: scan-1.schema.json."""
 
-    def __init__(self, lang: Lang, *, many: bool) -> None:
-        _ = (lang, many)
+    def __init__(self, lang: Lang, *, many: bool = False, services: bool = False) -> None:
+        _ = (lang, many, services)
 
     def take(self, event: Event) -> str:
         """The line of one event."""
@@ -98,36 +121,68 @@ class JsonlWriter:
             return ""
         return json.dumps({"schema": SCHEMA, "event": type(event).__name__.lower(), **_plain(event)}, ensure_ascii=False) + "\n"
 
+    def end(self) -> str:
+        """Nothing: the summaries were the end."""
+        return ""
+
 
 class CsvWriter:
-    """One row an open port; a second row where the service was recognised."""
+    """One row an open port, or one for each service on it; with `services` a port waits for its service until its address is through."""
 
-    COLUMNS = ("address", "protocol", "port", "state", "service", "said", "without_authentication", "tls", "certificate_ends")
+    COLUMNS = ("address", "protocol", "port", "state", "service", "said", "without_authentication", "amplification", "tls", "certificate_ends")
 
-    def __init__(self, lang: Lang, *, many: bool) -> None:
-        _ = (lang, many)
-        self._begun = False
+    def __init__(self, lang: Lang, *, many: bool = False, services: bool = False) -> None:
+        _ = many
+        self._services = services
+        self._head = ("\ufeff" if lang is Lang.ZH else "") + row(self.COLUMNS)
+        self._waiting: dict[tuple[str, str, int], None] = {}
+        self._told: set[tuple[str, str, int]] = set()
 
     def take(self, event: Event) -> str:
         """The rows of one event."""
-        rows: list[list[Any]] = [] if self._begun else [list(self.COLUMNS)]
-        self._begun = True
+        head, self._head = self._head, ""
         if isinstance(event, Open):
-            rows.append([event.address, event.protocol, event.port, "open", "", "", "", "", ""])
+            place = (event.address, event.protocol, event.port)
+            if not self._services:
+                return head + self._port(place)
+            self._waiting[place] = None
         elif isinstance(event, Service):
-            tls = event.tls
-            rows.append(
-                [
-                    event.address, event.protocol, event.port, "open", event.name or "", event.said,
-                    "" if event.without_authentication is None else str(event.without_authentication).lower(),
-                    " ".join(tls.versions) if tls else "", tls.ends if tls else "",
-                ]
-            )  # fmt: skip
-        return "".join(row([inert(str(cell)) for cell in cells]) for cells in rows)
+            place = (event.address, event.protocol, event.port)
+            self._waiting.pop(place, None)
+            self._told.add(place)
+            return head + self._service(event)
+        elif isinstance(event, Tally):
+            # A port that was told early may have been something that answers in the host's place.
+            for place in [place for place in self._waiting if place[:2] == (event.address, event.protocol) and place[2] not in event.open]:
+                del self._waiting[place]
+        return head
+
+    def end(self) -> str:
+        """The ports of which nothing more became known."""
+        rest = [place for place in self._waiting if place not in self._told]
+        self._waiting.clear()
+        return "".join(map(self._port, rest))
+
+    def _port(self, place: tuple[str, str, int]) -> str:
+        return row([*map(str, place), "open", *[""] * (len(self.COLUMNS) - 4)])
+
+    def _service(self, service: Service) -> str:
+        tls = service.tls
+        cells: list[object] = [
+            service.address, service.protocol, service.port, "open", service.name or "", service.said,
+            "" if service.without_authentication is None else str(service.without_authentication).lower(),
+            "" if service.amplification is None else service.amplification,
+            " ".join(tls.versions) if tls else "", tls.ends if tls else "",
+        ]  # fmt: skip
+        return row([inert(str(cell)) for cell in cells])
 
 
 Writer = TextWriter | JsonlWriter | CsvWriter
 WRITERS: dict[str, Callable[..., Writer]] = {"text": TextWriter, "jsonl": JsonlWriter, "csv": CsvWriter}
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _plain(value: Any) -> Any:
