@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tutela.cli import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN
-from tutela.cli.options import add_judging, add_looking, declared, look_of, read_rulebook, read_site_file, read_targets, ssh_options
+from tutela.cli.options import add_judging, add_looking, add_scanning, declared, look_of, read_rulebook, read_site_file, read_targets, ssh_options
 from tutela.collect.target import BundleTarget, LocalTarget
 from tutela.errors import UsageError
 from tutela.language import Lang, Text
@@ -21,6 +21,7 @@ from tutela.language import Lang, Text
 if TYPE_CHECKING:
     from tutela.agreement.rulebook import Content, Rulebook
     from tutela.assess import Assessment
+    from tutela.cli.elsewhere import Elsewhere
     from tutela.collect.run import Look, Running
     from tutela.collect.target import Target
     from tutela.evidence import Bundle
@@ -47,6 +48,7 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     )
     add_judging(parser, lang)
     add_looking(parser, lang)
+    add_scanning(parser, lang)
     group = parser.add_argument_group(Text("报告", "reporting").in_(lang))
     group.add_argument("--format", "-f", choices=tuple(FORMATS), default="text", metavar=Text("格式", "FORMAT").in_(lang), help=", ".join(FORMATS))
     group.add_argument(
@@ -83,7 +85,9 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     site_file = read_site_file(arguments.site)
     targets = read_targets(arguments.targets)
     with stop_on_interrupt() as running:
-        looking = Looking(targets, look_of(arguments, site_file), ssh_options(arguments), arguments.jobs, running)
+        looking = Looking(
+            targets, look_of(arguments, site_file), ssh_options(arguments), arguments.jobs, running, elsewhere_of(arguments, targets, site_file, running)
+        )
         try:
             if len(targets) == 1:
                 # Done in a fraction of a second, and then the program ends: collecting garbage takes a tenth of that and finds next to nothing.
@@ -100,6 +104,16 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
             gc.enable()
 
 
+def elsewhere_of(arguments: argparse.Namespace, targets: list[Target], site: Site | None, running: Running) -> Elsewhere | None:
+    """Who looks from elsewhere; None when nobody was asked to."""
+    if not arguments.scan and not arguments.scan_from:
+        return None
+    from tutela.cli.elsewhere import Elsewhere, read_places, refuse_bundles
+
+    refuse_bundles(targets)
+    return Elsewhere(read_places(arguments.scan_from), look_of(arguments, site), declared(site), ssh_options(arguments), now, running)
+
+
 def import_facts(rulebook: Rulebook) -> None:
     """Import what judging needs, while the first host is still being looked at."""
     import tutela.assess  # noqa: F401
@@ -113,7 +127,8 @@ def import_facts(rulebook: Rulebook) -> None:
 class Looking:
     """Bundles of the targets. A single target is looked at from the start, while the program is still reading its content."""
 
-    def __init__(self, targets: list[Target], look: Look, options: tuple[str, ...], jobs: int, running: Running) -> None:
+    def __init__(self, targets: list[Target], look: Look, options: tuple[str, ...], jobs: int, running: Running, elsewhere: Elsewhere | None = None) -> None:
+        self.elsewhere = elsewhere
         self.targets, self.look, self.options, self.jobs, self.running = targets, look, options, jobs, running
         self._first: Bundle | BaseException | None = None
         self._thread = threading.Thread(target=self._begin, daemon=True)
@@ -122,6 +137,8 @@ class Looking:
 
             self._collect = collect
             self._thread.start()
+            if elsewhere is not None:
+                elsewhere.begin(targets[0])
 
     def _begin(self) -> None:
         try:
@@ -134,6 +151,16 @@ class Looking:
 
         Raises CollectError or BundleError for a single target; one of many that fails is a bundle that says why.
         """
+        named = {target.name: target for target in self.targets}
+        for seen in self._collected():
+            bundle = seen if self.elsewhere is None else self.elsewhere.added(seen, named.get(seen.subject, LocalTarget()))
+            if len(self.targets) == 1 and isinstance(self.targets[0], LocalTarget):
+                from tutela.cli.last import keep_last
+
+                keep_last(bundle)
+            yield bundle
+
+    def _collected(self) -> Iterator[Bundle]:
         if len(self.targets) != 1:
             from tutela.collect.fleet import collect_fleet
 
@@ -143,14 +170,12 @@ class Looking:
         if isinstance(self._first, BaseException):
             raise KeyboardInterrupt if self.running.stopped else self._first
         assert self._first is not None
-        if isinstance(self.targets[0], LocalTarget):
-            from tutela.cli.last import keep_last
-
-            keep_last(self._first)
         yield self._first
 
     def end(self) -> None:
         """Leave no process behind."""
+        if self.elsewhere is not None:
+            self.elsewhere.end()
         if self._thread.is_alive():
             self.running.stop()
 

@@ -51,6 +51,28 @@ def add_looking(parser: argparse.ArgumentParser, lang: Lang) -> None:
     )
 
 
+def add_scanning(parser: argparse.ArgumentParser, lang: Lang) -> None:
+    """Whether to look from elsewhere too."""
+    group = parser.add_argument_group(Text("从外部探测", "looking from elsewhere").in_(lang))
+    group.add_argument(
+        "--scan",
+        action="store_true",
+        help=Text(
+            "同时从这里探测目标的全部 TCP 端口，与主机的说法对照", "scan all TCP ports of the targets from here too, and hold them against the host's word"
+        ).in_(lang),
+    )
+    group.add_argument(
+        "--scan-from",
+        action="append",
+        default=[],
+        metavar="ssh://…",
+        help=Text(
+            "也从另一台主机探测（需要 python3，不安装任何东西）；可多次给出",
+            "look from another host too (it needs python3; nothing is installed); may be given again",
+        ).in_(lang),
+    )
+
+
 def add_judging(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """What to judge by."""
     group = parser.add_argument_group(Text("判定", "judging").in_(lang))

@@ -17,6 +17,7 @@ from pkgutil import get_data
 from tutela.errors import BundleError, CollectError, said_by_system
 from tutela.evidence import Bundle, Vantage
 from tutela.evidence.bundle import MAX_BUNDLE_BYTES, read_frames, write_frames
+from tutela.evidence.scan import FROM_ELSEWHERE
 from tutela.language import Text
 from tutela.record import record
 from tutela.site import Site
@@ -221,6 +222,15 @@ def make_bundle(subject: str, frames: bytes, at: datetime, meta: dict[str, str])
     Raises BundleError when the output is cut, forged or not the probe's.
     """
     sources = read_frames(frames)
+    forged = next((name for name in sources if name.startswith(FROM_ELSEWHERE)), None)
+    if forged is not None:
+        words = shown(forged.encode())
+        raise BundleError(
+            Text(
+                f"主机自己交来了只有别处才能看到的 {words!r}：未采用其任何内容；请当作可能被入侵处理",
+                f"the host itself handed in {words!r}, which only somebody elsewhere can see: nothing of it was used; treat it as possibly broken into",
+            )
+        )
     said = sources.get("meta")
     version = "?"
     if said is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 
-from tutela.collect.run import Clock, Look, Running, make_bundle, probe_arguments, run_probe, shown
+from tutela.collect.run import Clock, Look, Running, Talk, make_bundle, probe_arguments, run_probe, shown
 from tutela.collect.target import SshTarget
 from tutela.errors import BundleError, CollectError
 from tutela.evidence import Bundle, Status
@@ -42,12 +42,27 @@ def collect_ssh(target: SshTarget, look: Look, clock: Clock, *, options: tuple[s
     """
     frames, rc, complaints = run_probe(ssh_argv(target, look, options), look.timeout_s, running)
     if rc != 0:
-        raise CollectError(_explained(target, rc, complaints, look))
+        raise CollectError(explained(target, rc, complaints, look))
     meta = {"transport": "ssh", "address": target.host, "become": "yes" if look.become else "no"}
     try:
         return make_bundle(target.name, frames, clock(), meta)
     except BundleError as problem:
         raise CollectError(_noise(target, frames) or problem.message) from None
+
+
+def connected_to(target: SshTarget, look: Look, *, options: tuple[str, ...] = (), running: Running | None = None) -> str | None:
+    """The name or address that ssh connects to by the user's configuration (ssh -G); None when the way leads through another host or program.
+
+    Raises CollectError when ssh cannot say.
+    """
+    argv = ["ssh", "-G", *options, *(["-p", str(target.port)] if target.port is not None else []), *(["-l", target.user] if target.user else [])]
+    said, rc, complaints = run_probe([*argv, "--", target.host], look.connect_timeout_s, running, Talk(b""))
+    if rc != 0:
+        raise CollectError(explained(target, rc, complaints, look))
+    settings = dict(reversed([line.split(" ", 1) for line in said.decode("utf-8", "backslashreplace").split("\n") if " " in line]))
+    if any(settings.get(way, "none") != "none" for way in ("proxyjump", "proxycommand")):
+        return None
+    return settings.get("hostname", target.host)
 
 
 def _noise(target: SshTarget, frames: bytes) -> Text | None:
@@ -61,7 +76,8 @@ def _noise(target: SshTarget, frames: bytes) -> Text | None:
     )
 
 
-def _explained(target: SshTarget, rc: int, complaints: bytes, look: Look) -> Text:
+def explained(target: SshTarget, rc: int, complaints: bytes, look: Look) -> Text:
+    """Why ssh, or what it ran, failed, and what to do about it."""
     words = shown(complaints)
     said = complaints.decode("utf-8", "backslashreplace")
     host = target.host

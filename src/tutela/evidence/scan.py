@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 
 PREFIX = "scan of "
 """Begins the names of sources whose vantage is the centre; nothing that a probe says may be called so."""
+FROM_ELSEWHERE = (PREFIX, "knock test from the centre")
+"""Beginnings of all names of sources that somebody else than the host brings."""
 MAGIC = "tutela-scan 1"
 NONE = "-"
 """Where ports are listed: none were asked."""

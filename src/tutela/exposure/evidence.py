@@ -40,7 +40,7 @@ class Recorder:
             self._open.setdefault(event.address, set()).add((event.protocol, event.port))
         elif isinstance(event, Service):
             self._services[event.address, (event.protocol, event.port)] = event
-        elif isinstance(event, Tally):
+        elif isinstance(event, Tally) and event.protocol == "tcp":
             self._tallies[event.address] = event
             # The last word on TCP: ports that a helper answered in the host's place are not in it.
             kept = {one for one in self._open.get(event.address, set()) if one[0] != "tcp"}

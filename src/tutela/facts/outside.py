@@ -28,8 +28,8 @@ from tutela.record import record
 
 NEEDS = (*scans.NEEDS, *interfaces.NEEDS)
 FRESH = timedelta(days=8)
-CLOCKS = timedelta(minutes=5)
-"""A scan may be so much younger than the moment of judgement: two clocks took part."""
+CLOCKS = timedelta(hours=1)
+"""A scan may be so much younger than the host's own look: hosts of a fleet are scanned one after the other."""
 MOST_MISSED = 0.1
 """Open ports that loss may have hidden; beyond it a scan does not show that nothing is open."""
 EVERY_PORT = frozenset(range(1, 65536))
@@ -126,18 +126,18 @@ def unlooked(look: Look, places: tuple[Place, ...], ports: frozenset[int], *, ne
 
     With `neutral` each address is to be looked at from outside and, where the site has one, from the campus; without it, one look from anywhere else is enough.
     """
-    own = _own(look)
-    if isinstance(own, Unobserved):
-        return (own,)
+    mine = own(look)
+    if isinstance(mine, Unobserved):
+        return (mine,)
     campus = bool(look.site.networks.campus)
-    public = tuple(one for one in own if not is_private(one))
+    public = tuple(one for one in mine if not is_private(one))
     wanted: list[tuple[str | None, str | None]] = []
     if not neutral:
         wanted += [(address, None) for address in public] or [(None, None)]
     else:
         wanted += [(address, EXTERNAL) for address in public]
-        wanted += [(address, CAMPUS) for address in own if campus]
-        if not public and not (own and campus):
+        wanted += [(address, CAMPUS) for address in mine if campus]
+        if not public and not (mine and campus):
             # Only private addresses: what leads to them from beyond, if anything does, is an address of somebody else's.
             wanted.append((None, EXTERNAL))
     missing = [(address, vantage) for address, vantage in wanted if not any(_shows(place, address, vantage, ports) for place in places)]
@@ -185,7 +185,7 @@ def _hole(look: Look, places: tuple[Place, ...], missing: list[tuple[str | None,
     return Unobserved(Reason.NO_VANTAGE, "scan", Text(f"没有从{zh}探测过 {at or '本机'}", f"nobody looked at {at or 'this host'} from {en}"))
 
 
-def _own(look: Look) -> tuple[str, ...] | Unobserved:
+def own(look: Look) -> tuple[str, ...] | Unobserved:
     """Addresses of the host on which packets from elsewhere arrive."""
     seen = look.fact(interfaces.parse)
     if isinstance(seen, Unobserved):

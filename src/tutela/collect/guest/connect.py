@@ -1,0 +1,192 @@
+"""A look at other hosts from where this runs: TCP connections and nothing else; needs only the standard library of Python 3.6 or newer.
+
+It comes in by standard input and writes nothing to disk. A connection that succeeds is reset at once, and no byte is sent.
+
+Arguments: <rate a second> <seconds in all> <ports> <address>…    ports as 22,80,8000-8099
+Answer, for each address in turn:
+    of <address>
+    from <own address>               or `none` when there is no route, and then `end`
+    open <port>                      as they are found
+    answers <closed> <filtered> <silent> rounds <n> late <n>
+    end                              or `cut` when the time was up
+"""
+
+import errno
+import random
+import resource
+import select
+import socket
+import struct
+import sys
+import time
+
+AT_ONCE = 8000
+FIRST_WAIT, SHORTEST_WAIT = 1.0, 0.4
+ROUNDS, MOST_ROUNDS = 2, 4
+RESET = struct.pack("ii", 1, 0)
+UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM)
+EXHAUSTED = (errno.EADDRNOTAVAIL, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS)
+
+
+def say(words: str) -> None:
+    """One line, at once: when nobody listens any more, this ends."""
+    sys.stdout.write(words + "\n")
+    sys.stdout.flush()
+
+
+def files() -> int:
+    """How many connections may be under way."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = AT_ONCE + 64 if hard == resource.RLIM_INFINITY else min(hard, AT_ONCE + 64)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+        except (ValueError, OSError):
+            pass
+    return max(16, min(AT_ONCE, (AT_ONCE if soft == resource.RLIM_INFINITY else soft) - 32))
+
+
+class Scan:
+    """One address."""
+
+    def __init__(self, address: str, ports: "list[int]", rate: float, deadline: float) -> None:
+        self.address, self.rate, self.deadline = address, rate, deadline
+        self.family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.ports = ports
+        self.most = files()
+        self.poll = select.epoll()
+        self.flying: "dict[int, tuple[socket.socket, int, float]]" = {}
+        self.open = self.closed = self.filtered = self.late = self.answered = 0
+        self.smooth = 0.0
+        self.round = 1
+
+    def run(self) -> "tuple[int, bool]":
+        """Ports that stayed silent, and whether the time was enough."""
+        queue = list(self.ports)
+        random.shuffle(queue)
+        silent: "list[int]" = []
+        while True:
+            silent = []
+            began, asked = time.monotonic(), 0
+            while queue or self.flying:
+                now = time.monotonic()
+                if now > self.deadline:
+                    return len(queue) + len(self.flying) + len(silent), False
+                due = int((now - began) * self.rate) + 1 - asked
+                for _ in range(min(due, self.most - len(self.flying), len(queue), 512)):
+                    port = queue.pop()
+                    if self.begin(port):
+                        asked += 1
+                    else:
+                        queue.append(port)
+                        self.most = max(16, min(self.most, len(self.flying)))
+                        break
+                self.land(silent)
+            if not silent or self.round >= (MOST_ROUNDS if self.late else ROUNDS):
+                return len(silent), True
+            self.round += 1
+            random.shuffle(silent)
+            queue = silent
+
+    def begin(self, port: int) -> bool:
+        """Whether there was room for one connection more."""
+        try:
+            one = socket.socket(self.family, socket.SOCK_STREAM)
+        except OSError:
+            return False
+        one.setblocking(False)
+        code = one.connect_ex((self.address, port))
+        if code in EXHAUSTED:
+            one.close()
+            return False
+        if code == errno.EINPROGRESS:
+            self.flying[one.fileno()] = (one, port, time.monotonic())
+            self.poll.register(one.fileno(), select.EPOLLOUT | select.EPOLLONESHOT)
+            return True
+        self.settle(one, port, time.monotonic(), code)
+        return True
+
+    def land(self, silent: "list[int]") -> None:
+        """Take the answers that are there; only then is anything called silent."""
+        for number, _event in self.poll.poll(0.005, 8192):
+            if number in self.flying:
+                one, port, since = self.flying.pop(number)
+                self.settle(one, port, since, one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+        patience = max(SHORTEST_WAIT, 4 * self.smooth) if self.answered else FIRST_WAIT
+        before = time.monotonic() - patience
+        overdue = [number for number, (_, _, since) in self.flying.items() if since < before]
+        if not overdue:
+            return
+        late = {number for number, _event in self.poll.poll(0, 8192)}
+        for number in overdue:
+            one, port, since = self.flying.pop(number)
+            if number in late:
+                self.settle(one, port, since, one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            else:
+                one.close()
+                silent.append(port)
+        for number in late.difference(overdue):
+            if number in self.flying:
+                self.poll.modify(number, select.EPOLLOUT | select.EPOLLONESHOT)
+
+    def settle(self, one: socket.socket, port: int, since: float, code: int) -> None:
+        """Count one answer."""
+        if code == 0:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        one.close()
+        if code in UNREACHABLE or code == errno.ETIMEDOUT:
+            self.filtered += 1
+            return
+        took = time.monotonic() - since
+        self.smooth = took if not self.answered else self.smooth + 0.05 * (took - self.smooth)
+        self.answered += 1
+        self.late += self.round > 1
+        if code == 0:
+            self.open += 1
+            say("open %d" % port)
+        else:
+            self.closed += 1
+
+
+def own_address(address: str) -> str:
+    """The address that packets leave with; empty without a route. Nothing is sent."""
+    one = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        one.connect((address, 9))
+        return str(one.getsockname()[0]).partition("%")[0]
+    except OSError:
+        return ""
+    finally:
+        one.close()
+
+
+def read_ports(words: str) -> "list[int]":
+    """`22,80-90`"""
+    found: "list[int]" = []
+    for word in words.split(","):
+        low, _, high = word.partition("-")
+        found.extend(range(int(low), int(high or low) + 1))
+    return found
+
+
+def main() -> None:
+    """See above."""
+    rate, seconds = float(sys.argv[1]), float(sys.argv[2])
+    ports = read_ports(sys.argv[3])
+    deadline = time.monotonic() + seconds
+    for address in sys.argv[4:]:
+        say("of " + address)
+        own = own_address(address)
+        if not own:
+            say("none")
+            say("end")
+            continue
+        say("from " + own)
+        scan = Scan(address, ports, rate, deadline)
+        silent, whole = scan.run()
+        say("answers %d %d %d rounds %d late %d" % (scan.closed, scan.filtered, silent, scan.round, scan.late))
+        say("end" if whole else "cut")
+
+
+main()

@@ -1,0 +1,80 @@
+"""What a scan leaves is read back as it was, whatever services say about themselves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import scenes
+from tutela.evidence import Status
+from tutela.exposure.evidence import Recorder, not_looked
+from tutela.exposure.model import Open, Service, Summary, Tally, Tls
+from tutela.facts import scans
+from tutela.facts.scans import Scan
+from tutela.language import Text
+
+AT = datetime(2026, 11, 22, 7, 59, tzinfo=UTC)
+ADDRESS, PLACE = "192.0.2.10", "203.0.113.7"
+WORDS = st.text(max_size=300)
+
+
+def read(recorder: Recorder, *, whole: bool = True) -> Scan:
+    found = recorder.evidence(ADDRESS, PLACE, AT, whole=whole)
+    assert found.status is Status.OK
+    seen = scenes.look({"sources": {found.name: found.content.decode("ascii")}}).fact(scans.parse)
+    assert seen.unseen == ()
+    return seen.seen[0]
+
+
+@given(WORDS, WORDS, WORDS, st.lists(WORDS, max_size=60), st.one_of(st.none(), WORDS), st.one_of(st.none(), st.booleans()))
+def test_whatever_a_service_says_stands_in_its_own_line(name: str, said: str, key: str, names: list[str], hsts: str | None, auth: bool | None) -> None:
+    recorder = Recorder(range(1, 65536))
+    recorder.take(Open(ADDRESS, "tcp", 443, 0.1))
+    recorder.take(Open(ADDRESS, "tcp", 22, 0.1))
+    recorder.take(Tally(ADDRESS, 65535, (22, 443), 65533, 0, 0))
+    tls = Tls(("TLSv1.2",), (), said, said, tuple(names), "2027-01-31T00:00:00Z", key, None, hsts)
+    recorder.take(Service(ADDRESS, "tcp", 443, name, said, auth, tls))
+    recorder.take(Summary("raw", 1.0, 2, 2, 0.0, 0.0))
+
+    scan = read(recorder)
+
+    assert [(one.port, one.service is None) for one in scan.open] == [(22, True), (443, False)]
+    assert (scan.open[1].service, scan.open[1].said, scan.open[1].without_authentication) == (name[:200], said[:200], auth)
+    assert scan.open[1].tls is not None
+    assert scan.open[1].tls.names == tuple(one[:200] for one in names[:50])
+    assert (scan.whole, scan.answered, scan.everything) == (True, True, False)
+
+
+def test_ports_that_a_helper_answered_are_not_kept() -> None:
+    recorder = Recorder((22, 80))
+    recorder.take(Open(ADDRESS, "tcp", 80, 0.1))
+    recorder.take(Tally(ADDRESS, 2, (22,), 0, 0, 0, Text("有设备应答", "something answers")))
+
+    scan = read(recorder)
+
+    assert [one.port for one in scan.open] == [22]
+    assert scan.everything
+
+
+def test_a_scan_without_its_tally_is_cut_and_proves_nothing() -> None:
+    assert not read(Recorder((22,))).whole
+
+
+def test_why_nobody_looked_is_said_in_both_languages() -> None:
+    found = not_looked(ADDRESS, "desk", Text("没有路由", "no route"))
+    seen = scenes.look({"sources": {found.name: {"status": found.status.value, "content": found.content.decode(), "rc": found.rc}}}).fact(scans.parse)
+
+    assert [one.why for one in seen.unseen] == [Text("没有路由", "no route")]
+
+
+@given(st.sets(st.integers(1, 65535), min_size=1, max_size=50))
+def test_ports_are_listed_and_read_back(ports: set[int]) -> None:
+    recorder = Recorder(ports)
+    recorder.take(Tally(ADDRESS, len(ports), (), len(ports), 0, 0))
+
+    scan = read(recorder)
+
+    assert scan.asked(frozenset(ports))
+    assert not scan.asked(frozenset(ports) | {next(port for port in range(1, 65536) if port not in ports)})
