@@ -51,6 +51,7 @@ class Engine:
         self._entries = entries
         self._bucket = Bucket(rate)
         self._rings: dict[int, Ring] = {}
+        self._overflowed = 0
         self._raw: dict[int, RawSender] = {}
         self._jobs: list[_Job] = []
         # Four turns to a slice where many wait: long enough to be worth a system call, short enough that nobody waits long.
@@ -74,6 +75,7 @@ class Engine:
         """One scan from start to end. Raises ScanError."""
         began = time.monotonic()
         jobs = self.start(request)
+        overflowed = self.overflowed()
         shown = began
         try:
             while any(not job.scan.done for job in jobs) and not stop():
@@ -88,22 +90,29 @@ class Engine:
                     yield max((job.scan for job in jobs), key=lambda scan: scan.expected_packets()).progress(now)
             for job in jobs:
                 yield from job.scan.tallies()
-            yield summary(jobs, self.method, time.monotonic() - began)
+            yield summary(jobs, self.method, time.monotonic() - began, self.overflowed() - overflowed)
         finally:
             for job in jobs:
                 self.end(job)
 
     def step(self, also: Sequence[int] = ()) -> Iterator[tuple[_Job, Open]]:
         """Read what came, send what is due, or wait a moment: for all scans that are on. What happens on the descriptors `also` ends the wait."""
+        # An answer that comes while others are being told must not find its round over.
+        before = time.monotonic()
         yield from self._read()
         now = time.monotonic()
         for job in self._jobs:
-            if not job.scan.done and job.scan.round_over(now):
+            if not job.scan.done and job.scan.round_over(before):
                 job.scan.end_round()
             if job.scan.done:
                 self._turns.remove(job)
         if not self._send(now):
             select.select([*(ring.fileno() for ring in self._rings.values()), *also], [], [], IDLE_S)
+
+    def overflowed(self) -> int:
+        """Packets so far that came faster than they were read, and were lost."""
+        self._overflowed += sum(ring.lost() for ring in self._rings.values())
+        return self._overflowed
 
     def end(self, job: _Job) -> None:
         """Forget a scan, done or not, and free its source port."""
@@ -235,9 +244,12 @@ class _Job:
         """Take back what was half opened. The kernel has done so already, unless a filter kept the answer from it that we saw."""
         probes = self.scan.open_probes()[:MOST_RESETS]
         destinations, ports, sequences = self.scan.destinations(probes)
-        for address, port, sequence in zip(destinations, ports.tolist(), sequences.tolist(), strict=True):
-            packet = reset_packet(self.source.packed, self.packets.source_port, address.tobytes(), port, (sequence + 1) & 0xFFFFFFFF)
-            self._raw.send(np.frombuffer(packet, np.uint8)[None, :], address[None, :])
+        packets = [
+            reset_packet(self.source.packed, self.packets.source_port, address.tobytes(), port, (sequence + 1) & 0xFFFFFFFF)
+            for address, port, sequence in zip(destinations, ports.tolist(), sequences.tolist(), strict=True)
+        ]
+        if packets:
+            self._raw.send(np.frombuffer(b"".join(packets), np.uint8).reshape(len(packets), -1), destinations)
 
     def close(self) -> None:
         """Leave nothing behind: no half-open connection, no port, no socket."""
@@ -248,7 +260,7 @@ class _Job:
 
 
 class Bucket:
-    """Tokens for packets: `rate` a second, at most a slice saved up."""
+    """Tokens for packets: `rate` a second, at most ten slices saved up, for a processor that was busy elsewhere."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
@@ -260,7 +272,7 @@ class Bucket:
         if self.rate == float("inf"):
             return MOST
         if self._at is not None:
-            self._tokens = min(self._tokens + (now - self._at) * self.rate, max(self.rate * SLICE_S * 5, 1.0))
+            self._tokens = min(self._tokens + (now - self._at) * self.rate, max(self.rate * SLICE_S * 10, 1.0))
         self._at = now
         return int(self._tokens) if self._tokens >= min(self.rate * SLICE_S, MOST) or self._tokens >= 1 > self.rate * SLICE_S else 0
 
@@ -269,8 +281,8 @@ class Bucket:
         self._tokens -= packets
 
 
-def summary(jobs: list[_Job], method: str, seconds: float) -> Summary:
-    """The jobs of one scan as one."""
+def summary(jobs: list[_Job], method: str, seconds: float, overflowed: int = 0) -> Summary:
+    """The jobs of one scan as one; `overflowed` packets were lost on arrival here."""
     lost = sum(job.scan.sample()[0] for job in jobs)
     asked = sum(job.scan.sample()[1] for job in jobs)
     # What was known before is in the sample of each, and counts once.
@@ -284,6 +296,13 @@ def summary(jobs: list[_Job], method: str, seconds: float) -> Summary:
     refused = sum(job.refused for job in jobs)
     if refused:
         notes.append(Text(f"本机拒绝发送 {refused} 个探测包", f"this machine refused to send {refused} packets"))
+    if overflowed:
+        notes.append(
+            Text(
+                f"本机来不及读取，丢失了 {overflowed} 个到达的包；丢失的应答已按丢包计入并重新询问",
+                f"{overflowed} packets came faster than this machine read them and were lost; lost answers count as loss and were asked for again",
+            )
+        )
     withheld = sum(job.withheld for job in jobs)
     if withheld:
         notes.append(

@@ -52,15 +52,20 @@ class Ring:
         self._at = 0
 
     def take(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
-        """All packets that wait, (n, 176) bytes from the IP header on, and when each arrived (seconds since 1970)."""
+        """The packets that wait, (n, 176) bytes from the IP header on, and when each arrived (seconds since 1970).
+
+        Beyond the end of a packet there are zeros. At most one ring full: who floods us must not keep us here.
+        """
         parts, times = [], []
-        while True:
+        for _ in range(len(self._status) // _LOOK):
             ready = self._status[self._at : self._at + _LOOK] & _USER
             count = len(ready) if ready.all() else int(ready.argmin())
             if count:
                 piece = slice(self._at, self._at + count)
                 parts.append(self._frames[piece, _HEADER:].copy())
                 times.append(self._seconds[piece] + self._nanoseconds[piece] * 1e-9)
+                # The kernel writes as many bytes as a packet has; the last packet's must not stand behind them.
+                self._frames[piece, _HEADER:] = 0
                 self._status[piece] = 0
                 self._at = (self._at + count) % len(self._status)
             if count < len(ready):

@@ -27,6 +27,9 @@ CONTROLS, CONTROLS_A_PORT = 1200, 10
 TOO_MANY = 1000
 """So many open ports on one host are no services."""
 FIRST_WAIT_S, LONGEST_WAIT_S, SHORTEST_WAIT_S = 1.0, 3.0, 0.06
+APART_S = 0.25
+"""Rounds without any answer begin so far apart: one burst of loss must not take them all."""
+MOST_ROUNDS = 100
 _SOFT = {4: (0, 1), 6: (0, 3)}
 """ICMP codes for "no route to network, to host": these pass, and are asked again."""
 _PROHIBITED = {4: (9, 10, 13), 6: (1, 5, 6)}
@@ -56,7 +59,8 @@ class SynScan:
         self._first = self._queue = self._in_waves()
         self._due = self._schedule(self._queue)
         self._at = 0
-        self._round_began: float | None = None
+        self._round_began = 0.0
+        self._round_new = True
         self.packets = 0
         self.answers = 0
         self.heard = 0
@@ -110,8 +114,8 @@ class SynScan:
 
     def next(self, most: int, now: float) -> Probes:
         """The probes to send now, at most so many; none when this round has asked everything, or limits say wait."""
-        if self._round_began is None:
-            self._round_began = now
+        if self._round_new:
+            self._round_began, self._round_new = now, False
         if self._due is not None:
             most = min(most, int(np.searchsorted(self._due, now - self._round_began, "right")) - self._at)
         probes = self._queue[self._at : self._at + max(most, 0)]
@@ -198,25 +202,26 @@ class SynScan:
         if self._at < len(self._queue):
             return False
         if not self.trip.known and self.round < self.rounds_needed():
-            # Nothing answers so far: there is nothing to wait for before asking again.
-            return True
+            # Nothing answers so far: there is no round trip to wait for before asking again.
+            return now >= self._round_began + APART_S
         return now >= self._last_sent + self.trip.wait_s() or bool((self.state != SILENT).all())
 
     def end_round(self) -> None:
         """Decide: enough, or another round for what is silent."""
         self._close_controls()
+        pace_s = (self._last_sent - self._round_began) / max(len(self._queue), 1)
         silent = self._unsuspected(self._first[self.state[self._first] == SILENT])
         if len(silent) == 0 or self.round >= self.rounds_needed():
             self.done = True
             return
         self.round += 1
-        self._queue, self._at, self._round_began = self._with_controls(silent), 0, None
+        self._queue, self._at, self._round_new = self._with_controls(silent, pace_s), 0, True
         self._due = self._schedule(self._queue)
 
     def rounds_needed(self) -> int:
         """By the loss so far."""
         if self.request.rounds is not None:
-            return self.request.rounds
+            return min(self.request.rounds, MOST_ROUNDS)
         return loss.rounds_needed(*self.sample(), int((self.state == OPEN).sum()))
 
     def sample(self) -> tuple[int, int]:
@@ -228,8 +233,8 @@ class SynScan:
             lost, asked = lost + self._known[CLOSED][0], asked + self._known[CLOSED][1]
         return lost + self.request.known[0], asked + self.request.known[1]
 
-    def _with_controls(self, silent: Probes) -> Probes:
-        """Questions to ports that answered, strewn evenly among the others."""
+    def _with_controls(self, silent: Probes, pace_s: float) -> Probes:
+        """Questions to ports that answered, strewn evenly among the others; `pace_s`: from one question to the next, in the round before."""
         known = np.flatnonzero(self.state == OPEN)
         if len(known) == 0:
             known = np.flatnonzero(self.state == CLOSED)
@@ -237,9 +242,9 @@ class SynScan:
             return silent
         self._chance.shuffle(known)
         known = known[:CONTROLS]
-        # A port in the middle of answering may not answer again: one question to it in four round trips.
-        seconds = len(silent) / self.request.rate
-        times = int(max(1, min(CONTROLS_A_PORT, CONTROLS // len(known), seconds / (4 * self.trip.smooth_s + 0.01))))
+        # A port in the middle of answering may not answer again: until our reset has come, one round trip later.
+        seconds = len(silent) * pace_s
+        times = int(max(1, min(CONTROLS_A_PORT, CONTROLS // len(known), seconds / (2 * self.trip.smooth_s + 0.02))))
         controls = np.tile(known, times)
         self._control_answers = {probe: [times, 0] for probe in known.tolist()}
         places = np.linspace(0, len(silent), len(controls), endpoint=False).astype(np.int64)
@@ -334,7 +339,7 @@ class RoundTrip:
         """How long after the last question an answer may still come."""
         if not self.known:
             return FIRST_WAIT_S
-        return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, self.smooth_s + 4 * self._variation_s, 1.2 * self._most_s))
+        return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, self.smooth_s + 4 * self._variation_s, 2 * self._most_s))
 
 
 class _Finder:
