@@ -48,6 +48,9 @@ def masked(awk: list[str], how: str, text: str) -> str:
         (f"default_pass = {CANARY}", ""),
         (f"secrets file = /etc/{CANARY}", ""),
         ("auth users = backup", "auth users = backup"),
+        ("\tpublic = Yes", "public = Yes"),
+        ("guestok=0", "guestok=0"),
+        (f"public = {CANARY}", ""),
         (f'sasl.jaas.config=… password="{CANARY}";', ""),
     ],
 )
@@ -63,6 +66,11 @@ def test_of_settings_only_an_allow_list_leaves_the_host(awk: list[str], line: st
         (f"host all all 0.0.0.0/0 ldap ldapserver=x ldapbindpasswd={CANARY}", "host all all 0.0.0.0/0 ldap ldapserver=*** ldapbindpasswd=***"),
         (f'host all all ::/0 radius radiussecrets="{CANARY} x"', "host all all ::/0 radius radiussecrets=***"),
         (f"# {CANARY}", ""),
+        ("hostssl all all ::/0 trust clientcert=no-verify map=x", "hostssl all all ::/0 trust clientcert=no-verify map=***"),
+        ("hostssl all all ::/0 cert clientcert=1", "hostssl all all ::/0 cert clientcert=1"),
+        (f"hostssl all all ::/0 cert clientcert={CANARY} clientcert=1", "hostssl all all ::/0 cert clientcert=*** clientcert=1"),
+        (f'hostssl all all ::/0 cert clientcert="1 {CANARY}"', "hostssl all all ::/0 cert clientcert=***"),
+        (f'host all all ::/0 ldap ldapbindpasswd="clientcert=1 {CANARY}"', "host all all ::/0 ldap ldapbindpasswd=***"),
     ],
 )
 def test_options_behind_the_method_lose_their_values(awk: list[str], line: str, kept: str) -> None:
@@ -74,6 +82,8 @@ def test_yaml_keeps_its_shape_and_loses_its_values(awk: list[str]) -> None:
     text = f"""security:
   authorization: enabled
   keyFile: /etc/{CANARY}
+  transitionToAuth: true
+  transitionToAuth: {CANARY}
   ldap: {{bind: {{queryPassword: {CANARY}}}}}
 net:
   bindIp: 127.0.0.1,::1
@@ -86,7 +96,7 @@ list:
 - --anonymous-auth=false
 """
     assert masked(awk, "yaml", text) == (
-        'security:\n  authorization: enabled\n  keyFile: "***"\n  ldap: "***"\nnet:\n  bindIp: 127.0.0.1,::1\n'
+        'security:\n  authorization: enabled\n  keyFile: "***"\n  transitionToAuth: true\n  transitionToAuth: "***"\n  ldap: "***"\nnet:\n  bindIp: 127.0.0.1,::1\n'
         'note: |\n  password: "***"\n  #\nlist:\n- "***"\n- --token=***\n- --anonymous-auth=false'
     )
 

@@ -711,6 +711,7 @@ function settings_line(s,   k, head) {
 		gsub(/[ \t][~&%][^ \t]*/, " ~***", s)
 		return s
 	}
+	if (tolower(s) ~ /^(public|guestok)[ \t]*=[ \t]*(yes|no|true|false|on|off|0|1)[ \t]*$/) return s # of Samba: other names for "guest ok"
 	if (!setting_key(k)) return ""
 	return k setting_value(k, substr(s, length(k) + 1))
 }
@@ -730,6 +731,7 @@ function yaml_line(s,   head, k, v) {
 		gsub(/["\047]/, "", k)
 		if (v ~ /^[ \t]*$/) return head k ":"
 		if (v ~ /^[|>][+-]?[ \t]*$/) return head k ": |"
+		if (k == "transitionToAuth" && v ~ /^[ \t]*(true|false)[ \t]*$/) return head k ": " v
 		return head k ": " ((setting_key(k) || k ~ /^(type|bindIp|clientCAFile|enabled)$/) ? v : "\"***\"")
 	}
 	if (head ~ /-/ && s ~ /^["\047]?([0-9a-fA-F.:]+|_[a-z0-9]+(:[a-z0-9]+)?_|kube-[a-z-]+|etcd|localhost)["\047]?$/) return head s
@@ -778,9 +780,15 @@ function server_value(k, v) {
 	if (v ~ /^(true|false|yes|no|on|off)$/) return v
 	return "***"
 }
-function hba_line(s) {
+function hba_line(s,   v) {
 	if (s ~ /^[ \t]*#/) return ""
+	gsub(/\001/, "", s)
+	gsub(/clientcert=/, "clientcert\001", s)
 	gsub(/=("[^"]*"|[^ \t,]*)/, "=***", s)
+	while (match(s, /\001("[^"]*"|[^ \t,]*)/)) {
+		v = substr(s, RSTART + 1, RLENGTH - 1)
+		s = substr(s, 1, RSTART - 1) "=" (v ~ /^(verify-full|verify-ca|no-verify|0|1)$/ ? v : "***") substr(s, RSTART + RLENGTH)
+	}
 	return s
 }
 function tmout_line(s,   out, n, w, i) {
@@ -823,6 +831,7 @@ function redact(s,   f, n, i, k) {
 	if (how == "knock") return mask_urls(knock_line(s))
 	if (how == "filter") return filter_line(s)
 	if (how == "snmp") return snmp_line(s)
+	if (how == "switches") return tolower(s) ~ /^[a-z_]+=(yes|no|true|false|0|1)[ \t\r]*$/ ? s : ""
 	if (how == "daemon") return daemon_line(s)
 	if (how == "servers") return match(s, / args=/) ? substr(s, 1, RSTART + 5) daemon_line(substr(s, RSTART + 6)) : s
 	if (how == "cell") return (s ~ /^(port|usepam|permitrootlogin|passwordauthentication|kbdinteractiveauthentication|pubkeyauthentication|authenticationmethods|permitemptypasswords|allowusers|denyusers|allowgroups|denygroups|maxauthtries|x11forwarding|allowtcpforwarding|disableforwarding|authorizedkeysfile|authorizedkeyscommand|pubkeyauthoptions|gssapiauthentication|hostbasedauthentication) /) ? s : ""
@@ -1241,7 +1250,7 @@ firewall_saved() { # what the packet filter becomes after a restart
 }
 
 plain_services() { # settings of services that may speak in clear
-	if have vsftpd; then files plain /etc/vsftpd.conf /etc/vsftpd/vsftpd.conf; fi
+	if have vsftpd; then files switches /etc/vsftpd.conf /etc/vsftpd/vsftpd.conf; fi
 	if have snmpd; then files snmp /etc/snmp/snmpd.conf; directory snmp /etc/snmp/snmpd.conf.d '*.conf'; fi
 }
 

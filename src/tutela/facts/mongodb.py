@@ -88,10 +88,11 @@ def _unseen() -> Unobserved:
 
 
 def _asks(one: Process, settings: plain_yaml.Flat | Unobserved) -> bool | Unobserved:
-    if one.option("noauth") is not None:
+    if one.option("noauth") is not None or one.option("transitionToAuth") is not None:
         return False
     if any(one.option(name) is not None for name in ("auth", "keyFile", "clusterAuthMode")):
-        return True
+        transition = False if isinstance(settings, Unobserved) else _in_transition(settings)
+        return transition if isinstance(transition, Unobserved) else not transition
     if one.container:
         return _unseen()
     config = one.option("config", "f")
@@ -107,6 +108,17 @@ def _asks(one: Process, settings: plain_yaml.Flat | Unobserved) -> bool | Unobse
 def _by_file(settings: plain_yaml.Flat | Unobserved) -> bool | Unobserved:
     if isinstance(settings, Unobserved):
         return settings
+    transition = _in_transition(settings)
+    if transition is not False:
+        return transition if isinstance(transition, Unobserved) else False
     if settings.get("security.authorization", ("disabled",))[-1] == "enabled":
         return True
     return "security.keyFile" in settings or settings.get("security.clusterAuthMode", ("",))[-1] == "x509"
+
+
+def _in_transition(settings: plain_yaml.Flat) -> bool | Unobserved:
+    """Whether the file says transitionToAuth: the servers ask each other, and nobody else."""
+    value = settings.get("security.transitionToAuth", ("false",))[-1]
+    if value in ("true", "false"):
+        return value == "true"
+    return Unobserved(Reason.FORMAT, FILES["mongod"], Text("看不出 transitionToAuth 的取值", "the value of transitionToAuth is not seen"))

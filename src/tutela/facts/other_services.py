@@ -145,7 +145,8 @@ def _samba(look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
     text = look.text(SAMBA)
     if isinstance(text, Unobserved):
         return text
-    return re.search(r"^[ \t]*guest ok[ \t]*=[ \t]*(yes|true|1)[ \t]*$", text, re.MULTILINE | re.IGNORECASE) is None
+    # Blanks in names do not count for Samba; `public` is another name of `guest ok`.
+    return re.search(r"^[ \t]*(guest[ \t]*ok|public)[ \t]*=[ \t]*(yes|true|on|1)[ \t]*$", text, re.MULTILINE | re.IGNORECASE) is None
 
 
 # --- the table -------------------------------------------------------------------------------------------------------

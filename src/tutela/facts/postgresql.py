@@ -389,7 +389,7 @@ def _record(fields: list[list[str]], file: str, line: int) -> Record | None:
         method=rest[0][0],
         file=file,
         line=line,
-        certificate=any(word.startswith("clientcert=") for word in options),
+        certificate=any(word.startswith("clientcert=") and word not in ("clientcert=0", "clientcert=no-verify") for word in options),
     )
 
 
