@@ -52,6 +52,15 @@ class Addresses(Sequence[Address]):
         """Those of one version, one after the other in network byte order."""
         return self._four if version == 4 else self._six
 
+    def numbers(self, version: int) -> list[int]:
+        """Those of one version as numbers."""
+        if version == 6:
+            return [int.from_bytes(self._six[at : at + 16], "big") for at in range(0, len(self._six), 16)]
+        four = array("I", self._four)
+        if sys.byteorder == "little":
+            four.byteswap()
+        return four.tolist()
+
     def __len__(self) -> int:
         return len(self._four) // 4 + len(self._six) // 16
 

@@ -8,6 +8,8 @@ EVERY_PORT = Text(
     "几乎每个端口都有应答：有设备替主机应答，不能说明主机上有服务",
     "nearly every port answers: something answers in the host's place, which says nothing about services of the host",
 )
+EVERY = "every"
+"""The word for it."""
 PROHIBITED = Text(
     "路径上的过滤器以 ICMP 声明禁止（administratively prohibited）",
     "a filter on the way says by ICMP that it is prohibited (administratively prohibited)",
