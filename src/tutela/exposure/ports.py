@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from tutela.errors import ScanError
 from tutela.language import Text
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 ALL = range(1, 65536)
 POPULAR = (
@@ -53,6 +55,9 @@ def in_order(ports: tuple[int, ...], chance: np.random.Generator) -> tuple[npt.N
     Decoys are ports on which hardly any server listens: where they answer, something answers on every port, and one knows before the first line is printed.
     Then the popular ones; the others as chance has it, since filters look for patterns.
     """
+    # numpy is not part of every installation, and only SYN scans need it.
+    import numpy as np  # noqa: PLC0415
+
     wanted = frozenset(ports)
     popular = [port for port in POPULAR if port in wanted]
     rest = np.array(sorted(wanted.difference(popular)), np.uint16)

@@ -14,7 +14,7 @@ from typing import Self
 from tutela.exposure.identify.talk import MOST_BYTES, Ask, Finding, Start
 
 MOST_CONNECTIONS = 3
-PORT_S, TRIPS, MOST_S = 1.7, 6, 4.0
+PORT_S, TRIPS, MOST_S = 1.6, 10, 4.0
 """A port has so many seconds, and so many round trips on top; never more than the last."""
 GREETING_S = 0.3
 MOST_PIECES = 100

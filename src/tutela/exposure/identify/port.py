@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from tutela.exposure.identify import greeting, tls, web
 from tutela.exposure.identify.door import Door
 from tutela.exposure.identify.hints import BY_PORT, FALLBACK, GREETS_IN_TLS, TLS_FIRST
-from tutela.exposure.identify.talk import Finding, Start
+from tutela.exposure.identify.talk import Ask, Finding, Start
 from tutela.exposure.model import Service, Tls
 
 QUIET_S = 0.35
@@ -39,7 +39,8 @@ async def look(address: str, port: int) -> Service:
                 begin((_plain(door, web.talk),))
             if port not in TLS_FIRST:
                 begin((_behind_tls(door),))
-            begin((_others(door, hint),))
+            others = iter([start for start in FALLBACK if start is not hint])
+            begin((_others(door, others), _others(door, others)))
             found = await _best(tasks, None, found)
     finally:
         for task in tasks:
@@ -86,10 +87,8 @@ async def _plain(door: Door, start: Start) -> Answer | None:
     return None if found is None else (found, None)
 
 
-async def _others(door: Door, hint: Start | None) -> Answer | None:
-    for start in FALLBACK:
-        if start is hint:
-            continue
+async def _others(door: Door, starts: Iterator[Start]) -> Answer | None:
+    for start in starts:
         if door.left_s() <= 0:
             break
         found = await door.hold(start, quiet_s=QUIET_S)
@@ -99,28 +98,31 @@ async def _others(door: Door, hint: Start | None) -> Answer | None:
 
 
 async def _behind_tls(door: Door) -> Answer | None:
-    secured = await tls.inspect(door)
-    if secured is None:
+    agreed = await tls.agree(door)
+    if agreed is None:
         return None
-    found: Finding | None = None
-    context = tls.context()
-    if secured.versions and context is not None:
-        if door.port in GREETS_IN_TLS:
-            found = await _greeting_in_tls(door)
-        for start in dict.fromkeys((BY_PORT.get(door.port, web.talk), web.talk)) if found is None else ():
-            found = await door.hold(start, context)
-            if found is not None:
-                break
+    # What speaks inside is asked while the versions are tried.
+    found, secured = await asyncio.gather(_inside(door) if agreed.version else _nothing(), tls.inspect(door, agreed))
     return (replace(found, sure=True) if found else Finding(None)), secured
 
 
-async def _greeting_in_tls(door: Door) -> Finding | None:
-    from tutela.exposure.identify.talk import Ask  # noqa: PLC0415
+async def _nothing() -> None:
+    return None
 
+
+async def _inside(door: Door) -> Finding | None:
     context = tls.context()
-    try:
-        async with door.connection(context) as line:
-            found = greeting.read(await line.ask(Ask(b"")))
-    except OSError:
-        return None
-    return await door.hold(found, context) if callable(found) else found
+    if door.port in GREETS_IN_TLS:
+        try:
+            async with door.connection(context) as line:
+                said = greeting.read(await line.ask(Ask(b"")))
+        except OSError:
+            said = None
+        found = await door.hold(said, context) if callable(said) else said
+        if found is not None:
+            return found
+    for start in dict.fromkeys((BY_PORT.get(door.port, web.talk), web.talk)):
+        found = await door.hold(start, context)
+        if found is not None:
+            return found
+    return None

@@ -15,6 +15,7 @@ from functools import cache
 from tutela.exposure.identify import certificate
 from tutela.exposure.identify.door import Door
 from tutela.exposure.model import Tls
+from tutela.record import record
 
 VERSIONS = {"TLSv1": ssl.TLSVersion.TLSv1, "TLSv1.1": ssl.TLSVersion.TLSv1_1, "TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 _LEGACY_SERVER_CONNECT = 0x4
@@ -54,24 +55,33 @@ def has_roots() -> bool:
     return bool(paths.cafile) or bool(paths.capath and os.listdir(paths.capath))  # noqa: PTH208 - a path from ssl
 
 
-async def inspect(door: Door) -> Tls | None:
-    """What TLS there is; None when the port speaks something else."""
+@record
+class Agreed:
+    """What a first handshake came to: Agreed('TLSv1.3', certificate); empty where the server speaks TLS and refuses ours."""
+
+    version: str = ""
+    der: bytes = b""
+
+
+async def agree(door: Door) -> Agreed | None:
+    """A handshake with all versions on offer; None when the port speaks something else."""
     general = context()
     if general is None:
         return None
-    agreed, der = "", b""
     try:
         async with door.connection(general) as line:
-            if line.tls is not None:
-                agreed, der = line.tls.version() or "", line.tls.getpeercert(binary_form=True) or b""
+            return Agreed(line.tls.version() or "", line.tls.getpeercert(binary_form=True) or b"") if line.tls else None
     except ssl.SSLError as problem:
-        if not _spoken(problem):
-            return None
+        return Agreed() if _spoken(problem) else None
     except OSError:
         return None
-    told = dict(zip(VERSIONS, await asyncio.gather(*(_offer(door, version, agreed) for version in VERSIONS)), strict=True))
-    trusted = await _trusted(door, agreed) if agreed else None
-    seen = certificate.read(der)
+
+
+async def inspect(door: Door, agreed: Agreed) -> Tls:
+    """The versions it takes, its certificate, and what that is worth."""
+    *offers, trusted = await asyncio.gather(*(_offer(door, version, agreed.version) for version in VERSIONS), _trusted(door, agreed.version))
+    told = dict(zip(VERSIONS, offers, strict=True))
+    seen = certificate.read(agreed.der)
     return Tls(
         tuple(version for version, took in told.items() if took),
         tuple(version for version, took in told.items() if took is None),
@@ -108,8 +118,8 @@ async def _offer(door: Door, version: str, agreed: str) -> bool | None:
 
 
 async def _trusted(door: Door, agreed: str) -> bool | None:
-    verifying = context(agreed if agreed in VERSIONS else None, verified=True)
-    if verifying is None or not has_roots():
+    verifying = context(agreed, verified=True) if agreed in VERSIONS and has_roots() else None
+    if verifying is None:
         return None
     try:
         async with door.connection(verifying):
