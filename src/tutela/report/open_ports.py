@@ -119,7 +119,8 @@ class JsonlWriter:
         """The line of one event."""
         if isinstance(event, Progress):
             return ""
-        return json.dumps({"schema": SCHEMA, "event": type(event).__name__.lower(), **_plain(event)}, ensure_ascii=False) + "\n"
+        words = json.dumps({"schema": SCHEMA, "event": type(event).__name__.lower(), **_plain(event)}, ensure_ascii=False)
+        return (words if words.isprintable() else "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in words)) + "\n"
 
     def end(self) -> str:
         """Nothing: the summaries were the end."""
