@@ -27,7 +27,7 @@ DELAY_MS = 20
 UNPACED = "100000000"
 PREFIX, SWEPT, PAIRS = "198.19.0.0/16", (22, 80, 443, 3306, 6379), 3000
 # Not the shell script of the checkout, which starts Python once more.
-OURS = [PYTHON, "-m", "tutela", "scan", "-f", "jsonl"]
+OURS = [PYTHON, "-m", "tutela", "scan", "--no-identify", "-f", "jsonl"]
 RAW, FRAMES, CONNECT = "tutela scan", "tutela scan, frames unpaced", "tutela scan, connect"
 MASSCAN, FAST_MASSCAN, NMAP, HASTY_NMAP = "masscan 100k", "masscan 1M", "nmap -T4", "nmap -T5 20k"
 # masscan's receiver sleeps until a packet arrives, whatever its own clock says (its issue 144): one comes 20 times a second.

@@ -88,10 +88,10 @@ class Net:
         self._relaying.terminate()
         return int(self._relaying.communicate()[0].split()[-1])
 
-    def open(self, count: int, *, seed: int = 1, also: Sequence[int] = ()) -> frozenset[int]:
-        """Listen on that many ports, chosen by chance; returns them."""
+    def open(self, count: int, *, seed: int = 1, also: Sequence[int] = (), here: bool = False) -> frozenset[int]:
+        """Listen on that many ports of the target (or of the scanner itself), chosen by chance; returns them."""
         chosen = frozenset(random.Random(seed).sample(range(1, 65536), count)) | frozenset(also)
-        listener = self._start(["nsenter", "-t", str(self._target), "-n", sys.executable, "-c", _LISTEN])
+        listener = (self.start if here else self.start_on_target)([sys.executable, "-c", _LISTEN])
         assert listener.stdin is not None
         assert listener.stdout is not None
         listener.stdin.write(json.dumps(sorted(chosen)))
