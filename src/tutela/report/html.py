@@ -16,6 +16,7 @@ from tutela.assess.assessment import Assessment, ClauseStanding, Standing
 from tutela.assess.verdict import Observation, Verdict
 from tutela.checks import Outcome, Severity
 from tutela.language import Lang, Text
+from tutela.report import reachable
 from tutela.report.findings import (
     FIRST,
     HEADLINES,
@@ -138,6 +139,13 @@ class _Page:
             yield self.h2(Text("未知：看不到，不算通过", "Unknown: not seen, never counted as kept"), len(unknown))
             for verdict in unknown:
                 yield self.card(verdict, one, remedy=False) + "\n"
+        found = reachable.joined(one)
+        if found is not None:
+            yield self.h2(reachable.TITLE)
+            rows = reachable.rows(found, self.lang)
+            if rows:
+                yield self.table(rows[0], rows[1:])
+            yield el("p", reachable.footnote(found, self.lang)) + "\n"
         yield from self.quiet(one)
         yield from self.clauses(one)
         yield from self.terms_in_force(one)

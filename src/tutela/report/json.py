@@ -17,6 +17,7 @@ from tutela.assess.assessment import Assessment, ClauseStanding
 from tutela.assess.verdict import Verdict
 from tutela.evidence import Evidence
 from tutela.language import Lang, Text
+from tutela.report import reachable
 from tutela.report.findings import derived, headline, unreachable, waivers
 from tutela.report.options import Options
 
@@ -129,7 +130,8 @@ def _edition(assessment: Assessment) -> dict[str, Any]:
 def _subject(assessment: Assessment) -> dict[str, Any]:
     """What is of this subject alone, without the lists."""
     summary = assessment.summary
-    return {
+    joined = reachable.joined(assessment)
+    return ({} if joined is None else {"exposure": reachable.document(joined)}) | {
         "subject": assessment.subject,
         "headline": headline(assessment).value,
         "unreachable": unreachable(assessment),

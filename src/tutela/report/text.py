@@ -15,6 +15,7 @@ from tutela.assess.verdict import Observation, Verdict
 from tutela.checks import Outcome, Severity
 from tutela.evidence import Reason
 from tutela.language import Lang, Text
+from tutela.report import reachable
 from tutela.report.beginning import beginning
 from tutela.report.columns import padded, shortened, table, width, wrapped
 from tutela.report.findings import (
@@ -157,6 +158,7 @@ class _Page:
         yield from self.first(failed)
         yield from self.failures(failed, one)
         yield from self.unknowns(unknowns(one), one)
+        yield from self.reachable(one)
         yield from self.quiet(one)
         yield from self.clauses(one)
         yield from self.waivers(one)
@@ -272,6 +274,16 @@ class _Page:
             clauses = [standing.clause.id for standing in clauses_of(verdict, one)]
             if clauses and self.all:
                 yield from self.field(_OF, self.names(clauses), indent=2)
+
+    def reachable(self, one: Assessment) -> Iterator[str]:
+        found = reachable.joined(one)
+        if found is None:
+            return
+        yield from self.heading(reachable.TITLE)
+        rows = reachable.rows(found, self.lang, self.width)
+        if rows:
+            yield from table(rows)
+        yield from wrapped(reachable.footnote(found, self.lang), self.width, first="  ", rest="  ")
 
     def quiet(self, one: Assessment) -> Iterator[str]:
         """Waived, passed and excused: a line each at most."""

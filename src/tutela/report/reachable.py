@@ -1,0 +1,106 @@
+"""Declared, listening, reachable: the same ports by what people declared, what the host says and what was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tutela.assess.assessment import Assessment
+from tutela.evidence import Unobserved
+from tutela.evidence.scan import PREFIX
+from tutela.facts import reachable
+from tutela.facts.reachable import JoinedPort, Reachable
+from tutela.language import Lang, Text
+from tutela.report.columns import shortened, width
+from tutela.report.inert import inert
+from tutela.report.words import COMMA
+
+TITLE = Text("声明、监听、可达", "Declared, listening, reachable")
+_HEAD = (
+    Text("端口", "port"),
+    Text("已批准", "declared"),
+    Text("监听", "listening"),
+    Text("主机放行", "host lets in"),
+    Text("实测（+通 -不通）", "measured (+ open, - shut)"),
+)
+_PLACES = {
+    "external": Text("校外", "external"),
+    "campus": Text("校园", "campus"),
+    "admin": Text("管理", "admin"),
+    "client": Text("客户端", "client"),
+    "behind-nat": Text("NAT 后", "behind NAT"),
+}
+_ALL = {"external", "campus", "admin"}
+_NOTHING, _UNKNOWN = "-", "?"
+_EVERYONE = Text("所有人", "everyone")
+_LOOKED = Text("从 {places} 探测；", "Looked from: {places}. ")
+_NOWHERE = Text("没有从别处看到；", "Not seen from elsewhere. ")
+_UDP = Text("UDP 已测试。", "UDP was tested.")
+_NO_UDP = Text("UDP 未测试。", "UDP was not tested.")
+_NARROWEST, _WIDEST = 8, 24
+"""Columns of a name."""
+_GAPS = 2 + 4 * 2
+
+
+def joined(one: Assessment) -> Reachable | None:
+    """The joined view; None where nobody was asked to look from elsewhere."""
+    if not any(name.startswith(PREFIX) for name in one.bundle.sources):
+        return None
+    return one.look.fact(reachable.parse)
+
+
+def rows(found: Reachable, lang: Lang, columns: int = 0) -> list[list[str]]:
+    """Heading and a row a port, in words; names are shortened to what fits into so many columns (0: all of it)."""
+    if isinstance(found.ports, Unobserved):
+        return []
+    made = [[word.in_(lang) for word in _HEAD], *(_row(port, lang) for port in found.ports)]
+    if columns:
+        taken = sum(max(width(row[at]) for row in made) for at in (0, 3, 4))
+        room = min(_WIDEST, max(_NARROWEST, (columns - _GAPS - taken) // 2))
+        made = [[row[0], shortened(row[1], room), shortened(row[2], room), *row[3:]] for row in made]
+    return made
+
+
+def footnote(found: Reachable, lang: Lang) -> str:
+    """From where one looked, and what was left out."""
+    looked = _LOOKED.with_values(places=_places(found.looked, lang)) if found.looked else _NOWHERE
+    return looked.in_(lang) + (_UDP if found.udp else _NO_UDP).in_(lang)
+
+
+def document(found: Reachable) -> dict[str, Any]:
+    """The joined view as plain data."""
+    return {
+        "looked_from": list(found.looked),
+        "udp_tested": found.udp,
+        "ports": None
+        if isinstance(found.ports, Unobserved)
+        else [
+            {
+                "port": one.port,
+                "protocol": one.protocol,
+                "declared": one.declared,
+                "listening": None if one.listening is None else list(one.listening),
+                "host_lets_in": None if isinstance(one.host, Unobserved) else list(one.host),
+                "open_from": list(one.open_from),
+                "closed_from": list(one.closed_from),
+                "service": one.service,
+            }
+            for one in found.ports
+        ],
+    }
+
+
+def _row(one: JoinedPort, lang: Lang) -> list[str]:
+    listening = _NOTHING if one.listening is None else ", ".join(one.listening)
+    if one.service is not None and one.service not in listening:
+        listening = f"{listening} ({one.service})"
+    host = _UNKNOWN if isinstance(one.host, Unobserved) else _EVERYONE.in_(lang) if set(one.host) >= _ALL else _places(one.host, lang) or _NOTHING
+    measured = [sign + _place(place, lang) for sign, places in (("+", one.open_from), ("-", one.closed_from)) for place in places]
+    return [f"{one.port}/{one.protocol}", inert(one.declared or _NOTHING), inert(listening), host, " ".join(measured) or _NOTHING]
+
+
+def _place(place: str, lang: Lang) -> str:
+    return _PLACES[place].in_(lang) if place in _PLACES else place
+
+
+def _places(places: tuple[str, ...], lang: Lang) -> str:
+    return COMMA.in_(lang).join(_place(place, lang) for place in places)

@@ -1,0 +1,63 @@
+"""The joined view: only where somebody looked from elsewhere, the same in every form, hostile words harmless."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+import jsonschema
+import pytest
+
+from tests import scenes
+from tests.report.standard import judged, options
+from tutela.language import Lang
+from tutela.report import FORMATS
+
+SCENE = scenes.load(scenes.TESTS / "facts" / "reachable" / "three-answers.yaml") | {"subject": "web1", "profiles": ["small"]}
+HOSTILE = 'tcp 4444 {"name":"x\\u001b[2J<script>","said":"","tls":null,"without_authentication":null}'
+TABLE = """\
+Declared, listening, reachable
+  port      declared  listening  host lets in  measured (+ open, - shut)
+  22/tcp    -         sshd       admin         +admin -external
+  443/tcp   Web site  nginx      everyone      +admin +external
+  4444/tcp  -         -          -             +external
+  8443/tcp  Old site  -          -             -external
+  Looked from: admin, external. UDP was not tested.
+"""
+
+
+def said(form: str, lang: Lang = Lang.EN, scene: dict[str, object] = SCENE) -> str:
+    return "".join(FORMATS[form].render((judged(scene),), lang, options()))
+
+
+def test_text_has_a_table_of_the_three_answers() -> None:
+    assert TABLE in said("text")
+
+
+@pytest.mark.parametrize("form", ["text", "html"])
+@pytest.mark.parametrize(("lang", "title"), [(Lang.ZH, "声明、监听、可达"), (Lang.EN, "Declared, listening, reachable")])
+def test_people_read_it_in_their_language(form: str, lang: Lang, title: str) -> None:
+    assert title in said(form, lang)
+    assert title not in said(form, lang, SCENE | {"sources": {name: text for name, text in SCENE["sources"].items() if not name.startswith("scan of ")}})
+
+
+def test_json_is_valid_and_says_nothing_where_nobody_looked() -> None:
+    schema = json.loads((resources.files("tutela") / "report/assessment-1.schema.json").read_bytes())
+    document = json.loads(said("json"))
+    jsonschema.Draft202012Validator(schema).validate(document)
+
+    assert document["exposure"]["looked_from"] == ["admin", "external"]
+    assert document["exposure"]["ports"][2] == {
+        "port": 4444, "protocol": "tcp", "declared": None, "listening": None, "host_lets_in": [], "open_from": ["external"], "closed_from": [], "service": None,
+    }  # fmt: skip
+    assert json.loads(said("jsonl")) == document
+    assert "exposure" not in json.loads(said("json", scene=SCENE | {"sources": {}}))
+
+
+@pytest.mark.parametrize("form", ["text", "html", "json"])
+def test_what_a_service_calls_itself_steers_nothing(form: str) -> None:
+    name, text = scenes.scan("192.0.2.40", "203.0.113.7", opened=(HOSTILE,))
+    words = said(form, scene=SCENE | {"sources": SCENE["sources"] | {name: text}})
+
+    assert "\x1b" not in words
+    assert "<script>" not in words or form != "html"
