@@ -120,6 +120,8 @@ class Profile:
     """Nothing but a public key opens it."""
     two_factor: bool | Unobserved
     """Every way to log in takes two factors."""
+    exposed: bool | Unobserved = False
+    """Some of these sources that are neither loopback nor admin networks get to a port of the server."""
 
 
 @record
@@ -207,7 +209,7 @@ def parse(look: Look) -> Ssh | Unobserved:
     logins: list[Login | Unobserved] = []
     for server in found.servers:
         made, per_user = grid.server(server)
-        profiles += made
+        profiles += _with_exposure(look.site, server, made, reached)
         logins += per_user
     ports = _ports(look, found.servers, reached)
     return Ssh(
@@ -219,7 +221,7 @@ def parse(look: Look) -> Ssh | Unobserved:
         factor_installed=grid.factor_installed(),
         ipv4=_total(grid.totals[4], 4),
         ipv6=_total(grid.totals[6], 6),
-        password_reachable=_password_reachable(profiles, ports),
+        password_reachable=_password_reachable(profiles),
     )
 
 
@@ -359,25 +361,35 @@ def _count(addresses: Addresses, family: int) -> int:
     return sum((high >> 64) - (low >> 64) + 1 for low, high in addresses.spans)
 
 
-def _password_reachable(profiles: list[Profile | Unobserved], ports: tuple[SshPort, ...] | Unobserved) -> bool | Unobserved:
-    if isinstance(ports, Unobserved):
-        return ports
-    doubt: Unobserved | None = None
-    open_to: dict[str, bool | Unobserved] = {}
-    for port in ports:
-        for answer in (port.external, port.campus):
-            if answer is True or port.server not in open_to or (isinstance(answer, Unobserved) and open_to[port.server] is False):
-                open_to[port.server] = answer if open_to.get(port.server) is not True else True
+def _with_exposure(
+    site: Site, server: Server, profiles: list[Profile | Unobserved], reached: tuple[Reached, ...] | Unobserved
+) -> Iterator[Profile | Unobserved]:
+    """The profiles, each with whether its own sources get to the server: what holds from one place must not be rated by another."""
+    prefixes = [network for one in profiles if isinstance(one, Profile) for network in map(_network, one.sources) if network is not None]
+    admin = {family: of_networks(site.networks.admin or (), family) & strangers(family) for family in (4, 6)}
+    campus = {family: of_networks(site.networks.campus or (), family) & strangers(family) - admin[family] for family in (4, 6)}
+    classes = {"external": {family: strangers(family) - admin[family] - campus[family] for family in (4, 6)}, "campus": campus}
     for profile in profiles:
-        if isinstance(profile, Unobserved):
-            doubt = doubt or profile
-            continue
-        reach = open_to.get(profile.server, False)
-        if profile.password_only is True and reach is True:
-            return True
-        if profile.password_only is not False and reach is not False:
-            doubt = doubt or next(one for one in (profile.password_only, reach) if isinstance(one, Unobserved))
-    return doubt if doubt is not None else False
+        if not isinstance(profile, Profile):
+            yield profile
+        elif isinstance(reached, Unobserved):
+            yield replace(profile, exposed=reached)
+        else:
+            answers = []
+            for one in _reached(server, reached):
+                family = 4 if one.port.family == "ipv4" else 6
+                for label in profile.sources:
+                    network = _network(label)
+                    if network is not None:
+                        these = of_networks((network,), family) & strangers(family) - admin[family]
+                    else:
+                        these = classes[label][family] - of_networks(prefixes, family) if label in classes else NOBODY
+                    answers.append(one.classes.reaches(these))
+            yield replace(profile, exposed=_any(answers))
+
+
+def _password_reachable(profiles: list[Profile | Unobserved]) -> bool | Unobserved:
+    return _any(one if isinstance(one, Unobserved) else _all([one.password_only, one.exposed]) for one in profiles)
 
 
 # --- the grid --------------------------------------------------------------------------------------------------------
@@ -400,7 +412,7 @@ class _Grid:
     def __init__(self, look: Look, reached: tuple[Reached, ...] | Unobserved) -> None:
         self.look = look
         self.site = look.site
-        found = look.fact(accounts.parse)
+        found = look.fact(accounts.ageless)
         self.accounts: Accounts | Unobserved = found
         self.users = _users(found)
         self.unlisted = _unlisted(look, found)
