@@ -14,7 +14,7 @@ from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import platform
 from tutela.facts.look import Look
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import record, replace
 
 SSHD = "sshd -T"
 NEEDS = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/login.defs", "/etc/shells", "/etc/nsswitch.conf", SSHD, *platform.NEEDS)
@@ -136,6 +136,19 @@ class Accounts:
 
 def parse(look: Look) -> Accounts | Unobserved:
     """The fact; without /etc/passwd there is none."""
+    people = look.fact(ageless)
+    return people if isinstance(people, Unobserved) else replace(people, accounts=tuple(_aged(account, look.today) for account in people.accounts))
+
+
+def _aged(account: Account, today: date) -> Account:
+    if not isinstance(account.changed, date):
+        return account
+    age = (today - account.changed).days
+    return replace(account, password_age_days=age, days_left=account.max_days - age if isinstance(account.max_days, int) else None)
+
+
+def ageless(look: Look) -> Accounts | Unobserved:
+    """The fact without ages, which are others every day: for what asks who there is and what opens the account."""
     lines = look.lines(NEEDS[0])
     if isinstance(lines, Unobserved):
         return lines
@@ -212,7 +225,7 @@ def _account(
         entry = shadow.get(name, ["locked"])
     number = int(uid)
     base = shell.rpartition("/")[2]
-    aged = _ages(look, entry)
+    changed, longest, ended = _dates(look, entry)
     return Account(
         name=name,
         uid=number,
@@ -225,11 +238,11 @@ def _account(
         password=entry if isinstance(entry, Unobserved) else _password(entry[0]),
         algorithm=entry if isinstance(entry, Unobserved) else _algorithm(entry[0]),
         keys=_keys(look, name, home),
-        changed=aged[0],
-        max_days=aged[1],
-        password_age_days=aged[2],
-        days_left=aged[3],
-        expired=aged[4],
+        changed=changed,
+        max_days=longest,
+        password_age_days=entry if isinstance(entry, Unobserved) else None,
+        days_left=entry if isinstance(entry, Unobserved) else None,
+        expired=ended,
     )
 
 
@@ -244,21 +257,15 @@ def _algorithm(state: str) -> str | None:
     return state if state and state != "empty" else None
 
 
-_Ages = tuple[date | Unobserved | None, int | Unobserved | None, int | Unobserved | None, int | Unobserved | None, bool | Unobserved]
-
-
-def _ages(look: Look, entry: list[str] | Unobserved) -> _Ages:
-    """Date of the last change, longest life, age, days left, account ended: shadow fields 3, 5 and 8."""
+def _dates(look: Look, entry: list[str] | Unobserved) -> tuple[date | Unobserved | None, int | Unobserved | None, bool | Unobserved]:
+    """Date of the last change, longest life, account ended: shadow fields 3, 5 and 8."""
     if isinstance(entry, Unobserved):
-        return entry, entry, entry, entry, entry
+        return entry, entry, entry
     numbers = [int(word) if re.fullmatch(r"\d{1,6}", word) else None for word in (entry + [""] * 8)[:8]]
-    today = look.today
     changed = date(1970, 1, 1) + timedelta(days=numbers[1]) if numbers[1] is not None else None
     longest = numbers[3] if numbers[3] is not None and numbers[3] < 99999 else None
-    age = (today - changed).days if changed is not None else None
-    left = longest - age if longest is not None and age is not None else None
-    ended = numbers[6] is not None and date(1970, 1, 1) + timedelta(days=numbers[6]) <= today
-    return changed, longest, age, left, ended
+    ended = numbers[6] is not None and date(1970, 1, 1) + timedelta(days=numbers[6]) <= look.today
+    return changed, longest, ended
 
 
 def _keys(look: Look, name: str, home: str) -> int | Unobserved:

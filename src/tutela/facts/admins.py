@@ -35,7 +35,7 @@ class Admins:
 
 def parse(look: Look) -> Admins | Unobserved:
     """The fact."""
-    people = look.fact(accounts.parse)
+    people = look.fact(accounts.ageless)
     if isinstance(people, Unobserved):
         return people
     if isinstance(people.groups, Unobserved):

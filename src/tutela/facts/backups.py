@@ -212,6 +212,33 @@ def parse(look: Look) -> Backups | Unobserved:
     )
 
 
+@record
+class _Said:
+    """What lines of a job say about backups."""
+
+    settings: dict[str, str]
+    pipelines: list[list[list[str]]]
+    """Words of each command of a pipeline, of those in which a backup tool is run."""
+
+
+@record
+class _Commands:
+    """A fact of its own for the lines of each job, since hosts share jobs and differ in when they ran."""
+
+    lines: tuple[str, ...]
+
+    def __call__(self, look: Look) -> _Said:
+        del look
+        settings = dict(pair for line in self.lines if (pair := _setting(line)) is not None)
+        pipelines = []
+        for line in self.lines:
+            for statement in re.split(r" (?:;|&&|\|\||then|do|else|[{}]|!) ", f" {line} "):
+                pipeline = [part.split() for part in statement.split(" | ")]
+                if any(_tool(words)[0] is not None for words in pipeline):
+                    pipelines.append(pipeline)
+        return _Said(settings, pipelines)
+
+
 class _Context:
     def __init__(self, look: Look, plans: Schedules) -> None:
         self.look = look
@@ -257,18 +284,16 @@ class _Context:
         yield from self._agents()
 
     def _of_job(self, job: Job) -> Iterator[Backup]:
-        settings = dict(pair for line in job.lines if (pair := _setting(line)) is not None)
-        for line in job.lines:
-            for statement in re.split(r" (?:;|&&|\|\||then|do|else|[{}]|!) ", f" {line} "):
-                pipeline = [part.split() for part in statement.split(" | ")]
-                for number, words in enumerate(pipeline):
-                    tool, arguments = _tool(words)
-                    if tool is not None:
-                        self.recognised = True
-                        made = self._backup(job, tool, arguments, pipeline[number:], settings)
-                        yield from made
-                        if made:
-                            break
+        commands = self.look.fact(_Commands(job.lines))
+        for pipeline in commands.pipelines:
+            for number, words in enumerate(pipeline):
+                tool, arguments = _tool(words)
+                if tool is not None:
+                    self.recognised = True
+                    made = self._backup(job, tool, arguments, pipeline[number:], commands.settings)
+                    yield from made
+                    if made:
+                        break
 
     def _backup(self, job: Job, tool: str, arguments: list[str], pipeline: list[list[str]], settings: dict[str, str]) -> list[Backup]:
         if tool in DATABASE_TOOLS:

@@ -88,7 +88,7 @@ def parse(look: Look) -> FileWalk | Unobserved:
     walked = look.text(WALK)
     if isinstance(walked, Unobserved) and look.source(WALK).status is not Status.TRUNCATED:
         return walked
-    people = look.fact(accounts.parse)
+    people = look.fact(accounts.ageless)
     rows, skipped = _walk_rows(look)
     return FileWalk(
         loose=(*_loose(rows, people), *_hole(walked)),

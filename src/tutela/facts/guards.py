@@ -145,7 +145,7 @@ def _processes(look: Look) -> tuple[Process, ...] | Unobserved:
     lines = look.lines(PROCESSES)
     if isinstance(lines, Unobserved):
         return lines
-    booted = _booted(look)
+    booted = look.fact(_booted)
     found = []
     for line in lines:
         match = _LINE.fullmatch(line)

@@ -64,7 +64,7 @@ def parse(look: Look) -> KeyFiles | Unobserved:
     rows = look.fact(_rows)
     if isinstance(rows, Unobserved):
         return rows
-    people = look.fact(accounts.parse)
+    people = look.fact(accounts.ageless)
     if isinstance(people, Unobserved):
         return people
     users = {account.uid: account.name for account in reversed(people.accounts)}

@@ -316,6 +316,17 @@ def _states(look: Look) -> dict[str, _State] | Unobserved:
 def _started(look: Look, state: _State) -> datetime | Unobserved | None:
     if state.since_boot_us == 0:
         return None
+    booted = look.fact(_booted)
+    if isinstance(booted, Unobserved):
+        return booted
+    try:
+        return datetime.fromtimestamp(booted + state.since_boot_us / 1e6, UTC).replace(microsecond=0)
+    except (ValueError, OverflowError, OSError):
+        return _strange_times()
+
+
+def _booted(look: Look) -> float | Unobserved:
+    """Seconds since 1970 at which the host was started; /proc/uptime says hundredths."""
     uptime, meta = look.text("/proc/uptime"), look.text("meta")
     if isinstance(uptime, Unobserved):
         return uptime
@@ -324,9 +335,13 @@ def _started(look: Look, state: _State) -> datetime | Unobserved | None:
     now = next((line.partition("=")[2] for line in meta.split("\n") if line.startswith("started=")), "")
     words = uptime.split()
     try:
-        return datetime.fromtimestamp(int(now) - float(words[0]) + state.since_boot_us / 1e6, UTC).replace(microsecond=0)
-    except (ValueError, IndexError, OverflowError, OSError):
-        return Unobserved(Reason.FORMAT, "/proc/uptime", Text("时间格式不明", "times of unknown form"))
+        return round(int(now) - float(words[0]), 2)
+    except (ValueError, IndexError, OverflowError):
+        return _strange_times()
+
+
+def _strange_times() -> Unobserved:
+    return Unobserved(Reason.FORMAT, "/proc/uptime", Text("时间格式不明", "times of unknown form"))
 
 
 def _changed(look: Look, routing: Routing) -> datetime | Unobserved:

@@ -186,7 +186,7 @@ def _hash_method(look: Look, stack: pam.Stack) -> tuple[str | Unobserved | None,
         named = next((word for word in HASHES if word in rule.arguments), None)
         if rule.module == "pam_unix" and named is not None:
             return named, "pam_unix"
-    people = look.fact(accounts.parse)
+    people = look.fact(accounts.ageless)
     if isinstance(people, Unobserved):
         return people, "login.defs"
     settings = look.text_or_none("/etc/login.defs")

@@ -116,7 +116,7 @@ def parse(look: Look) -> Sudo | Unobserved:
         return doas
     if main is None and doas is None:
         return Sudo(installed=False, passwordless=(), full=())
-    people = look.fact(accounts.parse)
+    people = look.fact(accounts.ageless)
     if isinstance(people, Unobserved):
         return people
     reader = _Sudoers(look)
