@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import units
+from tutela.facts import packages, units
 from tutela.facts.look import Look
 from tutela.facts.syslog import agents, coverage, rsyslog, syslog_ng
 from tutela.facts.syslog.coverage import Mask
@@ -26,8 +26,28 @@ STATES = (
 )
 MODIFIED = "stat -L -c '%Y %n' (configuration of log shippers)"
 COMPLAINTS = "journalctl --since=-24h -u rsyslog.service -u syslog-ng.service (counts)"
-NEEDS = (rsyslog.MAIN, syslog_ng.MAIN, agents.JOURNAL_UPLOAD, *agents.FLUENT_BIT, *agents.VECTOR, agents.FILEBEAT, STATES, MODIFIED, COMPLAINTS, "/proc/uptime")
+NEEDS = (
+    rsyslog.MAIN,
+    syslog_ng.MAIN,
+    agents.JOURNAL_UPLOAD,
+    *agents.FLUENT_BIT,
+    *agents.VECTOR,
+    agents.FILEBEAT,
+    STATES,
+    MODIFIED,
+    COMPLAINTS,
+    "/proc/uptime",
+    *packages.NEEDS,
+)
 
+PACKAGES = {
+    "rsyslog": {"rsyslog"},
+    "syslog-ng": {"syslog-ng", "syslog-ng-core"},
+    "systemd-journal-upload": {"systemd-journal-remote"},
+    "fluent-bit": {"fluent-bit", "td-agent-bit"},
+    "vector": {"vector"},
+    "filebeat": {"filebeat"},
+}
 OTHER_AGENTS = (
     "td-agent",
     "fluentd",
@@ -133,7 +153,9 @@ class _Ways:
 
 def _ways(look: Look) -> _Ways | Unobserved:
     gone_units = look.fact(_gone_units)
+    packaged = look.fact(_packaged)
     routings: list[tuple[str, Routing]] = []
+    left_over: list[Unobserved] = []
     seen = False
     for name, main, read in _SHIPPERS:
         seen = seen or any(look.source(one).status is not Status.MISSING for one in main)
@@ -141,6 +163,16 @@ def _ways(look: Look) -> _Ways | Unobserved:
             continue
         if name in gone_units:
             continue  # left over from a package that is gone
+        if isinstance(packaged, Unobserved):
+            left_over.append(packaged)
+            continue
+        if packaged is not None and name not in packaged:
+            why = Text(
+                f"没有 systemd，软件包中也没有 {name}，配置可能是遗留的",
+                f"without systemd, and no package of {name} is installed: its configuration may be left over",
+            )
+            left_over.append(Unobserved(Reason.NO_ANSWER, main[0], why))
+            continue
         routing = look.fact(read)
         if routing is not None:
             routings.append((name, routing))
@@ -148,6 +180,7 @@ def _ways(look: Look) -> _Ways | Unobserved:
         gone = look.text(rsyslog.MAIN)
         return gone if isinstance(gone, Unobserved) else Unobserved(Reason.NO_DATA, rsyslog.MAIN, Text("没有采集", "not collected"))
     targets, holes = _targets(look, routings)
+    holes += left_over
     holes += look.fact(_strangers)
     missing, held_back = _missing(look, routings, holes)
     return _Ways(tuple(routings), tuple(targets), tuple(holes), missing, held_back)
@@ -157,6 +190,17 @@ def _gone_units(look: Look) -> tuple[str, ...]:
     """Shippers whose unit is not there."""
     states = _states(look)
     return () if isinstance(states, Unobserved) else tuple(name for name, state in states.items() if not state.loaded)
+
+
+def _packaged(look: Look) -> tuple[str, ...] | Unobserved | None:
+    """Shippers whose package is installed, where there is no systemd to say what is there; None where there is."""
+    if look.source(STATES).status is not Status.ABSENT:
+        return None
+    found = look.fact(packages.parse)
+    if isinstance(found, Unobserved):
+        return found
+    installed = {one.name for one in found.installed}
+    return tuple(name for name, names in PACKAGES.items() if installed & names)
 
 
 _SHIPPERS: tuple[tuple[str, tuple[str, ...], Callable[[Look], Routing | None]], ...] = (
