@@ -20,6 +20,9 @@ FOUND = [
     ("firewall_saved", "/etc/nftables.conf", '"' + '\\"' * 75_000),
     ("fail2ban", "/etc/hosts.deny", ":" * 150_000),
     ("bans", "/etc/hosts.deny", "k:v," * 37_500),
+    ("log_forwarding", "/etc/rsyslog.conf", "*" * 150_000),
+    ("log_forwarding", "/etc/syslog-ng/syslog-ng.conf", '"' + '\\"' * 75_000),
+    ("postgresql", "/etc/postgresql/15/main/pg_hba.conf", "\n".join(f"hostssl a{n} all 192.0.2.{n % 250}/32 trust" for n in range(2500))),
     ("sudo", "/etc/doas.conf", "{" * 150_000),
 ]
 

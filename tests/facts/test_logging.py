@@ -169,7 +169,7 @@ def test_spans_of_time_as_systemd_writes_them(words: str, seconds: int) -> None:
 
 # --- bytes nobody wrote on purpose ------------------------------------------------------------------------------------
 
-SCRIPT = st.text(alphabet="ab*.;,!=@:/&~{}()[]\"'#\\ \n\t$1if then", max_size=120)
+SCRIPT = st.text(alphabet="\x0c\rab*.;,!=@:/&~{}()[]\"'#\\ \n\t$1if then", max_size=120)
 LINES = st.lists(
     st.sampled_from(
         ['if $msg == "x" then {', "}", "*.* @h", "& stop", 'action(type="omfwd"', ")", "call a", 'ruleset(name="a") {', "$RuleSet a", "else", "\\"]
@@ -180,6 +180,8 @@ LINES = st.lists(
 
 @given(SCRIPT)
 @example("if (" * 300)
+@example("\x0c")
+@example("*.*\r\n\u2028")
 @example("{" * 5000)
 @example("if " + "not (" * 3000 + " then stop")
 def test_no_script_makes_rsyslogs_reader_raise(text: str) -> None:

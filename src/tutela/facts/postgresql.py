@@ -26,7 +26,7 @@ SERVICE = Service(
 CLUSTERS = "/etc/postgresql/*/* /var/lib/pgsql/*/data (clusters)"
 NEEDS = (*bound.NEEDS, CLUSTERS, "/etc/postgresql/", "/var/lib/pgsql/", "/var/lib/postgresql/")
 MAX_FILES = 200
-MAX_RECORDS = 5000
+MAX_RECORDS = 1000
 MAX_DEPTH = 10
 TLS = ("hostssl", "hostgssenc")
 TYPES = ("local", "host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc")
@@ -153,13 +153,15 @@ def _faults(cluster: Cluster | Unobserved) -> list[Fault | Unobserved]:
         return [cluster.records]
     faults: list[Fault | Unobserved] = []
     for at, one in enumerate(cluster.records):
-        if not one.beyond or any(_covers(earlier, one) for earlier in cluster.records[:at]):
+        if not one.beyond:
             continue
         if one.method in OPEN_METHODS and not one.certificate:
             kind = "trust"
         elif one.method in WEAK_METHODS and (one.kind not in TLS or one.world):
             kind = "weak"
         else:
+            continue
+        if any(_covers(earlier, one) for earlier in cluster.records[:at]):
             continue
         words = " ".join([one.kind, ",".join(one.databases), ",".join(one.users), one.address, one.method])
         faults.append(Fault(cluster.directory, kind, words, one.world, one.line))

@@ -34,7 +34,7 @@ OBJECTS = (
 
 _OBJECT = re.compile(r"([A-Za-z_]+)[ \t\n]*\(")
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+,;-]*")
-_SELECTOR = re.compile(r"[*a-zA-Z]+[0-7]*[.,][,!=;.*a-zA-Z0-7]+")
+_SELECTOR = re.compile(r"[*a-zA-Z]{1,20}[0-7]{0,2}[.,][,!=;.*a-zA-Z0-7]+")
 _PROPERTY = re.compile(r':\$?([A-Za-z-]+) *, *(!?)([A-Za-z_]+) *, *"((?:\\.|[^"\\])*)"', re.DOTALL)
 _CALL = re.compile(r"call[ \t\n]+([A-Za-z][A-Za-z0-9_.-]*)", re.IGNORECASE)
 _BLANKS = re.compile(r"(?:[ \t\n]+|#[^\n]*|/\*.*?(?:\*/|\Z))*", re.DOTALL)
@@ -321,6 +321,8 @@ class _Reader:
 
     def _legacy_action(self, text: str, at: int, name: str, into: list[_Statement]) -> int:
         line, end = _line(text, at)
+        if not line:
+            raise _lost(text, at)
         queue = self._legacy_queue()
         if line[0] == "~":
             into.append(_Statement("stop"))

@@ -153,6 +153,8 @@ def _tokens(text: str) -> list[tuple[str, str]]:
         elif found["sign"]:
             tokens.append(("sign", found["sign"]))
         elif found["word"]:
+            if found["word"] in "\"'`":
+                raise _NotUnderstoodError(text[at - 1 : at + 19])  # a quote that nothing closes
             # An underscore and a hyphen are the same in names.
             tokens.append(("word", found["word"]))
     return tokens
