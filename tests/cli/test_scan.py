@@ -170,7 +170,7 @@ def watched(net, *words, stdout=subprocess.PIPE):
 
 @pytest.mark.root
 def test_progress_stands_on_a_terminal_and_is_gone_at_the_end(net):
-    seen, said = watched(net, "-p", "1-4000", "--rate", "2000")
+    seen, said = watched(net, "-p", "1-1000", "--rate", "1000")
     assert "packets/s" in seen
     assert seen.endswith("\r\x1b[K")
     assert "packets/s" not in said
@@ -179,7 +179,7 @@ def test_progress_stands_on_a_terminal_and_is_gone_at_the_end(net):
 
 @pytest.mark.root
 def test_progress_stays_off_a_report_in_a_file(net, tmp_path):
-    seen, said = watched(net, "-p", "1-4000", "--rate", "2000", "-o", str(tmp_path / "report"))
+    seen, said = watched(net, "-p", "1-1000", "--rate", "1000", "-o", str(tmp_path / "report"))
     assert "packets/s" in seen
     assert said == ""
     assert "\x1b" not in (tmp_path / "report").read_text()
@@ -188,7 +188,7 @@ def test_progress_stays_off_a_report_in_a_file(net, tmp_path):
 
 @pytest.mark.root
 def test_nobody_watching_nothing_is_drawn(net):
-    done = net.run([sys.executable, "-m", "tutela", "scan", TARGET, "-p", "1-4000", "--rate", "4000"], environment=ENVIRONMENT)
+    done = net.run([sys.executable, "-m", "tutela", "scan", TARGET, "-p", "1-1000", "--rate", "1000"], environment=ENVIRONMENT)
     assert done.stderr == ""
 
 

@@ -1,6 +1,7 @@
 """Questions to UDP services and what their answers tell. The answers here come from the specifications; test_udp.py asks real daemons."""
 
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -146,3 +147,9 @@ def test_the_largest_datagram_is_read_at_once(question):
         for filler in (b"\x00", b"A", b"<", b"\x80\x00\x00\x00\x00\x07", b"\r\nserver:", b"STAT version ", b"dnsHostName1\x00\x04\x00", b"0\x80"):
             assert harmless(recognise(question, TOKEN, (answer + filler * (65_000 // len(filler)))[:65_000]))
     assert time.process_time() - began < 2
+
+
+def test_the_documentation_lists_every_question():
+    text = (Path(__file__).parents[2] / "docs/spec/scan-output.md").read_text("utf-8")
+    for question in QUESTIONS:
+        assert f"| `{question.name}` | {', '.join(map(str, question.ports))} | {question.source} |\n" in text
