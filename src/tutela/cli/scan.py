@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TextIO
 
-from tutela.cli import EXIT_INTERRUPTED, EXIT_KEPT
+from tutela.cli import EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN, sweeping
 from tutela.cli.options import positive
+from tutela.cli.sweeping import SINGLE
 from tutela.errors import UsageError, said_by_system
 from tutela.language import Lang, Text
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "jsonl", "csv")
 METHODS = ("auto", "raw", "frames", "connect")
-SINGLE = 16
-"""Up to so many addresses all ports are asked when none are named; beyond, the popular ones."""
 
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
@@ -60,7 +59,12 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
         ).in_(lang),
     )
     group.add_argument(
-        "--rate", type=positive, default=100_000, metavar="N", help=Text("每秒探测包总数（默认 100000）", "packets a second in all (default 100000)").in_(lang)
+        "--rate",
+        type=positive,
+        metavar="N",
+        help=Text("每秒探测包总数（默认 100000，地址多于 16 个时 10000）", "packets a second in all (default 100000; 10000 to more than 16 addresses)").in_(
+            lang
+        ),
     )
     group.add_argument("--host-rate", type=positive, metavar="N", help=Text("每个地址每秒最多", "packets a second to one address").in_(lang))
     group.add_argument("--network-rate", type=positive, metavar="N", help=Text("每个 /24 每秒最多", "packets a second to one /24").in_(lang))
@@ -101,6 +105,7 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
             lang
         ),
     )
+    sweeping.configure(parser, lang)
     group = parser.add_argument_group(Text("报告", "reporting").in_(lang))
     group.add_argument("--format", "-f", choices=FORMATS, default="text", metavar=Text("格式", "FORMAT").in_(lang), help=", ".join(FORMATS))
     group.add_argument(
@@ -113,7 +118,7 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
 
 
 def run(arguments: argparse.Namespace, lang: Lang) -> int:
-    """Scan; 0 when it went to its end, whatever is open."""
+    """Scan; 0 when it went to its end, whatever is open; 3 when a maintenance window ended it."""
     from tutela.cli.interrupt import stop_on_interrupt
     from tutela.exposure.identify.after import identified
     from tutela.exposure.model import Progress
@@ -123,11 +128,11 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     identifying = arguments.identify if arguments.identify is not None else len(request.addresses) <= SINGLE
     writer = WRITERS[arguments.format](lang, many=len(request.addresses) > 1, services=identifying or arguments.udp)
     bar = Bar(lang)
-    with stop_on_interrupt() as running, Output(arguments.output) as out:
-        events = _look(arguments, request, lambda: running.stopped)
+    with stop_on_interrupt() as running, sweeping.Course(arguments, request, stop=lambda: running.stopped) as course, Output(arguments.output) as out:
+        events = _look(arguments, request, lambda: running.stopped, course)
         if identifying:
-            events = identified(events, stop=lambda: running.stopped)
-        for event in events:
+            events = identified(events, stop=course.over)
+        for event in course.compared(events):
             if isinstance(event, Progress):
                 bar.show(event)
                 continue
@@ -137,24 +142,26 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
                 out.write(text)
         bar.clear()
         out.write(writer.end())
-    return EXIT_INTERRUPTED if running.stopped else EXIT_KEPT
+    return EXIT_INTERRUPTED if running.stopped else EXIT_KEPT if course.complete else EXIT_UNPROVEN
 
 
-def _look(arguments: argparse.Namespace, request: Request, stop: Callable[[], bool]) -> Iterator[Event]:
+def _look(arguments: argparse.Namespace, request: Request, stop: Callable[[], bool], course: sweeping.Course) -> Iterator[Event]:
     """TCP, then UDP where it is asked for: the loss that the one measured says how often the other has to ask."""
     from tutela.exposure import ports
+    from tutela.exposure.addresses import Addresses
     from tutela.exposure.model import Summary
     from tutela.exposure.scan import scan
     from tutela.exposure.udp import scan_udp, udp_ports
 
     lost = None
-    for event in scan(request, arguments.method, stop=stop):
+    for event in scan(request, arguments.method, stop=stop, gate=course.gate, sweep=course.sweep):
         if isinstance(event, Summary):
             lost = event.lost
         yield event
-    if arguments.udp and not stop():
+    if arguments.udp and not course.over():
         named = None if arguments.ports in (None, "all", "popular") else ports.parse(arguments.ports)
-        yield from scan_udp(replace(request, ports=udp_ports(named)), lost=lost, stop=stop)
+        addresses = Addresses.of(address for address in request.addresses if course.gate.permits_one(address))
+        yield from scan_udp(replace(request, addresses=addresses, ports=udp_ports(named)), lost=lost, stop=course.over)
 
 
 class Output:
@@ -230,7 +237,9 @@ def read_request(arguments: argparse.Namespace) -> Request:
     from tutela.exposure.targets import read_networks, read_targets
 
     allowed = [network for path in arguments.allow for network in read_networks(path)]
-    opted_out = [network for path in arguments.opt_out for network in read_networks(path)]
+    # A plan with a journal stays the same, whoever opts out before it is resumed: then the gate alone leaves them out.
+    opted_out = [] if arguments.journal else [network for path in arguments.opt_out for network in read_networks(path)]
     addresses = read_targets(arguments.targets, allowed=allowed, opted_out=opted_out)
     words = arguments.ports if arguments.ports is not None else "all" if len(addresses) <= SINGLE else "popular"
-    return Request(addresses, ports.parse(words), float(arguments.rate), arguments.host_rate, arguments.network_rate, arguments.rounds)
+    rate = float(arguments.rate) if arguments.rate else sweeping.RATE if len(addresses) <= SINGLE else sweeping.SWEEP_RATE
+    return Request(addresses, ports.parse(words), rate, arguments.host_rate, arguments.network_rate, arguments.rounds)

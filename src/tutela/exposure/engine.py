@@ -21,6 +21,7 @@ from tutela.errors import ScanError
 from tutela.exposure import loss
 from tutela.exposure.addresses import Addresses
 from tutela.exposure.entries import Entries
+from tutela.exposure.gate import Gate
 from tutela.exposure.guard import Guard
 from tutela.exposure.model import FRAMES, RAW, Address, Event, Open, Request, Summary
 from tutela.exposure.packets import SynPackets, reset_packet
@@ -44,7 +45,7 @@ IDLE_S = 0.005
 class Engine:
     """Sockets for sending and receiving, kept while scans come and go. Needs CAP_NET_RAW; raises PermissionError without."""
 
-    def __init__(self, *, rate: float = float("inf"), method: str = RAW, guard: Guard | None = None, entries: Entries | None = None) -> None:
+    def __init__(self, *, rate: float = float("inf"), method: str = RAW, guard: Guard | Gate | None = None, entries: Entries | None = None) -> None:
         self.method = method
         self.guard = guard
         """Asked before every packet; may be exchanged while scans run."""
@@ -216,7 +217,7 @@ class _Job:
         self.problem: ScanError | None = None
         """Why it ended before its time."""
 
-    def send(self, most: int, now: float, guard: Guard | None = None) -> int:
+    def send(self, most: int, now: float, guard: Guard | Gate | None = None) -> int:
         """Send what the scan wants asked; returns how many packets. Raises ScanError when the kernel refuses all."""
         probes = self.scan.next(most, now)
         destinations, ports, sequences = self.scan.destinations(probes)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from tutela.errors import ScanError
 from tutela.exposure.connect import scan_by_connecting
+from tutela.exposure.gate import Gate
 from tutela.exposure.handshake import really_answer
-from tutela.exposure.model import CONNECT, FRAMES, RAW, Event, Open, Request, Tally
+from tutela.exposure.model import CONNECT, FRAMES, RAW, Event, Open, Request, Summary, Tally
 from tutela.exposure.notes import EVERY_PORT
 from tutela.exposure.ports import POPULAR
+from tutela.exposure.sweep import Look, Sweep, asked_of
 from tutela.language import Text
 
 if TYPE_CHECKING:
@@ -23,26 +25,49 @@ METHODS = (AUTO, RAW, FRAMES, CONNECT)
 SAMPLED = 50
 
 
-def scan(request: Request, method: str = AUTO, *, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
-    """Open ports as they are found, then a tally of each address, then a summary. Raises ScanError."""
-    for event in _look(request, method, stop):
-        if isinstance(event, Tally) and event.note == EVERY_PORT and not stop():
+def scan(
+    request: Request,
+    method: str = AUTO,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    gate: Gate | None = None,
+    sweep: Callable[[Look], Sweep] | None = None,
+) -> Iterator[Event]:
+    """Open ports as they are found, then a tally of each address, what was asked, a summary. Raises ScanError.
+
+    The gate is asked before every packet; with `sweep` the scan goes in slices.
+    """
+
+    def look(part: Request, halt: Callable[[], bool]) -> Iterator[Event]:
+        return _look(part, method, halt, gate)
+
+    def over() -> bool:
+        return stop() or (gate is not None and gate.closes())
+
+    for event in sweep(look).run() if sweep else look(request, over):
+        if isinstance(event, Tally) and event.note == EVERY_PORT and not over():
             yield from _behind_the_answers(event)
+        elif isinstance(event, Summary) and sweep is None and not over():
+            yield asked_of(request.addresses, request.ports)
+            yield event
         else:
             yield event
 
 
-def _look(request: Request, method: str, stop: Callable[[], bool]) -> Iterator[Event]:
+def _look(request: Request, method: str, stop: Callable[[], bool], gate: Gate | None = None) -> Iterator[Event]:
+    def connecting() -> Iterator[Event]:
+        return scan_by_connecting(request, stop=stop, permits=gate.permits_one if gate else lambda _: True)
+
     if method == CONNECT:
-        return scan_by_connecting(request, stop=stop)
+        return connecting()
     try:
         # numpy is not part of every installation.
         from tutela.exposure.engine import Engine  # noqa: PLC0415
 
-        engine = Engine(rate=request.rate, method=RAW if method == AUTO else method)
+        engine = Engine(rate=request.rate, method=RAW if method == AUTO else method, guard=gate)
     except (ImportError, PermissionError) as problem:
         if method == AUTO:
-            return scan_by_connecting(request, stop=stop)
+            return connecting()
         reason = "numpy" if isinstance(problem, ImportError) else "CAP_NET_RAW"
         raise ScanError(
             Text(

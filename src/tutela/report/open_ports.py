@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any
 
-from tutela.exposure.model import CONNECT, FRAMES, RAW, UDP, Event, Open, Progress, Service, Summary, Tally
+from tutela.exposure.model import CONNECT, FRAMES, RAW, UDP, Change, Event, Open, Progress, Service, Summary, Tally
 from tutela.language import Lang, Text
-from tutela.report import services
+from tutela.report import changes, services
 from tutela.report.columns import wrapped
 from tutela.report.csv import row
 from tutela.report.inert import inert
@@ -59,6 +59,8 @@ class TextWriter:
             return "".join(f"{line}\n" for line in services.lines(event, self._where(event), self.lang))
         if isinstance(event, Tally):
             return self._tally(event)
+        if isinstance(event, Change):
+            return changes.line(event, self.lang) + "\n"
         if isinstance(event, Summary):
             return self._summary(event)
         return ""
@@ -152,6 +154,9 @@ class CsvWriter:
             self._waiting.pop(place, None)
             self._told.add(place)
             return head + self._service(event)
+        elif isinstance(event, Change):
+            service = inert(event.now or event.before)
+            return head + row([event.address, event.protocol, str(event.port), f"since: {event.what}", service, *[""] * (len(self.COLUMNS) - 5)])
         elif isinstance(event, Tally):
             # A port that was told early may have been something that answers in the host's place.
             for place in [place for place in self._waiting if place[:2] == (event.address, event.protocol) and place[2] not in event.open]:
