@@ -89,7 +89,7 @@ def start(net: Net, folder: Path) -> None:
     modules = f"[guarded]\npath = {folder}\nauth users = somebody\nsecrets file = {secrets}\n[everybody]\npath = {folder}\n"
     run("rsync", "rsync", "--daemon", "--no-detach", "--port", "873", "--config", conf("rsyncd.conf", modules))
     (folder / "empty").mkdir()
-    ftp = f"listen=YES\nbackground=NO\nanonymous_enable=NO\nlocal_enable=YES\nsecure_chroot_dir={folder}/empty\nftpd_banner=Files of the institute\n"
+    ftp = f"listen=YES\nbackground=NO\nanonymous_enable=NO\nlocal_enable=YES\nsecure_chroot_dir={folder}/empty\nftpd_banner=Files of the institute\nssl_enable=YES\nrsa_cert_file={cert}\nrsa_private_key_file={key}\n"
     run("vsftpd", "vsftpd", conf("vsftpd.conf", ftp))
     client = "http://0.0.0.0:2379"
     peer = "http://127.0.0.1:2380"
@@ -98,11 +98,11 @@ def start(net: Net, folder: Path) -> None:
     maria.mkdir()
     run("mariadb", "mariadbd", "--no-defaults", "--user=root", f"--datadir={maria}", "--skip-grant-tables", "--port=3306", f"--socket={maria}/socket",
         "--innodb-log-file-size=8M", "--innodb-fast-shutdown=2", "--lc-messages-dir=/usr/share/mysql", "--skip-name-resolve")  # fmt: skip
-    _postgres(run, folder / "postgres", {5432: "trust", 5433: "scram-sha-256"})
-    wait_for(net, (22, 80, 443, 6379, 6380, 7777, 26379, 11211, 1883, 18830, 873, 21, 2379, 3306, 5432, 5433), folder)
+    _postgres(run, folder / "postgres", {5432: "host trust", 5433: "host scram-sha-256", 5434: "hostssl trust"})
+    wait_for(net, (22, 80, 443, 6379, 6380, 7777, 26379, 11211, 1883, 18830, 873, 21, 2379, 3306, 5432, 5433, 5434), folder)
 
 
-def _postgres(run, folder: Path, methods: dict[int, str]) -> None:
+def _postgres(run, folder: Path, rules: dict[int, str]) -> None:
     assert POSTGRES is not None
     folder.mkdir()
     shutil.chown(folder, "nobody")
@@ -112,10 +112,17 @@ def _postgres(run, folder: Path, methods: dict[int, str]) -> None:
         [*nobody, POSTGRES / "initdb", "-D", first, "-U", "postgres", "--no-sync", "--no-locale", "-E", "UTF8"],
         check=True, capture_output=True, cwd=folder, env=os.environ | {"LC_ALL": "C"},
     )  # fmt: skip
-    for port, method in methods.items():
+    for port, rule in rules.items():
         data = folder / str(port)
         subprocess.run(["cp", "-a", first, data], check=True)
-        (data / "pg_hba.conf").write_text(f"host all all 0.0.0.0/0 {method}\n")
+        kind, method = rule.split()
+        (data / "pg_hba.conf").write_text(f"{kind} all all 0.0.0.0/0 {method}\n")
+        if kind == "hostssl":
+            for name in ("cert.pem", "key.pem"):
+                shutil.copy(folder.parent / name, data)
+                shutil.chown(data / name, "nobody")
+                (data / name).chmod(0o600)
+            (data / "postgresql.auto.conf").write_text("ssl = on\nssl_cert_file = 'cert.pem'\nssl_key_file = 'key.pem'\n")
         run(f"postgres{port}", *nobody, str(POSTGRES / "postgres"), "-D", str(data), "-p", str(port), "-h", "0.0.0.0", "-k", str(folder), "-F")
 
 

@@ -9,6 +9,7 @@ import ssl
 import struct
 import sys
 import threading
+import time
 
 
 def http(status: str, body: bytes = b"", *headers: str) -> bytes:
@@ -118,16 +119,17 @@ CONVERSATIONS: dict[str, dict[bytes, bytes]] = {
         b"srvr": b"Zookeeper version: 3.8.0-5a02a05eddb59aee6ac762f7ea82e92a68eb9c0f, built on 2022-02-25 08:49 UTC\nMode: standalone\n",
     },
     "smb": {b"\xfeSMB": _SMB2, b"\xffSMB": _SMB1},
-    "smtp": {b"": b"220-mail.example.net\r\n220 ESMTP ready\r\n", b"EHLO ": b"250-mail.example.net\r\n250-STARTTLS\r\n250 HELP\r\n"},
-    "imap": {b"": b"* OK IMAP4rev1 ready\r\n"},
-    "pop3": {b"": b"+OK POP3 ready\r\n"},
+    "smtp": {b"": b"220-mail.example.net\r\n220 ESMTP ready\r\n", b"EHLO ": b"250-mail.example.net\r\n250-STARTTLS\r\n250 HELP\r\n", b"STARTTLS\r\n": b"220 go ahead\r\n"},
+    "late imap": {b"late": b"* OK IMAP4rev1 ready\r\n"},
+    "imap": {b"": b"* OK IMAP4rev1 ready\r\n", b"a STARTTLS": b"a OK Begin\r\n"},
+    "pop3": {b"": b"+OK POP3 ready\r\n", b"STLS": b"+OK Begin\r\n"},
     "telnet": {b"": b"\xff\xfd\x18\xff\xfd\x20"},
     "nats": {b"": b'INFO {"server_id":"N","version":"2.9.10","go":"go1.19","auth_required":false}\r\n'},
     "x11": {b"l\0\x0b\0": _X11},
     "x11 guarded": {b"l\0\x0b\0": struct.pack("<BBHHH", 0, 22, 11, 0, 6) + b"No protocol specified\n\0\0"},
     "rpcbind": {b"\0\1\x86\xa0\0\0\0\2\0\0\0\4": rpc(1, 0, 0, 0, 0, 1, 100000, 2, 6, 111, 1, 100005, 3, 6, 20048, 0)},
     "nfs": {b"\0\1\x86\xa3\0\0\0\3": rpc(1, 0, 0, 0, 0), b"\0\1\x86\xa3\0\0\0\4": rpc(1, 0, 0, 0, 2, 3, 3)},
-    "ldap": {b"\2\1\1\x63": _ROOT + done(1, 0), b"\2\1\2\x63": entry(2, b"dc=example,dc=net") + done(2, 0)},
+    "ldap": {b"1.3.6.1.4.1.1466.20037": ber(0x30, ber(2, b"\1"), ber(0x78, ber(10, b"\0"), ber(4), ber(4))), b"\2\1\1\x63": _ROOT + done(1, 0), b"\2\1\2\x63": entry(2, b"dc=example,dc=net") + done(2, 0)},
     "ldap guarded": {b"\2\1\1\x63": _ROOT + done(1, 0), b"\2\1\2\x63": done(2, 50)},
     "cassandra": {
         b"\x04\0\0\1\5": b"\x84\0\0\1\6" + framed(b"\0\1\0\x0bCQL_VERSION\0\1\0\x053.4.6"),
@@ -142,8 +144,11 @@ SERVERS = {
     27017: "mongodb", 27018: "mongodb guarded", 2375: "docker", 10250: "kubelet", 10255: "kubelet open", 9200: "elasticsearch", 9201: "elasticsearch guarded",
     5984: "couchdb", 8086: "influxdb", 8500: "consul", 8888: "jupyter", 3389: "rdp", 33890: "rdp old", 5900: "vnc", 5901: "vnc guarded", 5902: "vnc old",
     2181: "zookeeper", 445: "smb", 25: "smtp", 143: "imap", 993: "imap", 110: "pop3", 23: "telnet", 4222: "nats", 6000: "x11", 6001: "x11 guarded",
-    111: "rpcbind", 2049: "nfs", 389: "ldap", 636: "ldap guarded", 9042: "cassandra", 5672: "amqp", 9092: "kafka", 1433: "mssql", 40000: "elasticsearch",
+    111: "rpcbind", 2049: "nfs", 389: "ldap", 636: "ldap guarded", 9042: "cassandra", 5672: "amqp", 9092: "kafka", 1433: "mssql", 40000: "elasticsearch", 40143: "late imap", 2222: "late imap",
 }  # fmt: skip
+UPGRADES = (b"STARTTLS\r\n", b"a STARTTLS", b"STLS", b"\x03\x00\x00\x13\x0e\xe0", b"1.3.6.1.4.1.1466.20037")
+"""After the answer to these, TLS begins."""
+INSIDE = frozenset({25, 143, 110, 33890, 389})
 TLS = frozenset({10250, 993, 636, 40000})
 FOUND: dict[int, tuple[str, str, bool | None]] = {
     27017: ("mongodb", "6.0.14", True),
@@ -181,6 +186,8 @@ FOUND: dict[int, tuple[str, str, bool | None]] = {
     9092: ("kafka", "", True),
     1433: ("mssql", "15.0.2000", None),
     40000: ("elasticsearch", "8.11.1", True),
+    40143: ("imap", "IMAP4rev1 ready", None),
+    2222: ("imap", "IMAP4rev1 ready", None),
 }
 
 
@@ -198,6 +205,9 @@ def serve(first: str, *rest: str) -> None:
                     self.talk(context.wrap_socket(self.request, server_side=True) if port in TLS else self.request)
 
             def talk(self, line) -> None:
+                if b"late" in conversation:
+                    time.sleep(0.6)
+                    line.sendall(conversation[b"late"])
                 if b"" in conversation:
                     line.sendall(conversation[b""])
                 heard = b""
@@ -207,6 +217,8 @@ def serve(first: str, *rest: str) -> None:
                         if needle and needle in heard:
                             line.sendall(answer)
                             heard = b""
+                            if needle in UPGRADES and port in INSIDE:
+                                line = context.wrap_socket(line, server_side=True)
                             if answer.startswith(b"HTTP/") or needle == b"srvr":
                                 return
                             break

@@ -42,6 +42,7 @@ SERVICES = {
     3306: ("mariadb", "10.", None),
     5432: ("postgresql", "trust", True),
     5433: ("postgresql", "scram", False),
+    5434: ("postgresql", "TLS trust", True),
     **dict.fromkeys(SILENT, (None, "", None)),
 }
 
@@ -69,8 +70,13 @@ def test_each_service_is_recognised_and_whether_it_answers_anybody(found, port):
     assert said in found[port]["said"]
 
 
-def test_twenty_ports_of_which_two_are_silent_take_two_seconds_at_most(found):
-    assert len(found) == 20
+@pytest.mark.parametrize("port", [21, 5434])
+def test_tls_that_begins_inside_a_protocol_is_looked_at(found, port):
+    assert (found[port]["tls"]["subject"], "TLSv1.3" in found[port]["tls"]["versions"]) == ("www.example.net", True)
+
+
+def test_twenty_one_ports_of_which_two_are_silent_take_two_seconds_at_most(found):
+    assert len(found) == 21
     assert max(service["after"] for service in found.values()) <= 2.0
     assert max(service["after"] for port, service in found.items() if port not in SILENT) <= 1.5
 

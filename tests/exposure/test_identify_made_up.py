@@ -28,4 +28,4 @@ def found():
 def test_each_is_recognised_and_whether_it_answers_anybody(found, port):
     one = found[port]
     assert (one["name"], one["said"], one["without_authentication"]) == made_up.FOUND[port]
-    assert (one["tls"] is not None) is (port in made_up.TLS)
+    assert (one["tls"] is not None) is (port in made_up.TLS | made_up.INSIDE)

@@ -11,12 +11,14 @@ import time
 from types import TracebackType
 from typing import Self
 
+from tutela.exposure.identify.starttls import Step
 from tutela.exposure.identify.talk import MOST_BYTES, Ask, Finding, Start
 
 MOST_CONNECTIONS = 3
 PORT_S, TRIPS, MOST_S = 1.6, 10, 4.0
 """A port has so many seconds, and so many round trips on top; never more than the last."""
-GREETING_S = 0.3
+GREETING_S, PATIENT_S = 0.3, 1.0
+"""How long a greeting is waited for: on any port, and where services greet."""
 MOST_PIECES = 100
 """An answer in more pieces is cut: bytes that drip one by one must not keep this program busy at the cost of other ports."""
 
@@ -28,6 +30,10 @@ class Door:
         self.address, self.port = address, port
         self.rtt_s = 0.0
         """As the first connection took."""
+        self.before_tls: tuple[Step, ...] = ()
+        """What is said in the clear before a handshake."""
+        self.overheard = b""
+        """The first that it said in the clear: a late greeting may be the answer to another's question."""
         self._began = time.monotonic()
         self._slots = asyncio.Semaphore(MOST_CONNECTIONS)
 
@@ -39,11 +45,11 @@ class Door:
         """Use as an async context manager. Raises OSError (of which ssl.SSLError and TimeoutError are) on entering."""
         return Connection(self, self._slots, context)
 
-    async def listen(self) -> bytes:
-        """What it says unasked, within 0.3 seconds and two round trips."""
+    async def listen(self, seconds: float = GREETING_S) -> bytes:
+        """What it says unasked, within so many seconds and two round trips."""
         try:
             async with self.connection() as line:
-                return await line.ask(Ask(b""), GREETING_S + 2 * self.rtt_s)
+                return await line.ask(Ask(b""), seconds + 2 * self.rtt_s)
         except OSError:
             return b""
 
@@ -62,6 +68,8 @@ class Door:
                     if line is None:
                         line = await self.connection(context).__aenter__()
                     answer = await line.ask(ask, None if quiet_s is None else quiet_s + 2 * self.rtt_s)
+                    if context is None:
+                        self.overheard = self.overheard or answer
                 except OSError:
                     # An answer that did not come, as after a time-out: the talk knows what to make of it.
                     pass
@@ -93,6 +101,9 @@ class Connection:
                 self._reader, self._writer = await asyncio.open_connection(door.address, door.port, limit=MOST_BYTES)
                 door.rtt_s = door.rtt_s or time.monotonic() - began
             if self._context is not None:
+                for step in door.before_tls:
+                    if not step.allowed(await self.ask(step.ask)):
+                        raise ConnectionRefusedError
                 async with asyncio.timeout(door.left_s()):
                     await self._writer.start_tls(self._context)
         except BaseException:

@@ -11,7 +11,7 @@ TALKS: tuple[tuple[bytes, Start], ...] = ((b"220", mail.talk), (b"RFB ", vnc.tal
 
 
 def read(greeting: bytes) -> Finding | Start | None:
-    """What it is, or the talk that will tell; an unknown greeting is quoted. None: it said nothing."""
+    """What it is, or the talk that will tell; an unknown greeting is quoted. None: it said nothing, or nothing legible."""
     if not greeting:
         return None
     for reader in READERS:
@@ -23,4 +23,5 @@ def read(greeting: bytes) -> Finding | Start | None:
             return start
     if len(greeting) >= 2 and greeting[0] == _TELNET and greeting[1] in _NEGOTIATION:
         return Finding("telnet")
-    return Finding(None, words(greeting), sure=False)
+    said = words(greeting)
+    return Finding(None, said, sure=False) if "\ufffd" not in said else None

@@ -18,6 +18,9 @@ TLS_FIRST = frozenset({443, 465, 636, 853, 989, 990, 993, 995, 2376, 3269, 4443,
 GREETS_IN_TLS = frozenset({465, 990, 993, 995})
 """Behind TLS the service speaks first."""
 
+GREETERS = frozenset({21, 22, 23, 25, 110, 143, 587, 873, 2222, 3306, 3307, 4222, *range(5900, 5910)})
+"""The service speaks first, and may take its time, as when it looks up the name of who comes."""
+
 FALLBACK: tuple[Start, ...] = (
     redis.talk,
     postgresql.talk,

@@ -13,20 +13,21 @@ FTP_PORTS, SMTP_PORTS = frozenset({21, 990, 2121}), frozenset({25, 465, 587, 252
 _END = re.compile(rb"(?:^|\n)[0-9]{3} [^\n]*\n")
 
 
-def _complete(answer: bytes) -> bool:
+def complete(answer: bytes) -> bool:
+    """The last line of a reply came: three digits and a space."""
     return _END.search(answer) is not None
 
 
 def talk(address: str, port: int) -> Talk:
     """Greeting 220: FTP or SMTP, and whether SMTP offers STARTTLS."""
     _ = address
-    greeting = yield Ask(b"", _complete)
+    greeting = yield Ask(b"", complete)
     if not greeting.startswith(b"220"):
         return None
     said = words(greeting.split(b"\n")[0][4:])
     if port in FTP_PORTS or (b"FTP" in greeting.upper() and port not in SMTP_PORTS):
         return Finding("ftp", said)
-    answer = yield Ask(b"EHLO tutela.invalid\r\n", _complete)
+    answer = yield Ask(b"EHLO tutela.invalid\r\n", complete)
     if not answer.startswith(b"250"):
         return Finding("ftp" if answer.startswith((b"5", b"220")) and b"SMTP" not in greeting else "smtp", said)
     return Finding("smtp", words(f"{said[:68]} STARTTLS") if b"STARTTLS" in answer.upper() else said)

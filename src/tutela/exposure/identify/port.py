@@ -7,9 +7,10 @@ from collections.abc import Coroutine, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from tutela.exposure.identify import greeting, tls, web
-from tutela.exposure.identify.door import Door
-from tutela.exposure.identify.hints import BY_PORT, FALLBACK, GREETS_IN_TLS, TLS_FIRST
+from tutela.exposure.identify import greeting, postgresql, tls, web
+from tutela.exposure.identify.door import GREETING_S, PATIENT_S, Door
+from tutela.exposure.identify.hints import BY_PORT, FALLBACK, GREETERS, GREETS_IN_TLS, TLS_FIRST
+from tutela.exposure.identify.starttls import STEPS
 from tutela.exposure.identify.talk import Ask, Finding, Start
 from tutela.exposure.model import Service, Tls
 
@@ -33,7 +34,7 @@ async def look(address: str, port: int) -> Service:
             begin((_behind_tls(door),))
         elif hint is not None:
             begin((_plain(door, hint),))
-        found = await _best(tasks, 2 * QUIET_S + 2 * door.rtt_s)
+        found = await _best(tasks, PATIENT_S + 2 * door.rtt_s if port in GREETERS else 2 * QUIET_S + 2 * door.rtt_s)
         if found is None or not found[0].sure:
             if hint is not web.talk or port in TLS_FIRST:
                 begin((_plain(door, web.talk),))
@@ -48,7 +49,7 @@ async def look(address: str, port: int) -> Service:
         await asyncio.gather(*tasks, return_exceptions=True)
     if found is None:
         return Service(address, "tcp", port, None)
-    finding, secured = found
+    finding, secured = found if found[1] is not None else await _within(door, found[0])
     name = finding.name
     if secured is not None:
         name = {"http": "https", None: "tls"}.get(name, name)
@@ -76,14 +77,18 @@ async def _best(tasks: set[asyncio.Task[Answer | None]], wait_s: float | None, b
 
 
 async def _greeting(door: Door) -> Answer | None:
-    found = greeting.read(await door.listen())
+    found = greeting.read(await door.listen(PATIENT_S if door.port in GREETERS else GREETING_S))
     if callable(found):
-        return await _plain(door, found)
+        found = await door.hold(found)
     return None if found is None else (found, None)
 
 
 async def _plain(door: Door, start: Start) -> Answer | None:
-    found = await door.hold(start)
+    found: Finding | Start | None = await door.hold(start)
+    if found is None:
+        found = greeting.read(door.overheard)
+    if callable(found):
+        found = await door.hold(found)
     return None if found is None else (found, None)
 
 
@@ -104,6 +109,17 @@ async def _behind_tls(door: Door) -> Answer | None:
     # What speaks inside is asked while the versions are tried.
     found, secured = await asyncio.gather(_inside(door) if agreed.version else _nothing(), tls.inspect(door, agreed))
     return (replace(found, sure=True) if found else Finding(None)), secured
+
+
+async def _within(door: Door, finding: Finding) -> Answer:
+    """TLS that begins in the middle of the protocol, where the service offers it."""
+    door.before_tls = STEPS.get(finding.name or "", ())
+    agreed = await tls.agree(door) if door.before_tls else None
+    if agreed is None:
+        return finding, None
+    again = finding.name == "postgresql" and not finding.without_authentication
+    better, secured = await asyncio.gather(door.hold(postgresql.within_tls, tls.context()) if again else _nothing(), tls.inspect(door, agreed))
+    return (better or finding), secured
 
 
 async def _nothing() -> None:

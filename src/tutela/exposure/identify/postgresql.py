@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tutela.exposure.identify.talk import Ask, Finding, Talk, at_least, words
 
-_SSL = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
+SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 _WORDS = b"user\0postgres\0database\0postgres\0application_name\0tutela\0\0"
 _START = (len(_WORDS) + 8).to_bytes(4, "big") + (196608).to_bytes(4, "big") + _WORDS
 _KINDS = {2: "Kerberos", 3: "password", 5: "md5", 6: "scm", 7: "gss", 9: "sspi", 10: "scram"}
@@ -16,7 +16,7 @@ _KINDS = {2: "Kerberos", 3: "password", 5: "md5", 6: "scm", 7: "gss", 9: "sspi",
 def talk(address: str, port: int) -> Talk:
     """Does it offer TLS, and what does it demand?"""
     _ = (address, port)
-    offered = yield Ask(_SSL, at_least(1))
+    offered = yield Ask(SSL_REQUEST, at_least(1))
     if offered not in (b"S", b"N"):
         return None
     answer = yield Ask(_START, _complete, fresh=True)
@@ -24,6 +24,12 @@ def talk(address: str, port: int) -> Talk:
     if not answer:
         return Finding("postgresql", said, sure=False)
     return read(answer, said)
+
+
+def within_tls(address: str, port: int) -> Talk:
+    """What does it demand of those that come with TLS? Some lines of pg_hba.conf are for them alone."""
+    _ = (address, port)
+    return read((yield Ask(_START, _complete)), "TLS")
 
 
 def read(answer: bytes, said: str = "") -> Finding | None:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from tutela.exposure.identify.talk import Ask, Finding, Talk
 
-_ASK = b"\x03\x00\x00\x13" + b"\x0e\xe0\x00\x00\x00\x00\x00" + b"\x01\x00\x08\x00" + (1).to_bytes(4, "little")
+ASK = b"\x03\x00\x00\x13" + b"\x0e\xe0\x00\x00\x00\x00\x00" + b"\x01\x00\x08\x00" + (1).to_bytes(4, "little")
 _HYBRID_REQUIRED = 5
 
 
 def talk(address: str, port: int) -> Talk:
     """What does it demand before a session?"""
     _ = (address, port)
-    return read((yield Ask(_ASK, lambda answer: len(answer) >= 4 and len(answer) >= int.from_bytes(answer[2:4], "big"))))
+    return read((yield Ask(ASK, complete)))
+
+
+def complete(answer: bytes) -> bool:
+    """A whole TPKT packet."""
+    return len(answer) >= 4 and len(answer) >= int.from_bytes(answer[2:4], "big")
+
+
+def takes_tls(answer: bytes) -> bool:
+    """It goes on with TLS."""
+    return len(answer) >= 19 and answer[11] == 2 and answer[15:19] == b"\1\0\0\0"
 
 
 def read(answer: bytes) -> Finding | None:
