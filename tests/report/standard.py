@@ -50,5 +50,12 @@ def standard(name: str) -> tuple[Assessment, ...]:
     return (judged(scenes.load(HERE / "scenes" / f"{name}.yaml")),)
 
 
+def odd() -> Assessment:
+    """A host that sent one source twice, and not the same."""
+    scene = scenes.load(HERE / "scenes" / "keeps.yaml")
+    name = next(iter(scene["sources"]))
+    return judged(scene | {"sources": scene["sources"] | {f"{name} (again)": "another answer"}})
+
+
 def options(**changes: Any) -> Options:
     return replace(Options(tables=content().tables), **changes)

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.report.standard import options, standard
+from tests.report.standard import odd, options, standard
 from tutela.language import Lang
 from tutela.report import FORMATS
 
@@ -56,3 +56,10 @@ def test_hostile_bytes_survive_and_stay_escaped() -> None:
 
     assert json.loads(words)["subject"] == standard("hostile")[0].subject
     assert [char for char in words if not char.isprintable() and char != "\n"] == []
+
+
+def test_sources_that_came_twice_are_valid_against_the_schema() -> None:
+    document = json.loads("".join(FORMATS["json"].render([odd()], Lang.EN, options())))
+
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    assert document["sources_twice"]

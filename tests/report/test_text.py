@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import json
 import unicodedata
 from dataclasses import replace
 
 import pytest
 
-from tests.report.standard import options, standard
+from tests.report.standard import odd, options, standard
 from tutela.evidence import Reason
 from tutela.language import Lang
 from tutela.report import FORMATS
 from tutela.report.beginning import beginning
 from tutela.report.columns import width, wrapped
+from tutela.report.findings import said_twice, twice
 from tutela.report.inert import inert, inert_lines
 
 
@@ -142,3 +144,27 @@ def test_an_ordinary_user_is_told_what_root_would_see(lang: Lang, words: str) ->
     for assessment, told in ((one, False), (replace(one, verdicts=verdicts), True)):
         screen = "".join(FORMATS["text"].render((assessment,), lang, options())).split("\n")[:16]
         assert any(words in line for line in screen) is told
+
+
+@pytest.mark.parametrize("lang", list(Lang))
+def test_a_source_that_came_twice_and_differs_is_said(lang: Lang) -> None:
+    one = odd()
+    (name,) = twice(one)
+    sentence = said_twice(one)
+
+    assert name in one.bundle.sources
+    assert sentence is not None
+    assert name in sentence.in_(lang)
+    for report in ("text", "html"):
+        words = "".join(FORMATS[report].render([one], lang, options()))
+        assert sentence.in_(lang)[:12] in words
+        assert sentence.in_(lang)[:12] not in "".join(FORMATS[report].render(standard("keeps"), lang, options()))
+    assert json.loads("".join(FORMATS["json"].render([one], lang, options())))["sources_twice"] == [name]
+
+
+def test_a_name_that_only_ends_like_a_second_copy_is_none() -> None:
+    one = odd()
+    (name,) = twice(one)
+    alone = {key: value for key, value in one.bundle.sources.items() if key != name}
+
+    assert twice(replace(one, bundle=replace(one.bundle, sources=alone))) == ()

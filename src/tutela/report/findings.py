@@ -15,6 +15,7 @@ from tutela.agreement.model import Party, Table
 from tutela.assess.assessment import Assessment, ClauseStanding, Standing
 from tutela.assess.verdict import Verdict
 from tutela.checks import Outcome, Severity
+from tutela.evidence.bundle import AGAIN
 from tutela.language import Text, same
 from tutela.record import record
 from tutela.report.inert import inert
@@ -23,6 +24,8 @@ from tutela.site import Waiver
 
 FIRST = 5
 """How many failures stand under "do first"."""
+MAX_TWICE = 5
+"""Names of sources that came twice that a sentence lists."""
 
 
 class Headline(StrEnum):
@@ -57,6 +60,24 @@ def headline(assessment: Assessment) -> Headline:
 def unreachable(assessment: Assessment) -> str | None:
     """Why nobody could look at this subject, if nobody could."""
     return assessment.bundle.meta.get("unreachable")
+
+
+def twice(assessment: Assessment) -> tuple[str, ...]:
+    """Names of sources that the probe sent twice with different content."""
+    sources = assessment.bundle.sources
+    return tuple(name.removesuffix(AGAIN) for name in sources if name.endswith(AGAIN) and name.removesuffix(AGAIN) in sources)
+
+
+def said_twice(assessment: Assessment) -> Text | None:
+    """The sentence about them, if there are any."""
+    names = twice(assessment)
+    if not names:
+        return None
+    listed = ", ".join(inert(name) for name in names[:MAX_TWICE]) + (" …" if len(names) > MAX_TWICE else "")
+    return Text(
+        f"有 {len(names)} 个来源返回了两份不同的内容，只采用第一份：{listed}。正常主机不会这样，请检查这台主机是否被篡改。",
+        f"{len(names)} sources came twice with different content, and only the first counts: {listed}. An honest host does not do this; see whether somebody has tampered with it.",
+    )
 
 
 def summary(assessment: Assessment) -> Text:

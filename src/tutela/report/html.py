@@ -31,6 +31,7 @@ from tutela.report.findings import (
     headline,
     name_of,
     of_result,
+    said_twice,
     sort_key,
     summary,
     unknowns,
@@ -123,6 +124,9 @@ class _Page:
             el("div", el("strong", self.say(HEADLINES[word]), class_=_CLASS[word]), el("span", self.say(summary(one))), class_=f"headline {_CLASS[word]}")
             + "\n"
         )
+        repeated = said_twice(one)
+        if repeated is not None:
+            yield el("p", self.say(repeated)) + "\n"
         failed, unknown = failures(one), unknowns(one)
         if failed:
             yield self.h2(Text("先做什么", "Do first"))

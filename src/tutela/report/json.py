@@ -18,7 +18,7 @@ from tutela.assess.verdict import Verdict
 from tutela.evidence import Evidence
 from tutela.language import Lang, Text
 from tutela.report import reachable
-from tutela.report.findings import derived, headline, unreachable, waivers
+from tutela.report.findings import derived, headline, twice, unreachable, waivers
 from tutela.report.options import Options
 
 SCHEMA = "tutela/assessment/1"
@@ -131,34 +131,39 @@ def _subject(assessment: Assessment) -> dict[str, Any]:
     """What is of this subject alone, without the lists."""
     summary = assessment.summary
     joined = reachable.joined(assessment)
-    return ({} if joined is None else {"exposure": reachable.document(joined)}) | {
-        "subject": assessment.subject,
-        "headline": headline(assessment).value,
-        "unreachable": unreachable(assessment),
-        "collected_at": moment(assessment.bundle.collected_at),
-        "judged_at": moment(assessment.judged_at),
-        "site_digest": assessment.site.digest or None,
-        "bundle": {"digest": assessment.bundle.digest, "probe_version": assessment.bundle.probe, "vantage": assessment.bundle.vantage.value},
-        "waivers": [
-            {
-                "target": use.waiver.target,
-                "party": use.waiver.party,
-                "approver": use.waiver.approver,
-                "reason": use.waiver.reason,
-                "granted": use.waiver.granted.isoformat(),
-                "expires": use.waiver.expires.isoformat(),
-                "used": use.used,
-                "why": _text(use.why),
-            }
-            for use in waivers(assessment)
-        ],
-        "summary": {
-            "results": {word: dict(row) for word, row in summary.results.items()},
-            "standings": dict(summary.standings),
-            "unknown_percent": summary.unknown_percent,
-            "oldest_datum": moment(summary.oldest_datum),
-        },
-    }
+    repeated = twice(assessment)
+    return (
+        ({} if joined is None else {"exposure": reachable.document(joined)})
+        | ({"sources_twice": list(repeated)} if repeated else {})
+        | {
+            "subject": assessment.subject,
+            "headline": headline(assessment).value,
+            "unreachable": unreachable(assessment),
+            "collected_at": moment(assessment.bundle.collected_at),
+            "judged_at": moment(assessment.judged_at),
+            "site_digest": assessment.site.digest or None,
+            "bundle": {"digest": assessment.bundle.digest, "probe_version": assessment.bundle.probe, "vantage": assessment.bundle.vantage.value},
+            "waivers": [
+                {
+                    "target": use.waiver.target,
+                    "party": use.waiver.party,
+                    "approver": use.waiver.approver,
+                    "reason": use.waiver.reason,
+                    "granted": use.waiver.granted.isoformat(),
+                    "expires": use.waiver.expires.isoformat(),
+                    "used": use.used,
+                    "why": _text(use.why),
+                }
+                for use in waivers(assessment)
+            ],
+            "summary": {
+                "results": {word: dict(row) for word, row in summary.results.items()},
+                "standings": dict(summary.standings),
+                "unknown_percent": summary.unknown_percent,
+                "oldest_datum": moment(summary.oldest_datum),
+            },
+        }
+    )
 
 
 def moment(at: datetime) -> str:

@@ -33,6 +33,7 @@ from tutela.report.findings import (
     headline,
     name_of,
     of_result,
+    said_twice,
     sort_key,
     summary,
     unknowns,
@@ -153,6 +154,9 @@ class _Page:
         if unreachable(one) is None:
             at, old = when(one.bundle.collected_at, self.options.zone), self.say(age(one))
             yield from wrapped(self.say(_DATA_OF.with_values(at=at, age=old)), self.width)
+        repeated = said_twice(one)
+        if repeated is not None:
+            yield from wrapped(self.say(repeated), self.width)
         yield from self.counts(one)
         failed = failures(one)
         yield from self.first(failed)
