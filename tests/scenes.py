@@ -63,12 +63,20 @@ def scan(
     missed: str = "0.00",
     answers: str = "65000 closed 0 filtered 0 silent",
     everything: bool = False,
+    echo: bool = False,
     opened: tuple[str, ...] = (),
     end: str = "end",
 ) -> tuple[str, str]:
     """Name and text of the source that a scan leaves (docs/spec/scan.md)."""
     lines = ["tutela-scan 1", f"of {address}", f"from {vantage}", f"at {at}", "method raw", f"tcp {tcp}", f"udp {udp}", "rounds 2", "lost 0.0000"]
-    lines += [f"missed {missed}", f"answers {answers}", *(["everything answers"] if everything else []), *(f"open {one}" for one in opened), end]
+    lines += [
+        f"missed {missed}",
+        f"answers {answers}",
+        *(["everything answers"] if everything else []),
+        *(["echo answers"] if echo else []),
+        *(f"open {one}" for one in opened),
+        end,
+    ]
     return f"scan of {address} from {vantage}", "\n".join(lines)
 
 

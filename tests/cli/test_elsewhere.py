@@ -41,6 +41,7 @@ def scanned(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     monkeypatch.setattr(elsewhere, "scan", scan)
     monkeypatch.setattr(elsewhere, "identify", lambda _opened, **_options: iter(()))
+    monkeypatch.setattr(elsewhere, "answers_echo", lambda _address: None)
     monkeypatch.setattr(elsewhere, "own_address", lambda _towards: "198.51.100.1")
     yield asked
 

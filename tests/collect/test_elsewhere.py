@@ -59,6 +59,9 @@ def test_the_guest_stops_when_its_time_is_up() -> None:
 
 def test_an_answer_is_read() -> None:
     assert read_answer(ANSWER, ("192.0.2.10",)) == [Seen("192.0.2.10", "198.51.100.7", (22, 443), 100, 2, 3, 2, 1, whole=True)]
+    assert read_answer(ANSWER.replace(b"end\n", b"echo\nend\n"), ("192.0.2.10",)) == [
+        Seen("192.0.2.10", "198.51.100.7", (22, 443), 100, 2, 3, 2, 1, whole=True, echo=True)
+    ]
     assert read_answer(b"of 192.0.2.10\nnone\nend\n", ("192.0.2.10",)) == [Seen("192.0.2.10", None)]
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
+from ipaddress import ip_address
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import scenes
 from tutela.evidence import Status
+from tutela.exposure.echo import answers_echo
 from tutela.exposure.evidence import Recorder, not_looked
 from tutela.exposure.model import Open, Service, Summary, Tally, Tls
 from tutela.facts import scans
@@ -56,6 +62,30 @@ def test_ports_that_a_helper_answered_are_not_kept() -> None:
 
     assert [one.port for one in scan.open] == [22]
     assert scan.everything
+
+
+def test_where_all_is_silent_an_echo_shows_that_there_is_a_way() -> None:
+    recorder = Recorder((22,))
+    recorder.take(Tally(ADDRESS, 1, (), 0, 0, 1))
+
+    assert not recorder.answered(ADDRESS)
+    assert not read(recorder).answered
+    found = recorder.evidence(ADDRESS, PLACE, AT, whole=True, echo=True)
+    assert scenes.look({"sources": {found.name: found.content.decode()}}).fact(scans.parse).seen[0].answered
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_an_echo_is_answered_where_it_may_be_asked(address: str) -> None:
+    assert answers_echo(ip_address(address)) in ((True,) if os.geteuid() == 0 else (True, None))
+
+
+@pytest.mark.root
+def test_nobody_answers_for_an_address_without_a_host() -> None:
+    script = "from ipaddress import ip_address; from tutela.exposure.echo import answers_echo; print(answers_echo(ip_address('198.18.0.9')))"
+    argv = ["unshare", "--net", sys.executable, "-c", script]
+    run = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30, env=os.environ | {"PYTHONPATH": "src"})
+
+    assert run.stdout.strip() == "False"
 
 
 def test_a_scan_without_its_tally_is_cut_and_proves_nothing() -> None:

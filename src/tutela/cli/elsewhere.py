@@ -22,6 +22,7 @@ from tutela.errors import BundleError, CollectError, ScanError, UsageError
 from tutela.evidence import Bundle, Evidence, Unobserved
 from tutela.evidence.bundle import read_frames, write_frames
 from tutela.exposure import loss
+from tutela.exposure.echo import answers_echo
 from tutela.exposure.evidence import Recorder, not_looked, own_address
 from tutela.exposure.identify import identify
 from tutela.exposure.model import CONNECT, Address, Open, Request, Summary, Tally
@@ -126,7 +127,9 @@ class Elsewhere:
             try:
                 with self._one_at_a_time:
                     recorder, whole = self._scanned(address)
-                found.append(recorder.evidence(str(address), vantage, at, whole=whole))
+                # Only where no port says so is it asked whether there is a way at all.
+                echo = not recorder.answered(str(address)) and answers_echo(address) is True
+                found.append(recorder.evidence(str(address), vantage, at, whole=whole, echo=echo))
             except ScanError as problem:
                 found.append(not_looked(str(address), HERE, problem.message))
             except OSError as problem:
@@ -170,7 +173,7 @@ def _recorded(seen: Seen, place: SshTarget, at: datetime) -> Evidence:
     recorder = Recorder(PORTS)
     for event in _events(seen):
         recorder.take(event)
-    return recorder.evidence(seen.address, seen.vantage, at, whole=seen.whole)
+    return recorder.evidence(seen.address, seen.vantage, at, whole=seen.whole, echo=seen.echo)
 
 
 def _events(seen: Seen) -> Iterator[Open | Tally | Summary]:

@@ -38,6 +38,8 @@ class Seen:
     late: int = 0
     """Ports that answered only when asked again."""
     whole: bool = True
+    echo: bool = False
+    """It answered an ICMP echo request."""
 
 
 def look_from(
@@ -72,7 +74,7 @@ def look_from(
 
 _ADDRESS = re.compile(
     rb"of ([0-9a-fA-F:.]{2,45})\n"
-    rb"(?:none\nend\n|from ([0-9a-fA-F:.]{2,45})\n((?:open [1-9][0-9]{0,4}\n){0,65535})answers ([0-9]{1,6}) ([0-9]{1,6}) ([0-9]{1,6}) rounds ([0-9]{1,2}) late ([0-9]{1,6})\n(end|cut)\n)"
+    rb"(?:none\nend\n|from ([0-9a-fA-F:.]{2,45})\n((?:open [1-9][0-9]{0,4}\n){0,65535})answers ([0-9]{1,6}) ([0-9]{1,6}) ([0-9]{1,6}) rounds ([0-9]{1,2}) late ([0-9]{1,6})\n(echo\n)?(end|cut)\n)"
 )
 
 
@@ -96,5 +98,5 @@ def read_answer(said: bytes, addresses: tuple[str, ...]) -> list[Seen] | None:
         if opened and opened[-1] > 65535:
             return None
         closed, filtered, silent, rounds, late = (int(match[number]) for number in range(4, 9))
-        found.append(Seen(address, vantage, opened, closed, filtered, silent, rounds, late, match[9] == b"end"))
+        found.append(Seen(address, vantage, opened, closed, filtered, silent, rounds, late, match[10] == b"end", match[9] is not None))
     return found if at == len(said) else None

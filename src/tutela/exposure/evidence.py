@@ -48,8 +48,11 @@ class Recorder:
         elif isinstance(event, Summary) and self._summary is None:
             self._summary = event
 
-    def evidence(self, address: str, vantage: str, at: datetime, *, whole: bool) -> Evidence:
-        """What was seen of one address from `vantage`, the address packets came from; `whole`: the scan went to its end."""
+    def evidence(self, address: str, vantage: str, at: datetime, *, whole: bool, echo: bool = False) -> Evidence:
+        """What was seen of one address from `vantage`, the address packets came from.
+
+        `whole`: the scan went to its end; `echo`: it answered an ICMP echo request, so there is a way to it.
+        """
         lines = [MAGIC, f"of {address}", f"from {vantage}", f"at {at.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"]
         summary, tally = self._summary, self._tallies.get(address)
         lines += [
@@ -66,9 +69,16 @@ class Recorder:
             lines.append(f"answers {tally.closed} closed {tally.filtered} filtered {tally.silent} silent")
             if tally.note is not None:
                 lines.append("everything answers")
+        if echo:
+            lines.append("echo answers")
         lines += [self._line(address, port) for port in sorted(self._open.get(address, set()))]
         lines.append("end" if whole and tally is not None else "cut")
         return Evidence(scan_name(address, vantage), Status.OK, "\n".join(lines).encode("ascii"))
+
+    def answered(self, address: str) -> bool:
+        """Whether any port of it said anything itself, open or refused."""
+        tally = self._tallies.get(address)
+        return tally is not None and bool(tally.open or tally.closed)
 
     def _line(self, address: str, port: _Port) -> str:
         line = f"open {port[0]} {port[1]}"

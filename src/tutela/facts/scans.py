@@ -71,7 +71,7 @@ class Scan:
     everything: bool
     """Something answers on every port: an open port alone says nothing of this host."""
     answered: bool
-    """At least one answer came, open or refused: there is a way from there to here."""
+    """At least one answer came, a port's or to an ICMP echo request: there is a way from there to here."""
     missed: float | None
     """Open ports that loss may have hidden, at the upper bound."""
     open: tuple[Found, ...]
@@ -106,7 +106,7 @@ def parse(look: Look) -> Scans:
 _HEAD = re.compile(
     rf"{MAGIC}\nof (?P<of>\S{{2,45}})\nfrom (?P<from>\S{{2,45}})\nat (?P<at>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}Z)\n"
     r"method (?P<method>[a-z-]{1,20})\ntcp (?P<tcp>\S+)\nudp (?P<udp>\S+)\nrounds [0-9]{1,4}\nlost (?:-|[01]\.[0-9]{4})\nmissed (?P<missed>-|[0-9]{1,9}\.[0-9]{2})\n"
-    r"answers (?P<closed>-|[0-9]{1,6}) closed (?P<filtered>-|[0-9]{1,6}) filtered (?:-|[0-9]{1,6}) silent\n(?P<everything>everything answers\n)?",
+    r"answers (?P<closed>-|[0-9]{1,6}) closed (?:-|[0-9]{1,6}) filtered (?:-|[0-9]{1,6}) silent\n(?P<everything>everything answers\n)?(?P<echo>echo answers\n)?",
     re.ASCII,
 )
 _OPEN = re.compile(r"open (tcp|udp) ([1-9][0-9]{0,4})(?: (\{.*\}))?", re.ASCII)
@@ -136,7 +136,8 @@ def _scan(look: Look, name: str) -> Scan | Unobserved:
         if one is None:
             return _strange(name, line)
         found.append(one)
-    refused = sum(int(head[word]) for word in ("closed", "filtered") if head[word] != "-")
+    # What was refused on the way may have been refused by the looking machine itself.
+    refused = head["closed"] not in ("-", "0")
     return Scan(
         vantage=vantage,
         address=address,
@@ -146,7 +147,7 @@ def _scan(look: Look, name: str) -> Scan | Unobserved:
         udp=udp,
         whole=last == "end",
         everything=head["everything"] is not None,
-        answered=bool(found) or refused > 0,
+        answered=bool(found) or refused or head["echo"] is not None,
         missed=None if head["missed"] == "-" else float(head["missed"]),
         open=tuple(found),
     )

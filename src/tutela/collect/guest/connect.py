@@ -8,6 +8,7 @@ Answer, for each address in turn:
     from <own address>               or `none` when there is no route, and then `end`
     open <port>                      as they are found
     answers <closed> <filtered> <silent> rounds <n> late <n>
+    echo                             only where no port answered and an ICMP echo request was answered
     end                              or `cut` when the time was up
 """
 
@@ -161,6 +162,32 @@ def own_address(address: str) -> str:
         one.close()
 
 
+def echoes(address: str) -> bool:
+    """Whether it answers an ICMP echo request, where this user may send one without privilege (icmp(7))."""
+    six = ":" in address
+    try:
+        one = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP)
+    except OSError:
+        return False
+    word = b"tutela: is there a way?"
+    head = struct.pack("!BBHHH", 128 if six else 8, 0, 0, 0, 1)
+    try:
+        one.settimeout(1.0)
+        for _ in range(2):
+            # The kernel fills in identifier and checksum.
+            one.sendto(head + word, (address, 0))
+            try:
+                said = one.recvfrom(2048)[0]
+            except socket.timeout:
+                continue
+            return said[:1] == (b"\x81" if six else b"\x00") and said[8:] == word
+    except OSError:
+        return False
+    finally:
+        one.close()
+    return False
+
+
 def read_ports(words: str) -> "list[int]":
     """`22,80-90`"""
     found: "list[int]" = []
@@ -186,6 +213,8 @@ def main() -> None:
         scan = Scan(address, ports, rate, deadline)
         silent, whole = scan.run()
         say("answers %d %d %d rounds %d late %d" % (scan.closed, scan.filtered, silent, scan.round, scan.late))
+        if not scan.answered and echoes(address):
+            say("echo")
         say("end" if whole else "cut")
 
 
