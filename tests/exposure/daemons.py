@@ -2,9 +2,11 @@
 
 import datetime
 import ipaddress
+import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -91,15 +93,41 @@ def start(net: Net, folder: Path) -> None:
     (folder / "empty").mkdir()
     ftp = f"listen=YES\nbackground=NO\nanonymous_enable=NO\nlocal_enable=YES\nsecure_chroot_dir={folder}/empty\nftpd_banner=Files of the institute\nssl_enable=YES\nrsa_cert_file={cert}\nrsa_private_key_file={key}\n"
     run("vsftpd", "vsftpd", conf("vsftpd.conf", ftp))
-    client = "http://0.0.0.0:2379"
-    peer = "http://127.0.0.1:2380"
-    run("etcd", "etcd", "--data-dir", str(folder / "etcd"), "--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer)
+    for port, peer in ((2379, 12380), (4001, 12381)):
+        here, other = f"http://0.0.0.0:{port}", f"http://127.0.0.1:{peer}"
+        run(f"etcd{port}", "etcd", "--data-dir", str(folder / f"etcd{port}"), "--listen-client-urls", here, "--advertise-client-urls", here,
+            "--listen-peer-urls", other, "--initial-advertise-peer-urls", other, "--initial-cluster", f"default={other}")  # fmt: skip
     maria = folder / "mariadb"
     maria.mkdir()
     run("mariadb", "mariadbd", "--no-defaults", "--user=root", f"--datadir={maria}", "--skip-grant-tables", "--port=3306", f"--socket={maria}/socket",
         "--innodb-log-file-size=8M", "--innodb-fast-shutdown=2", "--lc-messages-dir=/usr/share/mysql", "--skip-name-resolve")  # fmt: skip
     _postgres(run, folder / "postgres", {5432: "host trust", 5433: "host scram-sha-256", 5434: "hostssl trust"})
-    wait_for(net, (22, 80, 443, 6379, 6380, 7777, 26379, 11211, 1883, 18830, 873, 21, 2379, 3306, 5432, 5433, 5434), folder)
+    wait_for(net, (22, 80, 443, 6379, 6380, 7777, 26379, 11211, 1883, 18830, 873, 21, 2379, 3306, 5432, 5433, 5434, 4001), folder)
+    _demand_accounts(net)
+
+
+def _demand_accounts(net: Net) -> None:
+    """The etcd on 4001 gets a user root, and authentication is switched on."""
+    post = """
+import json, sys, time, urllib.error, urllib.request
+for path, body in json.load(sys.stdin):
+    for _ in range(50):
+        try:
+            urllib.request.urlopen(urllib.request.Request("http://127.0.0.1:4001/v3/auth/" + path, json.dumps(body).encode()), timeout=5).read()
+            break
+        except (urllib.error.URLError, OSError):
+            # It has no leader yet.
+            time.sleep(0.2)
+    else:
+        sys.exit(path)
+"""
+    calls = [
+        ("user/add", {"name": "root", "password": "secret"}),
+        ("role/add", {"name": "root"}),
+        ("user/grant", {"user": "root", "role": "root"}),
+        ("enable", {}),
+    ]
+    net.target([sys.executable, "-c", post], stdin=json.dumps(calls))
 
 
 def _postgres(run, folder: Path, rules: dict[int, str]) -> None:

@@ -13,6 +13,7 @@ from tutela.record import record
 _STATUS = re.compile(rb"HTTP/[0-9](?:\.[0-9])? ([1-5][0-9]{2})(?: [^\r\n]*)?\r?\n")
 _LENGTH = re.compile(rb"\r?\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r?\n", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r?\ntransfer-encoding:[ \t]*chunked", re.IGNORECASE)
+_REFUSED = re.compile(rb"user name is empty|authentication (?:required|is enabled)|permission denied|requires authentication", re.IGNORECASE)
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 BAD_REQUEST = 400
 
@@ -122,7 +123,7 @@ def talk(address: str, port: int) -> Talk:
         free = _free(status(page))
         if free is not False and api.question is not None:
             answer = yield Ask(request(address, api.question, api.body), complete, fresh=True)
-            free = _free(status(answer)) if status(answer) != 200 or re.search(api.open, answer) else None
+            free = _answered(answer, api)
         return Finding(api.name, words(version[1]) if version else words(header(first, b"server") or b""), without_authentication=free, hsts=strict)
     return Finding("http", words(header(first, b"server") or b""), sure=code != BAD_REQUEST, hsts=strict)
 
@@ -136,3 +137,10 @@ def _is(api: Api, page: bytes) -> bool:
 def _free(code: int | None) -> bool | None:
     """200 is an answer to anybody, 401 and 403 are refusals; from others nothing follows."""
     return True if code == 200 else False if code in (401, 403) else None
+
+
+def _answered(answer: bytes, api: Api) -> bool | None:
+    """Did the question get its answer? Some refuse with other codes and words."""
+    if status(answer) == 200:
+        return True if re.search(api.open, answer) else None
+    return False if _REFUSED.search(answer) else _free(status(answer))
