@@ -149,12 +149,20 @@ def _look(arguments: argparse.Namespace, request: Request, stop: Callable[[], bo
     """TCP, then UDP where it is asked for: the loss that the one measured says how often the other has to ask."""
     from tutela.exposure import ports
     from tutela.exposure.addresses import Addresses
+    from tutela.exposure.client import resident_of
     from tutela.exposure.model import Summary
     from tutela.exposure.scan import scan
     from tutela.exposure.udp import scan_udp, udp_ports
 
     lost = None
-    for event in scan(request, arguments.method, stop=stop, gate=course.gate, sweep=course.sweep):
+    if arguments.scanner and arguments.method != "auto":
+        raise UsageError(
+            Text(
+                f"--scanner 由常驻扫描进程发送，不能与 --method {arguments.method} 同用",
+                f"--scanner lets the resident scanner send, which does not go with --method {arguments.method}",
+            )
+        )
+    for event in scan(request, arguments.method, stop=stop, gate=course.gate, sweep=course.sweep, resident=resident_of(arguments.scanner)):
         if isinstance(event, Summary):
             lost = event.lost
         yield event

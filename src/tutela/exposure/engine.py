@@ -5,6 +5,7 @@ Several scans may run at once. Each has a source port of its own, by which answe
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -58,6 +59,12 @@ class Engine:
         # Four turns to a slice where many wait: long enough to be worth a system call, short enough that nobody waits long.
         self._turns: Turns[_Job] = Turns(int(min(rate * SLICE_S / 4, 64)))
         self._sockets(4)
+
+    def warm(self) -> None:
+        """Open now what scans of either IP version will need."""
+        with contextlib.suppress(OSError):
+            # This machine may speak no IPv6.
+            self._sockets(6)
 
     def start(self, request: Request) -> list[_Job]:
         """Take a scan on: a job for each address from which this machine speaks to the targets. Raises ScanError."""

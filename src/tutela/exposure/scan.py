@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tutela.errors import ScanError
+from tutela.exposure.client import NotThereError, scan_by_resident
 from tutela.exposure.connect import scan_by_connecting
 from tutela.exposure.gate import Gate
 from tutela.exposure.handshake import really_answer
@@ -32,14 +34,18 @@ def scan(
     stop: Callable[[], bool] = lambda: False,
     gate: Gate | None = None,
     sweep: Callable[[Look], Sweep] | None = None,
+    resident: tuple[Path, bool] | None = None,
 ) -> Iterator[Event]:
     """Open ports as they are found, then a tally of each address, what was asked, a summary. Raises ScanError.
 
     The gate is asked before every packet; with `sweep` the scan goes in slices.
+    `resident`, as of client.resident_of: with the method auto its scanner is asked first, in sweeps only where somebody named it, since it does not know their gate.
     """
+    if sweep is not None and resident is not None and not resident[1]:
+        resident = None
 
     def look(part: Request, halt: Callable[[], bool]) -> Iterator[Event]:
-        return _look(part, method, halt, gate)
+        return _look(part, method, halt, gate, resident)
 
     def over() -> bool:
         return stop() or (gate is not None and gate.closes())
@@ -54,7 +60,17 @@ def scan(
             yield event
 
 
-def _look(request: Request, method: str, stop: Callable[[], bool], gate: Gate | None = None) -> Iterator[Event]:
+def _look(request: Request, method: str, stop: Callable[[], bool], gate: Gate | None = None, resident: tuple[Path, bool] | None = None) -> Iterator[Event]:
+    if method == AUTO and resident is not None:
+        path, named = resident
+        try:
+            return scan_by_resident(path, request, stop=stop)
+        except NotThereError as problem:
+            if named:
+                raise
+            if not problem.absent:
+                return _noting(problem.message, _look(request, method, stop, gate))
+
     def connecting() -> Iterator[Event]:
         return scan_by_connecting(request, stop=stop, permits=gate.permits_one if gate else lambda _: True)
 
@@ -76,6 +92,11 @@ def _look(request: Request, method: str, stop: Callable[[], bool], gate: Gate | 
             )
         ) from None
     return _with_engine(engine, request, stop)
+
+
+def _noting(note: Text, events: Iterator[Event]) -> Iterator[Event]:
+    for event in events:
+        yield replace(event, notes=(*event.notes, note)) if isinstance(event, Summary) else event
 
 
 def _with_engine(engine: Engine, request: Request, stop: Callable[[], bool]) -> Iterator[Event]:
