@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from ipaddress import ip_address
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ from tutela.exposure.ports import in_order
 from tutela.exposure.replies import RESET, SYN_ACK, UNREACHABLE, Replies
 
 Probes = npt.NDArray[np.int64]
+Queue = npt.NDArray[np.int32]
+"""Probes by the million, in half the room: two thousand million would not fit into memory."""
 SILENT, OPEN, CLOSED, FILTERED = 0, 1, 2, 3
 CONTROLS, CONTROLS_A_PORT = 1200, 10
 """Questions a round, in all and to one port, to ports known to answer: they measure the loss where silence is the rule."""
@@ -77,13 +80,13 @@ class SynScan:
         self._trips_s, self._trips = np.zeros(len(self.addresses)), np.zeros(len(self.addresses), np.int32)
         self.done = False
 
-    def _in_waves(self) -> Probes:
+    def _in_waves(self) -> Queue:
         """Each wave asks every host once, so that no host and no network meets a burst."""
-        hosts = np.arange(len(self.addresses), dtype=np.int64)
+        hosts = np.arange(0, len(self.state), len(self.ports), dtype=np.int32)
         self._chance.shuffle(hosts)
-        return (np.arange(len(self.ports), dtype=np.int64)[:, None] + hosts[None, :] * len(self.ports)).ravel()
+        return (np.arange(len(self.ports), dtype=np.int32)[:, None] + hosts[None, :]).ravel()
 
-    def _schedule(self, queue: Probes) -> npt.NDArray[np.float64] | None:
+    def _schedule(self, queue: Queue) -> npt.NDArray[np.float64] | None:
         """When each question may be sent, seconds from the start of the round, where hosts or networks have limits of their own.
 
         The n-th questions to all hosts make a wave; a wave lasts as long as its limits demand.
@@ -118,11 +121,11 @@ class SynScan:
             self._round_began, self._round_new = now, False
         if self._due is not None:
             most = min(most, int(np.searchsorted(self._due, now - self._round_began, "right")) - self._at)
-        probes = self._queue[self._at : self._at + max(most, 0)]
+        probes: Probes = self._queue[self._at : self._at + max(most, 0)].astype(np.int64)
         self._at += len(probes)
         return self._unsuspected(probes)
 
-    def _unsuspected(self, probes: Probes) -> Probes:
+    def _unsuspected(self, probes: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Those to hosts on which not every port answers: of the others enough is known."""
         return probes[~np.isin(probes // len(self.ports), list(self._suspects))] if self._suspects else probes
 
@@ -233,7 +236,7 @@ class SynScan:
             lost, asked = lost + self._known[CLOSED][0], asked + self._known[CLOSED][1]
         return lost + self.request.known[0], asked + self.request.known[1]
 
-    def _with_controls(self, silent: Probes, pace_s: float) -> Probes:
+    def _with_controls(self, silent: Queue, pace_s: float) -> Queue:
         """Questions to ports that answered, strewn evenly among the others; `pace_s`: from one question to the next, in the round before."""
         known = np.flatnonzero(self.state == OPEN)
         if len(known) == 0:

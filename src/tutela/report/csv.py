@@ -1,14 +1,11 @@
 """One row a verdict, RFC 4180, for spreadsheets.
 
-A cell that a spreadsheet would run as a formula begins with an apostrophe.
 Chinese output begins with a byte order mark: without it Excel takes UTF-8 for something else.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
-from io import StringIO
 
 from tutela.assess.assessment import Assessment
 from tutela.assess.verdict import Verdict
@@ -17,6 +14,7 @@ from tutela.report.findings import headline, unreachable
 from tutela.report.inert import inert, inert_lines
 from tutela.report.json import moment
 from tutela.report.options import Options
+from tutela.report.row import row
 
 COLUMNS = (
     "subject",
@@ -40,8 +38,6 @@ COLUMNS = (
 )
 """Names for programs, the same in every language."""
 
-FORMULA = frozenset("=+-@\t\r＝＋－＠")
-
 
 def render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> Iterator[str]:
     """A header and a row for each verdict of each subject."""
@@ -50,17 +46,6 @@ def render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> I
     for assessment in assessments:
         for verdict in assessment.verdicts:
             yield row(_cells(assessment, verdict, lang))
-
-
-def row(cells: Sequence[str]) -> str:
-    """One line; no cell of it is a formula."""
-    buffer = StringIO()
-    csv.writer(buffer, quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n").writerow([_safe(cell) for cell in cells])
-    return buffer.getvalue()
-
-
-def _safe(cell: str) -> str:
-    return f"'{cell}" if cell.lstrip()[:1] in FORMULA and cell.strip() else cell
 
 
 def _cells(assessment: Assessment, verdict: Verdict, lang: Lang) -> list[str]:

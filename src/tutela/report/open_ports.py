@@ -11,8 +11,8 @@ from tutela.exposure.model import CONNECT, FRAMES, RAW, UDP, Change, Event, Open
 from tutela.language import Lang, Text
 from tutela.report import changes, services
 from tutela.report.columns import wrapped
-from tutela.report.csv import row
 from tutela.report.inert import inert
+from tutela.report.row import row
 
 SCHEMA = "tutela/scan/1"
 _METHODS = {
