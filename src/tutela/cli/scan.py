@@ -120,7 +120,6 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
 def run(arguments: argparse.Namespace, lang: Lang) -> int:
     """Scan; 0 when it went to its end, whatever is open; 3 when a maintenance window ended it."""
     from tutela.cli.interrupt import stop_on_interrupt
-    from tutela.exposure.identify.after import identified
     from tutela.exposure.model import Progress
     from tutela.report.open_ports import WRITERS
 
@@ -131,6 +130,9 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     with stop_on_interrupt() as running, sweeping.Course(arguments, request, stop=lambda: running.stopped) as course, Output(arguments.output) as out:
         events = _look(arguments, request, lambda: running.stopped, course)
         if identifying:
+            # Not for a sweep: the certificates' library takes room and time.
+            from tutela.exposure.identify.after import identified
+
             events = identified(events, stop=course.over)
         for event in course.compared(events):
             if isinstance(event, Progress):
