@@ -13,7 +13,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from tests.exposure.net import TARGET, Net
 
@@ -26,11 +27,11 @@ def missing() -> list[str]:
     return [name for name in NEEDED if shutil.which(name) is None] + ([] if POSTGRES else ["postgresql"])
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """Self-made, for www.example.net; returns the files of certificate and key."""
+def certificate(folder: Path, *, responder: bool = False) -> tuple[Path, Path]:
+    """Self-made, for www.example.net; returns the files of certificate and key. With `responder` it names one, whose answer is in answer.der."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "www.example.net")])
-    made = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -39,8 +40,17 @@ def certificate(folder: Path) -> tuple[Path, Path]:
         .not_valid_before(datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
         .not_valid_after(ENDS)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("www.example.net"), x509.IPAddress(ipaddress.ip_address(TARGET))]), critical=False)
-        .sign(key, hashes.SHA256())
     )
+    if responder:
+        place = x509.UniformResourceIdentifier("http://ocsp.invalid/")
+        builder = builder.add_extension(x509.AuthorityInformationAccess([x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place)]), critical=False)
+    made = builder.sign(key, hashes.SHA256())
+    if responder:
+        now = datetime.datetime.now(datetime.UTC)
+        answer = ocsp.OCSPResponseBuilder().add_response(
+            made, made, hashes.SHA256(), ocsp.OCSPCertStatus.GOOD, now, now + datetime.timedelta(days=1), revocation_time=None, revocation_reason=None
+        ).responder_id(ocsp.OCSPResponderEncoding.HASH, made).sign(key, hashes.SHA256())  # fmt: skip
+        (folder / "answer.der").write_bytes(answer.public_bytes(serialization.Encoding.DER))
     files = folder / "cert.pem", folder / "key.pem"
     files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
     files[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
@@ -66,6 +76,10 @@ def start(net: Net, folder: Path) -> None:
     sshd = f"mount -t tmpfs none /run && mkdir /run/sshd && exec /usr/sbin/sshd -D -e -f /dev/null -p 22 -h {folder}/host"
     run("sshd", "unshare", "--mount", "sh", "-c", sshd)
     server = f"ssl_certificate {cert}; ssl_certificate_key {key}; ssl_ciphers ALL:@SECLEVEL=0;"
+    (folder / "responder").mkdir()
+    cert2, key2 = certificate(folder / "responder", responder=True)
+    named = f"ssl_certificate {cert2}; ssl_certificate_key {key2};"
+    answer = folder / "responder/answer.der"
     nginx = f"""
         daemon off; user root; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx-errors.log;
         events {{ worker_connections 200; }}
@@ -74,6 +88,8 @@ def start(net: Net, folder: Path) -> None:
             server {{ listen 80; return 200 "hello"; }}
             server {{ listen 443 ssl; {server} ssl_protocols TLSv1.2 TLSv1.3; add_header Strict-Transport-Security "max-age=31536000" always; return 404; }}
             server {{ listen 8444 ssl; {server} ssl_protocols TLSv1; return 200 "old"; }}
+            server {{ listen 8446 ssl; {named} ssl_protocols TLSv1.2 TLSv1.3; ssl_stapling on; ssl_stapling_file {answer}; return 200 "stapled"; }}
+            server {{ listen 8447 ssl; {named} ssl_protocols TLSv1.2 TLSv1.3; return 200 "not stapled"; }}
             server {{ listen 8445 ssl; {server} ssl_protocols TLSv1.3; return 200 "new"; }}
         }}"""
     run("nginx", "nginx", "-c", conf("nginx.conf", nginx), "-p", str(folder))

@@ -29,6 +29,8 @@ SERVICES = {
     443: ("https", "nginx/", None),
     8444: ("https", "nginx/", None),
     8445: ("https", "nginx/", None),
+    8446: ("https", "nginx/", None),
+    8447: ("https", "nginx/", None),
     6379: ("redis", ".", True),
     6380: ("redis", "", False),
     7777: ("redis", ".", True),
@@ -76,8 +78,8 @@ def test_tls_that_begins_inside_a_protocol_is_looked_at(found, port):
     assert (found[port]["tls"]["subject"], "TLSv1.3" in found[port]["tls"]["versions"]) == ("www.example.net", True)
 
 
-def test_twenty_two_ports_of_which_two_are_silent_take_two_seconds_at_most(found):
-    assert len(found) == 22
+def test_twenty_four_ports_of_which_two_are_silent_take_two_seconds_at_most(found):
+    assert len(found) == 24
     assert max(service["after"] for service in found.values()) <= 2.0
     assert max(service["after"] for port, service in found.items() if port not in SILENT) <= 1.5
 
@@ -92,6 +94,11 @@ def test_the_certificate_is_read(found):
     assert (tls["subject"], tls["issuer"], tls["names"]) == ("www.example.net", "www.example.net", ["www.example.net", TARGET])
     assert (tls["ends"], tls["key"], tls["trusted"]) == ("2031-05-06T07:08:09Z", "EC P-256", False)
     assert (tls["hsts"], found[8445]["tls"]["hsts"]) == ("max-age=31536000", None)
+
+
+@pytest.mark.parametrize("port,stapled", [(8446, True), (8447, False), (443, None), (8445, None)])
+def test_an_answer_of_a_responder_is_looked_for_where_the_certificate_names_one(found, port, stapled):
+    assert found[port]["tls"]["stapled"] is stapled
 
 
 def scan(net, *words):

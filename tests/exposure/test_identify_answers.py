@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.exposure import made_up
-from tutela.exposure.identify import certificate, greeting, hints, mail, rsync, vnc, web
+from tutela.exposure.identify import certificate, greeting, hints, mail, rsync, stapling, vnc, web
 from tutela.exposure.identify.talk import Finding, words
 
 STARTS = sorted({*hints.BY_PORT.values(), *hints.FALLBACK, mail.talk, rsync.talk, vnc.talk}, key=lambda start: (start.__module__, start.__name__))
@@ -94,6 +94,13 @@ def test_no_certificate_breaks_the_reader(der, data):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     seen = certificate.read(bytes(raw[: data.draw(st.integers(0, len(raw)))] if data.draw(st.booleans()) else raw))
     assert all(word.isprintable() and len(word) <= 80 for word in (seen.subject, seen.issuer, seen.ends, seen.key, *seen.names))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=300), st.integers(0, 300))
+def test_no_handshake_breaks_the_search_for_a_stapled_answer(raw, length):
+    assert stapling.read(raw) in (True, False, None)
+    assert stapling.read(b"\x16\3\3" + length.to_bytes(2, "big") + b"\x0b\0\0\1a" + raw) in (True, False, None)
 
 
 @pytest.fixture(scope="module")

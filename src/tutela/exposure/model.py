@@ -67,6 +67,8 @@ class Tls:
     """The chain leads to a root of this machine's store; None where that could not be tried."""
     hsts: str | None
     """The header's value; None without one, or where no HTTP is spoken."""
+    stapled: bool | None = None
+    """An answer of the OCSP responder comes with the certificate; None where the certificate names no responder, or in the case of TLS 1.3 alone, which hides it."""
 
 
 @record

@@ -45,6 +45,8 @@ def _tls(tls: Tls, lang: Lang, *, web: bool) -> str:
         parts.append(comma.join(filter(None, (words.in_(lang), tls.key))))
     if tls.trusted is False:
         parts.append(Text("证书链不受信任", "chain not trusted").in_(lang))
+    if tls.stapled is False:
+        parts.append(Text("未装订 OCSP 响应", "OCSP answer not stapled").in_(lang))
     if web and tls.versions and tls.hsts is None:
         parts.append(Text("无 HSTS", "no HSTS").in_(lang))
     return end.join(parts)

@@ -12,7 +12,7 @@ import ssl
 import warnings
 from functools import cache
 
-from tutela.exposure.identify import certificate
+from tutela.exposure.identify import certificate, stapling
 from tutela.exposure.identify.door import Door
 from tutela.exposure.model import Tls
 from tutela.record import record
@@ -79,9 +79,13 @@ async def agree(door: Door) -> Agreed | None:
 
 async def inspect(door: Door, agreed: Agreed) -> Tls:
     """The versions it takes, its certificate, and what that is worth."""
-    *offers, trusted = await asyncio.gather(*(_offer(door, version, agreed.version) for version in VERSIONS), _trusted(door, agreed.version))
-    told = dict(zip(VERSIONS, offers, strict=True))
     seen = certificate.read(agreed.der)
+    offers, trusted, stapled = await asyncio.gather(
+        asyncio.gather(*(_offer(door, version, agreed.version) for version in VERSIONS)),
+        _trusted(door, agreed.version),
+        _stapled(door) if seen.responder and not door.before_tls else _untold(),
+    )
+    told = dict(zip(VERSIONS, offers, strict=True))
     return Tls(
         tuple(version for version, took in told.items() if took),
         tuple(version for version, took in told.items() if took is None),
@@ -92,6 +96,7 @@ async def inspect(door: Door, agreed: Agreed) -> Tls:
         seen.key,
         trusted,
         None,
+        stapled,
     )
 
 
@@ -128,6 +133,18 @@ async def _trusted(door: Door, agreed: str) -> bool | None:
         return False
     except OSError:
         return None
+
+
+async def _stapled(door: Door) -> bool | None:
+    try:
+        async with door.connection() as line:
+            return stapling.read(await line.ask(stapling.hello()))
+    except OSError:
+        return None
+
+
+async def _untold() -> None:
+    return None
 
 
 def _spoken(problem: ssl.SSLError) -> bool:
