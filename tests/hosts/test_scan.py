@@ -48,7 +48,7 @@ def target(lab: Lab) -> Iterator[Host]:
 def folder(tmp_path: Path, target: Host, lab_host: Callable[[str], Host]) -> Path:
     (tmp_path / "site.yaml").write_text(SITE, "utf-8")
     # The last words of each file hold for every host, so all of them are asked before.
-    texts = [host.ssh_config_file.read_text("utf-8") for host in (target, lab_host("keeps-all"), lab_host("no-systemd-no-python"))]
+    texts = [host.ssh_config_file.read_text("utf-8") for host in (target, lab_host("keeps-all"), lab_host("no-systemd-no-python"), lab_host("firewalld-host"))]
     parts = [text.partition("Host *\n") for text in texts]
     (tmp_path / "ssh").write_text("".join(part[0] for part in parts) + "Host *\n" + parts[0][2], "utf-8")
     return tmp_path
@@ -60,8 +60,8 @@ def tutela(host: Host, *words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, env=environment, check=False, timeout=400)
 
 
-def checked(host: Host, folder: Path, *more: str) -> dict[str, Any]:
-    words = ["check", f"ssh://root@{host.name}", "--quick", "--format", "json", "--site", folder / "site.yaml", "--ssh-config", folder / "ssh"]
+def checked(host: Host, folder: Path, *more: str, name: str = "") -> dict[str, Any]:
+    words = ["check", f"ssh://root@{name or host.name}", "--quick", "--format", "json", "--site", folder / "site.yaml", "--ssh-config", folder / "ssh"]
     run = tutela(host, *words, "--keep", folder / "kept", *more)
     assert run.returncode in (2, 3), run.stderr
     found: dict[str, Any] = json.loads(run.stdout)
@@ -129,3 +129,22 @@ def test_the_report_joins_what_is_declared_listens_and_is_reached(target: Host, 
 
     assert "Declared, listening, reachable" in run.stdout, run.stdout + run.stderr
     assert any(line.split()[:3] == ["22/tcp", "SSH", "sshd"] for line in run.stdout.splitlines()), run.stdout
+
+
+def test_a_fleet_is_scanned_host_by_host(target: Host, folder: Path) -> None:
+    run = tutela(
+        target, "check", f"ssh://root@{target.name}", "ssh://root@keeps-all", "--quick", "--format", "jsonl", "--site", folder / "site.yaml",
+        "--ssh-config", folder / "ssh", "--scan",
+    )  # fmt: skip
+
+    reports = {report["subject"]: report for report in map(json.loads, run.stdout.splitlines())}
+    assert {name: results(report, "H-025") for name, report in reports.items()} == {"scanned": {"H-025": "pass"}, "keeps-all": {"H-025": "pass"}}
+
+
+def test_a_host_that_shows_strangers_nothing_is_shown_to_be_closed(target: Host, folder: Path) -> None:
+    """Every port is silent from there; that it answers an echo request tells this from a way that does not exist."""
+    report = checked(target, folder, "--scan", "--scan-from", "ssh://root@firewalld-host", name="keeps-all")
+
+    assert results(report, "H-025", "H-026", "H-068") == {"H-025": "pass", "H-026": "pass", "H-068": "pass"}
+    assert next(one for one in report["clauses"] if one["id"] == "LB-6.2")["standing"] == "kept"
+    assert next(one for one in report["exposure"]["ports"] if one["port"] == 22)["closed_from"] == ["external"]
