@@ -134,15 +134,17 @@ def _sweep(net: Net) -> None:
     net.target(["ip", "route", "add", "local", PREFIX, "dev", "lo"])
     net.nft(
         f"""
-        table inet sweep {{
+        table netdev nobody {{
             set live {{ type ipv4_addr; elements = {{ {", ".join(hosts)} }}; }}
+            chain in {{ type filter hook ingress device "host0" priority 0; ip daddr {PREFIX} ip daddr != @live drop; }}
+        }}
+        table inet sweep {{
             set open {{ type ipv4_addr . inet_service; elements = {{ {", ".join(f"{host} . {port}" for host, port in pairs)} }}; }}
             chain in {{
                 type filter hook input priority 0;
                 tcp flags & (syn | ack) != syn accept
                 ip daddr . tcp dport @open accept
-                ip daddr @live meta l4proto tcp reject with tcp reset
-                ip daddr {PREFIX} drop
+                ip daddr {PREFIX} meta l4proto tcp reject with tcp reset
             }}
         }}
         """
@@ -152,7 +154,7 @@ def _sweep(net: Net) -> None:
     figures = _measure(
         net,
         {
-            RAW: Tool([*OURS, "-o", "{out}", "-p", listed, "--rounds", "2", PREFIX], _ours),
+            RAW: Tool([*OURS, "-o", "{out}", "-p", listed, "--rounds", "2", "--rate", "100000", PREFIX], _ours),
             FRAMES: Tool([*OURS, "-o", "{out}", "-p", listed, "--rounds", "2", "--method", "frames", "--rate", UNPACED, PREFIX], _ours),
             MASSCAN: Tool([*masscan, "--rate", "100000"], _masscan),
             f"{MASSCAN}, --retries 1": Tool([*masscan, "--rate", "100000", "--retries", "1"], _masscan, 1),

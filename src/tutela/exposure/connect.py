@@ -21,8 +21,7 @@ from pathlib import Path
 from tutela.exposure import loss
 from tutela.exposure.model import CONNECT, Address, Event, Open, Progress, Request, Summary, Tally
 from tutela.exposure.notes import EVERY_PORT
-from tutela.exposure.ports import POPULAR
-from tutela.exposure.syn import TOO_MANY
+from tutela.exposure.ports import POPULAR, TOO_MANY
 from tutela.language import Text
 
 MOST_SOCKETS = 20_000

@@ -47,6 +47,8 @@ def parse(words: str) -> tuple[int, ...]:
 
 
 DECOYS = 8
+TOO_MANY = 1000
+"""So many open ports on one host are no services."""
 
 
 def in_order(ports: tuple[int, ...], chance: np.random.Generator) -> tuple[npt.NDArray[np.uint16], int]:

@@ -18,7 +18,7 @@ from tutela.exposure import loss
 from tutela.exposure.addresses import Addresses
 from tutela.exposure.model import Open, Progress, Request, Tally
 from tutela.exposure.notes import EVERY_PORT, PROHIBITED
-from tutela.exposure.ports import in_order
+from tutela.exposure.ports import TOO_MANY, in_order
 from tutela.exposure.replies import RESET, SYN_ACK, UNREACHABLE, Replies
 
 Probes = npt.NDArray[np.int64]
@@ -27,8 +27,6 @@ Queue = npt.NDArray[np.int32]
 SILENT, OPEN, CLOSED, FILTERED = 0, 1, 2, 3
 CONTROLS, CONTROLS_A_PORT = 1200, 10
 """Questions a round, in all and to one port, to ports known to answer: they measure the loss where silence is the rule."""
-TOO_MANY = 1000
-"""So many open ports on one host are no services."""
 FIRST_WAIT_S, LONGEST_WAIT_S, SHORTEST_WAIT_S = 1.0, 3.0, 0.06
 APART_S = 0.25
 """Rounds without any answer begin so far apart: one burst of loss must not take them all."""
