@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tutela.assess import assess
 from tutela.collect.archive import read_bundle
 from tutela.evidence import Bundle, Evidence, Status
 from tutela.evidence.bundle import Frames, read_frames, write_frames
+from tutela.facts import accounts, units
 from tutela.facts.look import Look
 from tutela.facts.memory import Memory
 from tutela.library import load_content
@@ -167,3 +168,59 @@ def test_frames_read_by_what_was_seen_before_are_the_frames_that_stand_there() -
         for bundle in varied(20, 9):
             assert read_frames(bundle.frames, seen) == read_frames(bundle.frames)
             assert seen.kept <= size
+
+
+def test_units_that_differ_in_moments_alone_are_one_fact_but_for_the_moments() -> None:
+    memory = Memory()
+    given = read_bundle(next(EXAMPLES.glob("*.bundle")))
+
+    def judged(hour: str, process: int) -> Look:
+        # In the order in which some versions of systemd print: the moment before the name, a unit listed twice.
+        said = f"""ExecMainExitTimestamp=Sun 2026-11-22 {hour}:10:00 UTC
+ExecStart={{ path=/usr/bin/restic ; argv[]=/usr/bin/restic backup /srv ; ignore_errors=no ; start_time=[Sun 2026-11-22 {hour}:00:00 UTC] ; pid={process} }}
+Id=save.service
+LoadState=loaded
+ActiveState=active
+Result=success
+
+TimersCalendar={{ OnCalendar=*-*-* 02:10:00 ; next_elapse=Mon 2026-11-23 {hour}:10:00 UTC }}
+Id=save.timer
+Unit=save.service
+LastTriggerUSec=Sun 2026-11-22 {hour}:00:00 UTC
+ActiveState=active
+
+Id=save.timer
+LastTriggerUSec=Sun 2026-11-22 23:59:59 UTC
+"""
+        sources = {units.SHOW: Evidence(units.SHOW, Status.OK, said.encode())}
+        return Look(replace(given, sources=sources), Site(), shipped().reference, memory=memory)
+
+    one, two = judged("02", 71), judged("03", 72)
+
+    assert one.fact(units.still) is two.fact(units.still)
+    assert one.fact(units.up) is two.fact(units.up)
+    for look, hour in ((one, 2), (two, 3)):
+        seen = look.fact(units.parse)
+        assert isinstance(seen, units.Units)
+        assert seen.by_id["save.service"].exited == datetime(2026, 11, 22, hour, 10, tzinfo=UTC)
+        assert seen.by_id["save.service"].commands[0].words == "/usr/bin/restic backup /srv"
+        assert seen.by_id["save.timer"].triggered == datetime(2026, 11, 22, hour, tzinfo=UTC)
+        assert seen.by_id["save.timer"].calendar == ("*-*-* 02:10:00",)
+        assert seen.running("save") == ("save.service",)
+
+
+def test_who_has_an_account_is_one_fact_on_all_days_and_ages_are_those_of_the_day() -> None:
+    memory = Memory()
+    given = read_bundle(next(EXAMPLES.glob("*.bundle")))
+    sources = {
+        "/etc/passwd": Evidence("/etc/passwd", Status.OK, b"ops:x:1000:1000::/home/ops:/bin/bash"),
+        "/etc/shadow": Evidence("/etc/shadow", Status.OK, b"ops:$y$:20000:0:90:7:::"),
+    }
+
+    days = [Look(replace(given, sources=sources), Site(), shipped().reference, datetime(2024, 10, day, tzinfo=UTC), memory) for day in (5, 6)]
+
+    assert days[0].fact(accounts.ageless) is days[1].fact(accounts.ageless)
+    for look, age in zip(days, (1, 2), strict=True):
+        people = look.fact(accounts.parse)
+        assert isinstance(people, accounts.Accounts)
+        assert (people.accounts[0].password_age_days, people.accounts[0].days_left) == (age, 90 - age)

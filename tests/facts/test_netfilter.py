@@ -15,7 +15,7 @@ from tutela.evidence import Reason, Unobserved
 from tutela.facts import exposure, firewall, firewall_saved, guards, sockets
 from tutela.facts.look import Look
 from tutela.facts.memory import Memory
-from tutela.facts.netfilter import iptables_save, nft_json, nft_text
+from tutela.facts.netfilter import host, iptables_save, nft_json, nft_text
 from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_words, union
 from tutela.facts.netfilter.host import Host
 from tutela.facts.netfilter.rules import Base, Rule, Ruleset, Verdict
@@ -118,6 +118,17 @@ def test_chains_that_call_each_other_are_not_decided() -> None:
     ruleset = Ruleset(chains, (Base(("x", "t", "a"), "filter", "input", 0, Verdict.DROP, (4, 6)),))
 
     assert isinstance(Host(ruleset, UNSEEN).ways(4, "tcp", 22), Unobserved)
+
+
+def test_a_host_that_many_share_keeps_the_ways_of_so_many_ports_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "MAX_KNOWN", 8)
+    shared = saved("-A INPUT -p tcp -m tcp --dport 22 -d 192.0.2.7 -j ACCEPT")
+
+    said = [shared.ways(4, "tcp", 22, to) for to in (*range(50), (192 << 24) + (2 << 8) + 7)]
+
+    assert len(shared._known) <= 8
+    assert said[0] == shared.ways(4, "tcp", 22, 0)
+    assert said[0] != said[-1]
 
 
 def saved(*rules: str, policy: str = "DROP") -> Host:

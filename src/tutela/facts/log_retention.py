@@ -161,7 +161,7 @@ def _text(name: str, path: str, look: Look, logs: dict[str, list[LogFile]], rule
     days = _days(look, min(begins)) if begins else 0
     if isinstance(rules, Unobserved):
         return Kind(name, path, days, rules, complete, logrotate.MAIN)
-    rule = logrotate.rule_for(rules, path)
+    rule = look.fact(_RuleFor(path))
     if rule is None:
         return Kind(name, path, days, FOREVER, complete, "-")
     configured: int | Unobserved | None = rule.days(_daily_bytes(look, generations))
@@ -170,6 +170,17 @@ def _text(name: str, path: str, look: Look, logs: dict[str, list[LogFile]], rule
         why = Text("按大小轮转，且没有可用的日志量记录", "rotated by size, and there is no history of its volume")
         configured = most if most < YOUNG_DAYS else Unobserved(Reason.NO_DATA, rule.where, why)
     return Kind(name, path, days, configured, complete, rule.where)
+
+
+@record
+class _RuleFor:
+    """A fact of its own for each log: hosts share rules, and differ in what the logs hold."""
+
+    path: str
+
+    def __call__(self, look: Look) -> Rule | None:
+        rules = look.fact(logrotate.read)
+        return None if isinstance(rules, Unobserved) else logrotate.rule_for(rules, self.path)
 
 
 def _daily_bytes(look: Look, generations: list[LogFile]) -> float | None:

@@ -51,7 +51,8 @@ class Look:
         self._memory = memory
         self._site = site
         self.reference = reference
-        self._seen: Reads = {}
+        self.sights: Reads = {}
+        """What was read here so far; for a memory."""
         self._reading: list[Reads] = []
         self._all_names = tuple(bundle.sources)
 
@@ -123,9 +124,9 @@ class Look:
 
     def fact(self, parse: Callable[[Look], T]) -> T:
         """The fact that `parse` makes, made once."""
-        known = self._seen.get(parse)
+        known = self.sights.get(parse)
         if known is None:
-            known = self._seen[parse] = self._known(parse)
+            known = self.sights[parse] = self._known(parse)
         if self._reading:
             self._reading[-1][parse] = known
         return cast("T", known.value)
@@ -133,13 +134,13 @@ class Look:
     def sources_of(self, parse: Parse) -> frozenset[str]:
         """Names of the sources in the bundle that the fact rested on, directly or through other facts."""
         self.fact(parse)
-        return cast("Known", self._seen[parse]).sources
+        return cast("Known", self.sights[parse]).sources
 
     def seen(self, read: str | Parse) -> Any:
         """What a read gives here, to compare with another look's."""
-        found = self._seen.get(read)
+        found = self.sights.get(read)
         if found is None:
-            found = self._seen[read] = self._sight(read) if isinstance(read, str) else self._known(read)
+            found = self.sights[read] = self._sight(read) if isinstance(read, str) else self._known(read)
         return found
 
     def _known(self, parse: Parse) -> Known:

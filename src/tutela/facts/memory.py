@@ -62,10 +62,12 @@ class Memory:
 
     def recall(self, parse: Parse, look: Look) -> Known | None:
         """The fact, if this look would read the same as an earlier one."""
-        seen = look.seen
+        seen, sights = look.seen, look.sights
         place = self.young.facts.get(parse)
         while place.__class__ is _Fork:
-            place = place.branches.get(seen(place.read))
+            # A bundle is judged by a thousand such steps, so what was seen already is not asked for by a call.
+            sight = sights.get(place.read)
+            place = place.branches.get(seen(place.read) if sight is None else sight)
         if place is not None:
             return cast("Known", place)
         place = self.old.facts.get(parse)

@@ -97,16 +97,16 @@ def parse(look: Look) -> Units | Unobserved:
     for name in look.names(SHOW):
         text = look.text(name)
         for block in text.split("\n\n") if isinstance(text, str) else ():
-            unit = _ID.search(block)
-            if unit is None or unit[1] in met or unit[1] not in units:
-                continue  # a unit that is listed twice is as it is listed first
-            met.add(unit[1])
-            times: dict[str, str] = {}
+            said: dict[str, str] = {}
             for key, value in _TIMES.findall("\n" + block):
-                times.setdefault(key, value)
-            exited, triggered = moment(times.get("ExecMainExitTimestamp", "")), moment(times.get("LastTriggerUSec", ""))
+                said.setdefault(key, value)
+            unit = said.get("Id")
+            if unit is None or unit in met or unit not in units:
+                continue  # a unit that is listed twice is as it is listed first
+            met.add(unit)
+            exited, triggered = moment(said.get("ExecMainExitTimestamp", "")), moment(said.get("LastTriggerUSec", ""))
             if exited is not None or triggered is not None:
-                units[unit[1]] = replace(units[unit[1]], exited=exited, triggered=triggered)
+                units[unit] = replace(units[unit], exited=exited, triggered=triggered)
     return Units(systemd=True, by_id=units)
 
 
@@ -151,13 +151,12 @@ def _blocks(look: Look) -> str | Unobserved | None:
     return "\n\n".join(said)
 
 
-_TIMES = re.compile(r"\n(ExecMainExitTimestamp|LastTriggerUSec)=([^\n]*)")
+_TIMES = re.compile(r"\n(Id|ExecMainExitTimestamp|LastTriggerUSec)=([^\n]*)")
 _PASSING = re.compile(
     r"\n(?:ExecMainExitTimestamp|LastTriggerUSec)=[^\n]*"
     r"|(\nTimers(?:Calendar|Monotonic)=[^;\n]*;|\nExecStart=\{ path=[^ ;\n]* ; argv\[\]=[^\n]*? ; ignore_errors=)[^\n]*"
 )
 """What passes: moments, and behind a timer's schedule or a command line the next and the last time."""
-_ID = re.compile(r"^Id=([^\n]*)", re.MULTILINE)
 
 
 def _missing(look: Look) -> Unobserved:

@@ -19,6 +19,10 @@ MAX_WALKS = 64
 """Combinations of interface and destination address for one port; a host that needs more is not decided."""
 
 
+MAX_KNOWN = 4096
+"""Ports and addresses whose ways are kept. A memory keeps one host for all with the same rules, and each may listen elsewhere."""
+
+
 @record
 class Way:
     """Who gets to one destination: the host's own port, or where DNAT sends it."""
@@ -65,6 +69,8 @@ class Host:
             self._other = port = self._other or port  # for the rules they are all one
         key = (family, protocol, port, to, device)
         if key not in self._known:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
             self._spent = 0
             self._known[key] = self._walk_all(*key), self._spent
         return self._known[key]
