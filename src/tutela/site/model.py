@@ -73,6 +73,8 @@ class DataSet:
     """A copy cannot be changed or deleted from here (append-only, object lock)."""
     drills: tuple[Drill, ...] = ()
     """Restore drills that were held (form T-15)."""
+    encrypted_by: str = ""
+    """What encrypts it out of the host's sight (cloud volume, hypervisor, database), with where the evidence lies."""
 
 
 @record
@@ -159,6 +161,10 @@ class Site:
     unpackaged_versions: Mapping[str, datetime.date] = field(default_factory=dict)
     """By path, the day on which the registered version was released."""
     edr: str | None = None
+    external_firewall: str | None = None
+    """Number under which a packet filter in front of the host is registered."""
+    integrity_reviewed: datetime.date | None = None
+    """Day on which somebody last read the report of the comparison of files."""
     sample_logs: bool = True
     """False: the owner does not want logs sampled for sensitive data."""
     parameters: Mapping[str, Mapping[str, object]] = field(default_factory=dict)

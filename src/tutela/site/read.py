@@ -62,7 +62,7 @@ def _port(node: Node) -> ApprovedPort:
 
 
 def _data_set(node: Node) -> DataSet:
-    node.mapping(known=frozenset({"path", "important", "data_class", "reason", "backup_by", "rpo_hours", "off_site", "immutable", "drills"}))
+    node.mapping(known=frozenset({"path", "important", "data_class", "reason", "backup_by", "rpo_hours", "off_site", "immutable", "drills", "encrypted_by"}))
     important = node.get("important").boolean()
     if not important:
         node.get("reason").text()
@@ -76,6 +76,7 @@ def _data_set(node: Node) -> DataSet:
         off_site=node.get("off_site", False).boolean(),
         immutable=node.get("immutable", False).boolean(),
         drills=tuple(_drill(item) for item in node.get("drills", []).each()),
+        encrypted_by=node.get("encrypted_by").text() if node.has("encrypted_by") else "",
     )
 
 
@@ -153,6 +154,8 @@ _PER_HOST = frozenset(
         "allowed_unpackaged",
         "unpackaged_versions",
         "edr",
+        "external_firewall",
+        "integrity_reviewed",
         "contacts",
         "sample_logs",
         "log_servers",
@@ -185,6 +188,8 @@ _READERS: dict[str, Any] = {
     "allowed_unpackaged": Node.texts,
     "unpackaged_versions": lambda node: {path: value.date() for path, value in node.items()},
     "edr": Node.text,
+    "external_firewall": Node.text,
+    "integrity_reviewed": Node.date,
     "sample_logs": Node.boolean,
     "parameters": _parameters,
     "waivers": lambda node: tuple(_waiver(item) for item in node.each()),
