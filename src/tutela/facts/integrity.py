@@ -24,7 +24,7 @@ DIFFERENCES = range(1, 8)
 
 @record
 class Integrity:
-    """Integrity(tool='aide', database='/var/lib/aide/aide.db', last_check_days=0.4, differences=False)"""
+    """Integrity(tool='aide', database='/var/lib/aide/aide.db', last_check_days=0.4, differences=False, review_days=3)"""
 
     tool: str | None
     """aide | tripwire | ima"""
@@ -33,13 +33,15 @@ class Integrity:
     """Age of the last comparison; None: nothing compares on a schedule. IMA compares at each access: 0."""
     differences: bool | Unobserved
     """Whether the last comparison found any."""
+    review_days: int | Unobserved
+    """How long ago somebody read the report, as the site declares; the host cannot know."""
 
 
 def parse(look: Look) -> Integrity | Unobserved:
     """The fact."""
     command_line = look.text("/proc/cmdline")
     if isinstance(command_line, str) and re.search(r"(^|\s)(ima_appraise=enforce|ima_policy=\S*appraise_tcb)", command_line):
-        return Integrity("ima", "security.ima", 0.0, False)
+        return Integrity("ima", "security.ima", 0.0, False, _review_days(look))
     seen = files(look)
     if isinstance(seen, Unobserved):
         return seen
@@ -54,7 +56,17 @@ def parse(look: Look) -> Integrity | Unobserved:
         logs = [one.changed for path, one in seen.items() if re.fullmatch(r"/var/log/aide/aide(-check)?\.log", path) and one.size]
         if logs:
             last = _days(look, max(logs))
-    return Integrity(programs[0] if programs else None, database, last, differences)
+    return Integrity(programs[0] if programs else None, database, last, differences, _review_days(look))
+
+
+def _review_days(look: Look) -> int | Unobserved:
+    day = look.site.integrity_reviewed
+    if day is None:
+        why = Text("没有登记谁在何时看过比对报告", "nobody has declared when the report of the comparison was read")
+        return Unobserved(Reason.NOT_LODGED, "site.integrity_reviewed", why)
+    if day > look.today:
+        return Unobserved(Reason.FORMAT, "site.integrity_reviewed", Text("登记的日期在将来", "the declared day lies in the future"))
+    return (look.today - day).days
 
 
 def _last_check(look: Look) -> tuple[float | Unobserved | None, bool | Unobserved]:
