@@ -64,6 +64,8 @@ class Place:
     path: str
     encrypted: bool | Unobserved
     mount: str | None
+    declared: str = ""
+    """What encrypts it out of the host's sight, by the site's word and with its evidence."""
 
 
 @record
@@ -100,7 +102,7 @@ def parse(look: Look) -> Encryption | Unobserved:
     sensitive, paths = _declared(look)
     return Encryption(
         sensitive=sensitive,
-        places=tuple(layers.place(path) for path in paths),
+        places=tuple(_by_declaration(look, layers.place(path)) for path in paths),
         luks=listed if isinstance(listed, Unobserved) else tuple(_luks(look, one) for one in listed if one.fstype == "crypto_LUKS"),
         keys=_keys(look, layers),
         swaps=_swaps(look, layers),
@@ -117,6 +119,12 @@ def _declared(look: Look) -> tuple[bool | Unobserved, tuple[str, ...]]:
     if site.data_class is None and not site.data_sets:
         return Unobserved(Reason.NOT_LODGED, "data_class", Text("没有登记数据级别", "the class of data is not declared")), ()
     return False, ()
+
+
+def _by_declaration(look: Look, place: Place) -> Place:
+    """What the host sees as plain may be encrypted below or above it; that counts where the site says by what, and where its evidence lies."""
+    said = next((one.encrypted_by for one in look.site.data_sets or () if one.path == place.path and one.encrypted_by), "")
+    return place if place.encrypted is True or not said else Place(place.path, True, place.mount, said)
 
 
 def devices(look: Look) -> tuple[Device, ...] | Unobserved:
