@@ -23,8 +23,9 @@ _FIELDS = {"schema", "addresses", "ports", "rounds", "known", "sparse", "seconds
 
 
 def event_line(event: Event, **more: Any) -> str:
-    """One event as one line."""
-    return json.dumps({"schema": SCHEMA, "event": type(event).__name__.lower(), **plain(event), **more}, ensure_ascii=False) + "\n"
+    """One event as one line, in which nothing steers a terminal."""
+    words = json.dumps({"schema": SCHEMA, "event": type(event).__name__.lower(), **plain(event), **more}, ensure_ascii=False)
+    return (words if words.isprintable() else "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in words)) + "\n"
 
 
 def plain(value: Any) -> Any:

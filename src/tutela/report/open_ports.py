@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
-from dataclasses import fields
-from typing import Any
 
 from tutela.exposure.model import CONNECT, FRAMES, RAW, UDP, Change, Event, Open, Progress, Service, Summary, Tally
+from tutela.exposure.wire import event_line
 from tutela.language import Lang, Text
 from tutela.report import changes, services
 from tutela.report.columns import wrapped
 from tutela.report.inert import inert
 from tutela.report.row import row
 
-SCHEMA = "tutela/scan/1"
 _METHODS = {
     RAW: Text("SYN 探测包", "SYN packets"),
     FRAMES: Text("SYN 探测帧", "SYN frames"),
@@ -119,10 +116,7 @@ class JsonlWriter:
 
     def take(self, event: Event) -> str:
         """The line of one event."""
-        if isinstance(event, Progress):
-            return ""
-        words = json.dumps({"schema": SCHEMA, "event": type(event).__name__.lower(), **_plain(event)}, ensure_ascii=False)
-        return (words if words.isprintable() else "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in words)) + "\n"
+        return "" if isinstance(event, Progress) else event_line(event)
 
     def end(self) -> str:
         """Nothing: the summaries were the end."""
@@ -189,13 +183,3 @@ WRITERS: dict[str, Callable[..., Writer]] = {"text": TextWriter, "jsonl": JsonlW
 
 def _text(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Text):
-        return {"zh": value.zh, "en": value.en}
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    if hasattr(value, "__dataclass_fields__"):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    return value
