@@ -108,6 +108,9 @@ CONVERSATIONS: dict[str, dict[bytes, bytes]] = {
         b"GET /api ": http("200 OK", b'{"version": "2.7.0"}', "Server: TornadoServer/6.3"),
         b"GET /api/contents": http("403 Forbidden", b'{"message": "Forbidden", "reason": null}'),
     },
+    "guarded pages": {b"GET / ": http("401 Unauthorized", b"<html><title>401 Authorization Required</title></html>", "Server: nginx/1.22.1", 'WWW-Authenticate: Basic realm="a"')},
+    "any page": {b"GET /": http("200 OK", b"<html>the application</html>", "Server: app")},
+    "epmd": {b"\0\1n": b"\0\0\x11\x11name rabbit at port 25672\n"},
     "rdp": {b"\x03\x00\x00\x13\x0e\xe0": bytes.fromhex("030000130ed000001234000300080005000000")},
     "rdp old": {b"\x03\x00\x00\x13\x0e\xe0": bytes.fromhex("030000130ed000001234000200080001000000")},
     "vnc": {b"": b"RFB 003.008\n", b"RFB 003.008\n": b"\2\2\1"},
@@ -144,7 +147,7 @@ SERVERS = {
     27017: "mongodb", 27018: "mongodb guarded", 2375: "docker", 10250: "kubelet", 10255: "kubelet open", 9200: "elasticsearch", 9201: "elasticsearch guarded",
     5984: "couchdb", 8086: "influxdb", 8500: "consul", 8888: "jupyter", 3389: "rdp", 33890: "rdp old", 5900: "vnc", 5901: "vnc guarded", 5902: "vnc old",
     2181: "zookeeper", 445: "smb", 25: "smtp", 143: "imap", 993: "imap", 110: "pop3", 23: "telnet", 4222: "nats", 6000: "x11", 6001: "x11 guarded",
-    111: "rpcbind", 2049: "nfs", 389: "ldap", 636: "ldap guarded", 9042: "cassandra", 5672: "amqp", 9092: "kafka", 1433: "mssql", 40000: "elasticsearch", 40143: "late imap", 2222: "late imap",
+    111: "rpcbind", 2049: "nfs", 389: "ldap", 636: "ldap guarded", 9042: "cassandra", 5672: "amqp", 9092: "kafka", 1433: "mssql", 40000: "elasticsearch", 40143: "late imap", 8081: "guarded pages", 4369: "epmd", 2376: "any page", 10256: "guarded pages", 2222: "late imap",
 }  # fmt: skip
 UPGRADES = (b"STARTTLS\r\n", b"a STARTTLS", b"STLS", b"\x03\x00\x00\x13\x0e\xe0", b"1.3.6.1.4.1.1466.20037")
 """After the answer to these, TLS begins."""
@@ -186,6 +189,10 @@ FOUND: dict[int, tuple[str, str, bool | None]] = {
     9092: ("kafka", "", True),
     1433: ("mssql", "15.0.2000", None),
     40000: ("elasticsearch", "8.11.1", True),
+    8081: ("http", "nginx/1.22.1", None),
+    10256: ("http", "nginx/1.22.1", None),
+    2376: ("http", "app", None),
+    4369: ("epmd", "rabbit", None),
     40143: ("imap", "IMAP4rev1 ready", None),
     2222: ("imap", "IMAP4rev1 ready", None),
 }
@@ -219,7 +226,7 @@ def serve(first: str, *rest: str) -> None:
                             heard = b""
                             if needle in UPGRADES and port in INSIDE:
                                 line = context.wrap_socket(line, server_side=True)
-                            if answer.startswith(b"HTTP/") or needle == b"srvr":
+                            if answer.startswith(b"HTTP/") or needle in (b"srvr", b"\0\1n"):
                                 return
                             break
                     else:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.exposure import daemons
-from tests.exposure.net import SOURCE, TARGET, Net
+from tests.exposure.net import SOURCE, TARGET, TARGET6, Net
 
 pytestmark = pytest.mark.root
 IDENTIFY = """
@@ -80,8 +80,13 @@ def test_tls_that_begins_inside_a_protocol_is_looked_at(found, port):
 
 def test_twenty_four_ports_of_which_two_are_silent_take_two_seconds_at_most(found):
     assert len(found) == 24
-    assert max(service["after"] for service in found.values()) <= 2.0
+    assert max(service["after"] for service in found.values()) <= 2.0  # seconds, of which a silent port has 1.6
     assert max(service["after"] for port, service in found.items() if port not in SILENT) <= 1.5
+
+
+def test_over_ipv6_too(net):
+    (ssh,) = map(json.loads, net.python(IDENTIFY, TARGET6, "22").splitlines())
+    assert (ssh["address"], ssh["name"]) == (TARGET6, "ssh")
 
 
 @pytest.mark.parametrize("port,versions", [(443, ["TLSv1.2", "TLSv1.3"]), (8444, ["TLSv1"]), (8445, ["TLSv1.3"])])

@@ -10,7 +10,7 @@ from tutela.exposure.ports import FRAGILE
 from tutela.language import Text
 
 
-def identified(events: Iterable[Event], *, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+def identified(events: Iterable[Event], *, stop: Callable[[], bool] = lambda: False, permits: Callable[[str], bool] = lambda _: True) -> Iterator[Event]:
     """The events of a scan, then the services of its open TCP ports, then its summaries.
 
     Only what the tally of an address calls open is looked at: a port that was told early may have been something that answers in the host's place.
@@ -25,7 +25,8 @@ def identified(events: Iterable[Event], *, stop: Callable[[], bool] = lambda: Fa
             opened += [(event.address, "tcp", port) for port in event.open]
         yield event
     if not stop():
-        yield from identify(opened, stop=stop)
+        # Who opted out while the scan ran is not asked what it is.
+        yield from identify([one for one in opened if permits(one[0])], stop=stop)
     left_alone = sorted({port for _, _, port in opened if port in FRAGILE})
     for number, summary in enumerate(summaries):
         yield _noted(summary, left_alone) if left_alone and number == 0 else summary

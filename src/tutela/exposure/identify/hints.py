@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tutela.exposure.identify import amqp, cassandra, kafka, ldap, memcached, mongodb, mqtt, mssql, postgresql, rdp, redis, rpc, smb, web, x11, zookeeper
+from tutela.exposure.identify import amqp, cassandra, epmd, kafka, ldap, memcached, mongodb, mqtt, mssql, postgresql, rdp, redis, rpc, smb, web, x11, zookeeper
 from tutela.exposure.identify.talk import Start
 
 BY_PORT: dict[int, Start] = {
-    111: rpc.mapper, 2049: rpc.nfs, 389: ldap.talk, 636: ldap.talk, 3268: ldap.talk, 3269: ldap.talk, 139: smb.talk, 445: smb.talk,
+    111: rpc.mapper, 4369: epmd.talk, 2049: rpc.nfs, 389: ldap.talk, 636: ldap.talk, 3268: ldap.talk, 3269: ldap.talk, 139: smb.talk, 445: smb.talk,
     1433: mssql.talk, 1883: mqtt.talk, 8883: mqtt.talk, 2181: zookeeper.talk, 3389: rdp.talk, 5432: postgresql.talk, 5433: postgresql.talk, 6432: postgresql.talk,
     5671: amqp.talk, 5672: amqp.talk, 6379: redis.talk, 6380: redis.talk, 26379: redis.talk, 9042: cassandra.talk, 9092: kafka.talk, 9093: kafka.talk,
     11211: memcached.talk, 27017: mongodb.talk, 27018: mongodb.talk, 27019: mongodb.talk, **dict.fromkeys(range(6000, 6010), x11.talk),

@@ -37,6 +37,8 @@ class Api:
     """Must be in the open answer."""
     demanded: bytes | None = None
     """A sign in the refusal (401, 403) of the page itself, where authentication hides the other sign."""
+    only_here: bool = False
+    """On other ports the signs are too common to tell anything."""
 
 
 APIS = (
@@ -46,8 +48,8 @@ APIS = (
     Api("docker", (2375, 2376), "/version", rb'"ApiVersion"\s*:|Server: Docker/', rb'"Version"\s*:\s*"([^"]{1,40})"', question="/info", open=rb"Containers"),
     Api("etcd", (2379, 4001), "/version", rb'"etcdserver"\s*:', rb'"etcdserver"\s*:\s*"([^"]{1,40})"',
         question="/v3/kv/range", body=b'{"key":"AA==","range_end":"AA==","count_only":true}', open=rb'"header"'),
-    Api("kubelet", (10250, 10255), "/pods", rb'"kind"\s*:\s*"PodList"|^HTTP/1\.1 40[13] [^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n(?:Unauthorized|Forbidden \(user=)', rb"(?!)",
-        demanded=rb"Unauthorized|Forbidden"),
+    Api("kubelet", (10250, 10255), "/pods", rb'"kind"\s*:\s*"PodList"', rb"(?!)",
+        demanded=rb"\r\n\r\n(?:Unauthorized|Forbidden)", only_here=True),
     Api("kubernetes", (6443, 8001), "/version", rb'"gitVersion"\s*:|"kind"\s*:\s*"Status"', rb'"gitVersion"\s*:\s*"([^"]{1,40})"',
         question="/api/v1/namespaces?limit=1", open=rb"NamespaceList", demanded=rb'"kind"\s*:\s*"Status"'),
     Api("influxdb", (8086,), "/ping", rb"X-Influxdb-Version", rb"X-Influxdb-Version: ?([^\r\n]{1,40})", question="/query?q=SHOW+DATABASES", open=rb"results"),
@@ -110,7 +112,7 @@ def talk(address: str, port: int) -> Talk:
     hsts = header(first, b"strict-transport-security")
     strict = None if hsts is None else words(hsts)
     for api in APIS:
-        if not _is(api, first) and port not in api.ports:
+        if port not in api.ports and (api.only_here or not _is(api, first)):
             continue
         page = first
         if api.path != "/":
