@@ -148,3 +148,17 @@ def test_a_host_that_shows_strangers_nothing_is_shown_to_be_closed(target: Host,
     assert results(report, "H-025", "H-026", "H-068") == {"H-025": "pass", "H-026": "pass", "H-068": "pass"}
     assert next(one for one in report["clauses"] if one["id"] == "LB-6.2")["standing"] == "kept"
     assert next(one for one in report["exposure"]["ports"] if one["port"] == 22)["closed_from"] == ["external"]
+
+
+def test_an_owner_without_a_centre_is_seen_by_another_host(target: Host, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lab's centre, a network of its own, checks itself; by itself it cannot look from outside."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    words = ["check", "--quick", "--format", "json", "--site", folder / "site.yaml", "--ssh-config", folder / "ssh"]
+
+    alone = json.loads(tutela(target, *words, "--scan").stdout)
+    assert "--scan-from" in reason(alone, "H-068")
+
+    seen = json.loads(tutela(target, *words, "--scan-from", "ssh://root@keeps-all").stdout)
+    from_there = [name for name in seen["sources"] if name.startswith("scan of 198.18.0.1 from 198.18.1.")]
+    assert [seen["sources"][name]["status"] for name in from_there] == ["ok"]
+    assert seen["exposure"]["looked_from"] == ["external"]
