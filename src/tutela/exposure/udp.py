@@ -13,6 +13,7 @@ import heapq
 import os
 import select
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
@@ -36,7 +37,7 @@ MOST_DATAGRAMS = 64
 """Of one answer, at one time: whoever sends more must wait for their turn."""
 MOST_READ = 1 << 20
 """Bytes of one answer; what follows is counted and not read."""
-MOST_SOCKETS = 4096
+MOST_SOCKETS = 16_384
 BATCH = 256
 PROGRESS_S = 0.2
 _IP_RECVERR, _IPV6_RECVERR = 11, 25
@@ -53,6 +54,9 @@ _UNREACHABLE = {
 }
 _EXHAUSTED = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 _FILTERED, _CLOSED, _OPEN = 1, 2, 3
+_BY_ICMP, _BY_ICMP6 = 2, 3
+_FINAL = {*((_BY_ICMP, 3, code) for code in (2, 3, 9, 10, 13)), *((_BY_ICMP6, 1, code) for code in (1, 4, 5, 6))}
+"""Origin, type and code: port or protocol unreachable, prohibited (RFC 792, RFC 1812, RFC 4443)."""
 NOTE = Text(
     "UDP：只有应答才说明问题；WireGuard、syslog、RADIUS 等对陌生人从不应答",
     "UDP: only an answer shows anything; WireGuard, syslog, RADIUS and others never answer strangers",
@@ -94,7 +98,7 @@ def scan_udp(
 class _Asked:
     """One question to one port of one host, under way."""
 
-    __slots__ = ("answer", "answered_at", "asked", "began", "bytes", "datagram", "done", "first", "host", "one", "port", "question", "token")
+    __slots__ = ("answer", "answered_at", "asked", "began", "bytes", "datagram", "done", "first", "host", "one", "port", "question", "token", "turn")
 
     def __init__(self, host: int, port: int, question: Question, one: socket.socket) -> None:
         self.host, self.port, self.question, self.one = host, port, question, one
@@ -105,6 +109,8 @@ class _Asked:
         self.first = 0
         """The round that was answered; 0: none."""
         self.bytes = 0
+        self.turn = 0.0
+        """When its host and network may be sent the next packet; 0: not yet given a turn."""
         self.answer: Answer | None = None
         self.done = False
 
@@ -219,21 +225,23 @@ class _UdpScan:
                     self._ask(asked, now)
 
     def _may_send(self, asked: _Asked, now: float) -> float:
-        """When the rates allow the next packet to this host; with `now`, it is counted as sent."""
+        """When the rates allow the packet; with `now`, it is counted as sent. A turn at the host and its network is given once and kept."""
         if self._next_packet > now:
             return self._next_packet
-        limits = [
-            (key, 1 / rate)
-            for key, rate in ((asked.host, self.request.host_rate), (self._network(asked.host), self.request.network_rate))
-            if rate is not None
-        ]  # fmt: skip
-        latest = max((self._next_of.get(key, 0.0) for key, _ in limits), default=0.0)
-        if latest > now:
-            return latest
+        if not asked.turn:
+            limits = [
+                (key, 1 / rate)
+                for key, rate in ((asked.host, self.request.host_rate), (self._network(asked.host), self.request.network_rate))
+                if rate is not None
+            ]
+            asked.turn = max((self._next_of.get(key, 0.0) for key, _ in limits), default=now)
+            for key, step in limits:
+                self._next_of[key] = max(asked.turn, now) + step
+        if asked.turn > now:
+            return asked.turn
+        asked.turn = 0.0
         # What was due a moment ago is made up for, no more.
         self._next_packet = max(self._next_packet, now - 0.01) + 1 / self.request.rate
-        for key, step in limits:
-            self._next_of[key] = now + step
         return now
 
     def _network(self, host: int) -> bytes:
@@ -260,7 +268,7 @@ class _UdpScan:
                 self._plan(asked, now + 0.05)
                 return
             # ICMP never says EPERM; this machine's own filter does.
-            if problem.errno == errno.EPERM or not self._refused(asked, problem):
+            if problem.errno == errno.EPERM or not self._said(asked, problem):
                 self._refused_by_us(problem)
         self._plan(asked, now + GAPS_S[min(asked.asked - 1, len(GAPS_S) - 1)] + 2 * self.smooth_s)
 
@@ -279,9 +287,7 @@ class _UdpScan:
             except BlockingIOError:
                 return
             except OSError as problem:
-                if asked.question.any_port:
-                    _drain(asked.one)
-                self._refused(asked, problem)
+                self._said(asked, problem)
                 if asked.done:
                     return
                 continue
@@ -310,6 +316,12 @@ class _UdpScan:
         if self.state.get(place, 0) < _OPEN:
             self.state[place] = _OPEN
             yield Open(str(self.request.addresses[asked.host]), "udp", asked.port, round(now - self.began, 4))
+
+    def _said(self, asked: _Asked, problem: OSError) -> bool:
+        """Take an error of the socket's; whether the network said it, and not this machine."""
+        if asked.question.any_port and not _final(asked.one):
+            return problem.errno in _UNREACHABLE
+        return self._refused(asked, problem)
 
     def _refused(self, asked: _Asked, problem: OSError) -> bool:
         """Whether the error is an answer of the network's; then this question is at its end, though another may open the port yet."""
@@ -404,8 +416,15 @@ class _UdpScan:
         self._epoll.close()
 
 
-def _drain(one: socket.socket) -> None:
-    """Take what the kernel kept about refusals, or the socket stays ready for ever."""
-    with contextlib.suppress(OSError):
-        while one.recvmsg(0, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)[2]:
-            pass
+def _final(one: socket.socket) -> bool:
+    """Whether ICMP said no for good, as the kernel decides by itself on a connected socket; "no route to host" passes, and is asked again.
+
+    Takes everything out of the socket's queue of errors, or it stays ready for ever. ip(7), struct sock_extended_err.
+    """
+    final = False
+    with contextlib.suppress(OSError, struct.error):
+        while True:
+            for _, _, data in one.recvmsg(0, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)[1]:
+                _, origin, kind, code = struct.unpack_from("=IBBB", data)
+                final = final or (origin, kind, code) in _FINAL
+    return final
