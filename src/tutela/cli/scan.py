@@ -133,7 +133,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
             # Not for a sweep: the certificates' library takes room and time.
             from tutela.exposure.identify.after import identified
 
-            events = identified(events, stop=course.over)
+            events = identified(events, stop=course.over, permits=course.permits)
         for event in course.compared(events):
             if isinstance(event, Progress):
                 bar.show(event)

@@ -6,6 +6,7 @@ import argparse
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -131,6 +132,10 @@ class Course:
     def over(self) -> bool:
         """Interrupted, or the window ends: nothing more may be sent."""
         return self._stop() or self.gate.closes()
+
+    def permits(self, address: str) -> bool:
+        """It may be asked now."""
+        return self.gate.permits_one(ip_address(address))
 
     @property
     def complete(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,8 +51,11 @@ def scan(
     def over() -> bool:
         return stop() or (gate is not None and gate.closes())
 
+    def permits(address: str) -> bool:
+        return gate is None or gate.permits_one(ip_address(address))
+
     for event in sweep(look).run() if sweep else look(request, over):
-        if isinstance(event, Tally) and event.note == EVERY_PORT and not over():
+        if isinstance(event, Tally) and event.note == EVERY_PORT and not over() and permits(event.address):
             yield from _behind_the_answers(event)
         elif isinstance(event, Summary) and sweep is None and not over():
             yield asked_of(request.addresses, request.ports)

@@ -69,6 +69,8 @@ class Sweep:
         self._done: set[int] = set()
         self._ports_done = 0
         self._packets = self._probes = self._rounds = 0
+        self._fewest: int | None = None
+        """Rounds of the slice that asked what is silent least often."""
         self._known = (0, 0)
         self._seconds = 0.0
         self._method = ""
@@ -203,6 +205,8 @@ class Sweep:
         self._probes += count * len(self._all)
         self._known = (done.lost, done.counted)
         self._add(done)
+        if count * len(self._all) > sum(len(one.open) + one.closed + one.filtered for one in done.tallies):
+            self._fewest = done.rounds if self._fewest is None else min(self._fewest, done.rounds)
         for tally in done.tallies:
             host = self._host(tally.address)
             answered = len(tally.open) + tally.closed
@@ -317,7 +321,7 @@ class Sweep:
         yield asked_of(self._addresses(spare=True), tuple(port for number in self._done for port in self.slices[number]))
         lost, counted = self._known
         opened = sum(len(host.open) for host in self._hosts.values())
-        missed = loss.expected_missed(lost, counted, opened, self._rounds) if counted else None
+        missed = (0.0 if self._fewest is None else loss.expected_missed(lost, counted, opened, self._fewest)) if counted else None
         yield Summary(
             self._method, self._seconds, self._packets, self._rounds, lost / counted if counted else None, missed, tuple(self._notes), counted
         )  # fmt: skip
