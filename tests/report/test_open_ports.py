@@ -101,6 +101,10 @@ def test_text_in_chinese():
         assert part in words
 
 
+def test_one_round_is_one_round():
+    assert said("text", events=(Summary(RAW, 0.1, 1, 1, 0.0, 0.0),)).startswith("by SYN packets; 0.1 s, 1 packet, 1 round, round trips lost: 0.0%\n")
+
+
 def test_what_udp_would_say_is_never_left_open():
     tcp = [event for event in EVENTS if getattr(event, "protocol", "tcp") == "tcp" and getattr(event, "method", RAW) == RAW]
     assert "UDP: not tested" in said("text", events=tcp)

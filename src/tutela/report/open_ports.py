@@ -91,8 +91,11 @@ class TextWriter:
         lost = Text("未知", "unknown").in_(lang) if summary.lost is None else f"{summary.lost:.1%}"
         words = Text(
             "方式：{method}；{seconds} 秒，{packets} 个包，{rounds} 轮，往返丢包 {lost}",
-            "by {method}; {seconds} s, {packets} packets, {rounds} rounds, round trips lost: {lost}",
-        ).with_values(method=_METHODS[summary.method].in_(lang), seconds=f"{summary.seconds:.1f}", packets=summary.packets, rounds=summary.rounds, lost=lost)
+            "by {method}; {seconds} s, {packets} {packet}, {rounds} {round}, round trips lost: {lost}",
+        ).with_values(
+            method=_METHODS[summary.method].in_(lang), seconds=f"{summary.seconds:.1f}", packets=summary.packets, rounds=summary.rounds, lost=lost,
+            packet="packet" if summary.packets == 1 else "packets", round="round" if summary.rounds == 1 else "rounds",
+        )  # fmt: skip
         said = [words]
         if summary.expected_missed is not None and summary.expected_missed >= 0.01:
             said.append(
