@@ -53,6 +53,15 @@ def test_whatever_a_service_says_stands_in_its_own_line(name: str, said: str, ke
     assert (scan.whole, scan.answered, scan.everything) == (True, True, False)
 
 
+def test_a_certificate_full_of_odd_names_hides_no_port() -> None:
+    odd = "\U0001f600" * 400
+    recorder = Recorder((443,))
+    recorder.take(Tally(ADDRESS, 1, (443,), 0, 0, 0))
+    recorder.take(Service(ADDRESS, "tcp", 443, odd, odd, None, Tls((odd,) * 90, (odd,) * 90, odd, odd, (odd,) * 90, odd, odd, None, odd)))
+
+    assert [one.port for one in read(recorder).open] == [443]
+
+
 def test_ports_that_a_helper_answered_are_not_kept() -> None:
     recorder = Recorder((22, 80))
     recorder.take(Open(ADDRESS, "tcp", 80, 0.1))

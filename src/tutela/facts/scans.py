@@ -19,7 +19,8 @@ from tutela.record import record
 
 NEEDS = (PREFIX,)
 MAX_SCANS = 256
-MAX_LINE = 40_000
+MAX_LINE = 500_000
+"""More than the longest line that is written: a certificate full of odd names must not make a scan unreadable."""
 
 
 @record
