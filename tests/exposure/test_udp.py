@@ -311,10 +311,10 @@ from pathlib import Path
 from tutela.exposure.gate import Gate
 from tutela.exposure.model import Request
 from tutela.exposure.udp import scan_udp
-*_, summary = scan_udp(Request((ip_address("{TARGET}"),), (53, 123)), permits=Gate(None, (Path("{tmp_path}/no"),)).permits_one)
-print(summary.packets)
+summary, *tallies = list(scan_udp(Request((ip_address("{TARGET}"),), (53, 123)), permits=Gate(None, (Path("{tmp_path}/no"),)).permits_one))[::-1]
+print(summary.packets, tallies)
 """
-    assert net.python(code) == "0\n"
+    assert net.python(code) == "0 []\n"
     assert "packets 0 " in net.target(["nft", "list", "ruleset"]).stdout
 
 

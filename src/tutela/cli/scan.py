@@ -171,7 +171,8 @@ def _look(arguments: argparse.Namespace, request: Request, stop: Callable[[], bo
     if arguments.udp and not course.over():
         named = None if arguments.ports in (None, "all", "popular") else ports.parse(arguments.ports)
         addresses = Addresses.of(address for address in request.addresses if course.gate.permits_one(address))
-        yield from scan_udp(replace(request, addresses=addresses, ports=udp_ports(named)), lost=lost, stop=course.over)
+        asked = replace(request, addresses=addresses, ports=udp_ports(named))
+        yield from scan_udp(asked, lost=lost, stop=course.over, permits=course.gate.permits_one)
 
 
 class Output:

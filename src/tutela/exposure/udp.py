@@ -123,6 +123,8 @@ class _UdpScan:
         self.ports = sorted({port for port, _ in self.pairs})
         self.state: dict[tuple[int, int], int] = {}
         """What became of host and port, once something did."""
+        self.left_alone: set[int] = set()
+        """Hosts that may not be asked any more: their ports are not silent, nobody asked."""
         self.odd: dict[int, int] = {}
         """Ports of a host that answered, and nothing in their protocol."""
         self.packets = self.finished = 0
@@ -250,6 +252,7 @@ class _UdpScan:
 
     def _ask(self, asked: _Asked, now: float) -> None:
         if not self.permits(self.request.addresses[asked.host]):
+            self.left_alone.add(asked.host)
             self._forget(asked)
             return
         asked.asked += 1
@@ -391,6 +394,8 @@ class _UdpScan:
             found.setdefault(host, {}).setdefault(state, []).append(port)
         for host in range(len(self.request.addresses) if self.pairs else 0):
             mine = found.get(host, {})
+            if host in self.left_alone and not mine:
+                continue
             opened, closed, filtered = (mine.get(state, []) for state in (_OPEN, _CLOSED, _FILTERED))
             silent = len(self.ports) - len(opened) - len(closed) - len(filtered)
             note = ANSWERS_ANYTHING if self.odd.get(host, 0) > len(self.pairs) // 2 else None
