@@ -50,6 +50,22 @@ while True:
         print(*seen[-1], flush=True)
     time.sleep(0.01)
 """
+_ASK = """
+import sys, time
+from ipaddress import ip_address
+from pathlib import Path
+from tutela.exposure.client import scan_by_resident
+from tutela.exposure.model import Open, Request
+request = Request((ip_address(sys.argv[2]),), tuple(range(1, 65536)))
+for _ in range(7):
+    began = time.monotonic()
+    told = scan_by_resident(Path(sys.argv[1]), request)
+    next(event for event in told if isinstance(event, Open))
+    print(1000 * (time.monotonic() - began))
+    told.close()
+    # The same question is answered from memory for a second.
+    time.sleep(1.5)
+"""
 Found = frozenset[tuple[str, int]]
 
 
@@ -95,7 +111,7 @@ def _net(delay_ms: float) -> Iterator[Net]:
 
 
 def _one_host(net: Net, delay_ms: float) -> None:
-    ports = net.open(200)
+    ports = net.open(200, also=(22, 80, 443))
     truth = frozenset((TARGET, port) for port in ports)
     for kind, rules in (("rejects", ""), ("drops", dropping(ports))):
         net.nft(rules)
@@ -123,6 +139,9 @@ def _one_host(net: Net, delay_ms: float) -> None:
         _exact(figures)
         first = statistics.median(_first_line(net) for _ in range(RUNS))
         print(f"  first open port printed after {1000 * first:.0f} ms, the start of Python among them")
+    net.nft("")
+    resident = _first_of_resident(net)
+    goal(f"first open port from a resident scanner within {delay_ms + 30:g} ms: {resident:.0f} ms", met=resident <= delay_ms + 30)
 
 
 def _sweep(net: Net) -> None:
@@ -249,6 +268,39 @@ def _masscan_on(net: Net) -> list[str]:
     """Without a default route it finds its way only when told."""
     link = json.loads(net.target(["ip", "-j", "link", "show", "host0"]).stdout)[0]
     return ["masscan", "--interface", "scan0", "--source-ip", SCANNER, "--router-mac", link["address"]]
+
+
+def _first_of_resident(net: Net) -> float:
+    """Milliseconds from the question to the first open port, where the scanner runs already."""
+    with tempfile.TemporaryDirectory() as folder:
+        allowed, path = Path(folder) / "allow", Path(folder) / "run" / "scanner.sock"
+        Path(folder).chmod(0o755)
+        allowed.write_text(f"{TARGET}/32\n")
+        command = [
+            PYTHON,
+            "-m",
+            "tutela",
+            "scanner",
+            "--allow",
+            str(allowed),
+            "--socket",
+            str(path),
+            "--again",
+            "1",
+            "--rate",
+            "100000",
+            "--user",
+            "nobody",
+            "--allow-user",
+            "root",
+        ]
+        scanner = net.start(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL, cwd=ROOT)
+        while not path.exists() and scanner.poll() is None:
+            time.sleep(0.05)
+        taken = [float(word) for word in net.run([PYTHON, "-c", _ASK, str(path), TARGET], environment=dict(ENVIRONMENT)).stdout.split()]
+        scanner.terminate()
+        scanner.communicate()
+    return statistics.median(taken)
 
 
 def _ours(text: str) -> Found:
