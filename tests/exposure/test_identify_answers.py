@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.exposure import made_up
-from tutela.exposure.identify import certificate, greeting, hints, mail, rsync, stapling, vnc, web
+from tutela.exposure.identify import certificate, greeting, hints, mail, postgresql, rsync, stapling, vnc, web
 from tutela.exposure.identify.talk import Finding, words
 
 STARTS = sorted({*hints.BY_PORT.values(), *hints.FALLBACK, mail.talk, rsync.talk, vnc.talk}, key=lambda start: (start.__module__, start.__name__))
@@ -116,6 +116,14 @@ def der(tmp_path_factory):
 def test_a_certificate_is_read_whole(der):
     seen = certificate.read(der)
     assert (seen.subject, seen.ends, seen.key) == ("www.example.net", "2031-05-06T07:08:09Z", "EC P-256")
+
+
+_NO_ENTRY = b"E\0\0\0\x4fSFATAL\0C28000\0Mno pg_hba.conf entry for host, no encryption\0\0"
+
+
+@pytest.mark.parametrize("offered,answer,free", [(b"N", _NO_ENTRY, False), (b"S", _NO_ENTRY, None), (b"S", b"R\0\0\0\x08\0\0\0\0", True), (b"S", b"", None)])
+def test_what_only_tls_would_tell_is_not_known_without_it(offered, answer, free):
+    assert hold(postgresql.talk, 5432, [offered, answer]).without_authentication is free
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class Tls:
     versions: tuple[str, ...]
     """That the server agreed to, oldest first, of those that could be offered."""
     untested: tuple[str, ...]
-    """Versions that the library of this machine cannot offer."""
+    """Versions that the library of this machine cannot offer, and those whose answer did not come in time."""
     subject: str
     issuer: str
     names: tuple[str, ...]

@@ -119,6 +119,8 @@ async def _within(door: Door, finding: Finding) -> Answer:
         return finding, None
     again = finding.name == "postgresql" and not finding.without_authentication
     better, secured = await asyncio.gather(door.hold(postgresql.within_tls, tls.context()) if again else _nothing(), tls.inspect(door, agreed))
+    if again and better is None:
+        return replace(finding, without_authentication=None), secured
     return (better or finding), secured
 
 

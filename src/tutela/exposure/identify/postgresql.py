@@ -23,7 +23,11 @@ def talk(address: str, port: int) -> Talk:
     said = "TLS" if offered == b"S" else "no TLS"
     if not answer:
         return Finding("postgresql", said, sure=False)
-    return read(answer, said)
+    found = read(answer, said)
+    if found is not None and offered == b"S" and answer.startswith(b"E"):
+        # With TLS another line of pg_hba.conf may let us in.
+        return Finding(found.name, found.said)
+    return found
 
 
 def within_tls(address: str, port: int) -> Talk:
