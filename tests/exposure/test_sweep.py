@@ -169,6 +169,15 @@ def test_limits_of_hosts_and_networks_hold_across_slices(monkeypatch):
     assert max(np.searchsorted(times, times + 1.0) - np.arange(len(times))) <= 330
 
 
+def test_two_slices_do_not_ask_a_host_in_quick_succession(monkeypatch):
+    monkeypatch.setattr(module, "PROBES", 300)
+    world = World([], live=HOSTS)
+    run(world, request(ports=range(1, 21), host_rate=5, rounds=1))
+    for name in HOSTS[::10]:
+        own = np.array([at for at, asked, _ in world.sent if asked == name])
+        assert np.diff(own).min() >= 0.2 - 2 * STEP_S
+
+
 @pytest.mark.parametrize("crash_at", [1, 900, 7_000, 15_000, 30_000])
 @pytest.mark.parametrize("torn", [b"", b'{"open": ["198.18', b'{"slice": 3, "left": [], "pack'])
 def test_killed_and_resumed_it_tells_the_same_and_asks_no_finished_slice_again(tmp_path, crash_at, torn):
@@ -192,6 +201,8 @@ def test_killed_and_resumed_it_tells_the_same_and_asks_no_finished_slice_again(t
     assert {(one.address, one.port) for one in told_before} <= result(events)[0]
     assert {port for _, _, port in second.sent}.isdisjoint(finished)
     assert crash_at < 7_000 or finished
+    again.close()
+    assert result(run(World([]), asked, journal=Journal(tmp_path / "journal", plan_of(asked, "raw"), seed=1))[1]) == result(undisturbed)
 
 
 def test_a_finished_journal_tells_all_and_asks_nothing(tmp_path):
