@@ -57,6 +57,7 @@ def net():
     with tempfile.TemporaryDirectory() as folder, Net() as one:
         one.open(0, also=SILENT)
         daemons.start(one, Path(folder))
+        one.folder = folder
         yield one
 
 
@@ -104,6 +105,18 @@ def test_the_certificate_is_read(found):
 @pytest.mark.parametrize("port,stapled", [(8446, True), (8447, False), (443, None), (8445, None)])
 def test_an_answer_of_a_responder_is_looked_for_where_the_certificate_names_one(found, port, stapled):
     assert found[port]["tls"]["stapled"] is stapled
+
+
+def test_a_chain_to_a_root_of_this_machine_is_trusted(net):
+    known = f"import os; os.environ['SSL_CERT_FILE'] = '{net.folder}/cert.pem'\n"
+    (web,) = map(json.loads, net.python(known + IDENTIFY, TARGET, "443").splitlines())
+    assert web["tls"]["trusted"] is True
+
+
+def test_without_any_root_nothing_is_said_of_the_chain(net):
+    unknown = f"import os; os.environ.update(SSL_CERT_FILE='{net.folder}/none', SSL_CERT_DIR='{net.folder}/none')\n"
+    (web,) = map(json.loads, net.python(unknown + IDENTIFY, TARGET, "443").splitlines())
+    assert web["tls"]["trusted"] is None
 
 
 def scan(net, *words):
