@@ -51,6 +51,10 @@ def masked(awk: list[str], how: str, text: str) -> str:
         ("\tpublic = Yes", "public = Yes"),
         ("guestok=0", "guestok=0"),
         (f"public = {CANARY}", ""),
+        ("innodb_encrypt_tables = FORCE", "innodb_encrypt_tables = FORCE"),
+        ("loose-default-table-encryption=ON", "loose-default-table-encryption=ON"),
+        (f"default_table_encryption = {CANARY}", ""),
+        (f"file_key_management_filekey = {CANARY}", ""),
         (f'sasl.jaas.config=… password="{CANARY}";', ""),
     ],
 )

@@ -712,6 +712,7 @@ function settings_line(s,   k, head) {
 		return s
 	}
 	if (tolower(s) ~ /^(public|guestok)[ \t]*=[ \t]*(yes|no|true|false|on|off|0|1)[ \t]*$/) return s # of Samba: other names for "guest ok"
+	if (tolower(s) ~ /^(loose[-_])?(innodb[-_]encrypt[-_]tables|default[-_]table[-_]encryption)([ \t]*=[ \t]*["\047]?(on|off|force|0|1)["\047]?)?[ \t]*$/) return s
 	if (!setting_key(k)) return ""
 	return k setting_value(k, substr(s, length(k) + 1))
 }
@@ -1902,6 +1903,11 @@ END { printf "%s%s%s", rows["script"], rows["settings"], rows["left"] }
 storage() {
 	files plain /proc/self/mountinfo /proc/swaps /proc/mdstat /etc/crypttab /sys/class/dmi/id/sys_vendor /sys/class/dmi/id/product_name /run/systemd/container /.dockerenv /run/.containerenv
 	files secrets /etc/fstab
+	encrypted=''
+	while read -r _ _ _ _ point rest; do
+		case $rest in *' - ext4 '* | *' - f2fs '*) [ ! -d "$point/.fscrypt" ] || encrypted="$encrypted${encrypted:+$NL}$point" ;; esac
+	done </proc/self/mountinfo
+	emit ok 0 'ls -d */.fscrypt (mounts)' "$encrypted"
 	set +f
 	set -- /sys/class/scsi_host/host*/proc_name
 	set -f

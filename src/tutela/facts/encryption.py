@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import mounts
+from tutela.facts import mounts, mysql
 from tutela.facts.look import Look
-from tutela.facts.mounts import Mount, Mounts
+from tutela.facts.mounts import Mount, Mounts, under
 from tutela.language import Text
 from tutela.record import record
 
@@ -22,7 +22,10 @@ DUMP = "cryptsetup luksDump --disable-locks /dev/"
 ZFS = "zfs get -H -o name,property,value encryption,mountpoint"
 SWAPS = "/proc/swaps"
 CRYPTTAB = "/etc/crypttab"
-NEEDS = (LSBLK, SWAPS, CRYPTTAB, ZFS, *mounts.NEEDS)
+FSCRYPT = "ls -d */.fscrypt (mounts)"
+NEEDS = (LSBLK, SWAPS, CRYPTTAB, ZFS, FSCRYPT, *mounts.NEEDS, *mysql.FILES)
+TABLES = "/var/lib/mysql"
+"""Where MySQL and MariaDB keep their tables."""
 SENSITIVE = ("sensitive", "core")
 MAX_DEPTH = 30
 ENCRYPTED_TYPES = frozenset({"ecryptfs", "fuse.gocryptfs", "fuse.encfs", "fuse.cryfs"})
@@ -102,7 +105,7 @@ def parse(look: Look) -> Encryption | Unobserved:
     sensitive, paths = _declared(look)
     return Encryption(
         sensitive=sensitive,
-        places=tuple(_by_declaration(look, layers.place(path)) for path in paths),
+        places=tuple(_by_declaration(look, _above(look, layers.place(path))) for path in paths),
         luks=listed if isinstance(listed, Unobserved) else tuple(_luks(look, one) for one in listed if one.fstype == "crypto_LUKS"),
         keys=_keys(look, layers),
         swaps=_swaps(look, layers),
@@ -119,6 +122,25 @@ def _declared(look: Look) -> tuple[bool | Unobserved, tuple[str, ...]]:
     if site.data_class is None and not site.data_sets:
         return Unobserved(Reason.NOT_LODGED, "data_class", Text("没有登记数据级别", "the class of data is not declared")), ()
     return False, ()
+
+
+def _above(look: Look, place: Place) -> Place:
+    """Directories that the file system encrypts, and tables that the database encrypts, lie on plain disks: which ones is not seen."""
+    if place.encrypted is not False:
+        return place
+    directories = look.text(FSCRYPT)
+    if isinstance(directories, str) and place.mount in directories.split("\n"):
+        why = Text("此文件系统启用了 fscrypt，看不出哪些目录已加密", "fscrypt is set up on this file system; which directories it encrypts is not seen")
+        return Place(place.path, Unobserved(Reason.NO_ANSWER, FSCRYPT, why), place.mount)
+    if under(place.path, TABLES) or (place.path != "/" and under(TABLES, place.path)):
+        options = look.fact(mysql.server_options)
+        keys = ("innodb-encrypt-tables", "default-table-encryption")
+        if isinstance(options, Unobserved):
+            return Place(place.path, options, place.mount)
+        if any(options.get(key, "off").lower() not in ("off", "0") for key in keys):
+            why = Text("数据库自己加密数据表，看不出哪些表已加密", "the database encrypts tables itself; which ones is not seen")
+            return Place(place.path, Unobserved(Reason.NO_ANSWER, mysql.FILES[0], why), place.mount)
+    return place
 
 
 def _by_declaration(look: Look, place: Place) -> Place:

@@ -56,7 +56,7 @@ def parse(look: Look) -> Mysql | Unobserved:
     found = bound.endpoints(look, SERVICE)
     if isinstance(up, Unobserved) and isinstance(found, Unobserved):
         return up
-    options = _options(look)
+    options = server_options(look)
     strange = _strange(up)
     if strange is not None and not isinstance(options, Unobserved):
         options = strange
@@ -94,7 +94,7 @@ def _strange(up: tuple[Process, ...] | Unobserved) -> Unobserved | None:
     return None
 
 
-def _options(look: Look) -> dict[str, str] | Unobserved:
+def server_options(look: Look) -> dict[str, str] | Unobserved:
     """Options of the server's groups, the last value of each."""
     options: dict[str, str] = {}
     open_files: list[tuple[Iterator[str], str]] = []
