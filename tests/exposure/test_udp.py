@@ -82,10 +82,11 @@ def daemons(tmp_path_factory):
             ["memcached", "-u", "nobody", "-U", "11211", "-l", "0.0.0.0,::"],
             ["ntpd", "-n", "-c", str(folder / "ntp.conf"), "-u", "root"],
             ["openvpn", "--dev", "null", "--proto", "udp6", "--port", "1194", "--tls-server", "--dh", "none", *key(folder)],
+            ["openssl", "s_server", "-dtls1_2", "-listen", "-quiet", "-accept", "4433", "-cert", "cert", "-key", "key"],
         )
         for command in commands:
             net.start_on_target(command, stderr=subprocess.DEVNULL, cwd=folder, env=os.environ | {"SNMP_PERSISTENT_DIR": str(folder)})
-        wait_until_held(net, 53, 69, 123, 161, 1194, 11211)
+        wait_until_held(net, 53, 69, 123, 161, 1194, 4433, 11211)
         yield net
 
 
@@ -101,13 +102,13 @@ def key(folder):
 def test_real_daemons_are_known_by_their_answers(daemons, target):
     found = scan(daemons, target)
     said = {(port, name): (words, anybody) for port, name, words, anybody, _ in found["services"]}
-    assert found["tallies"][target]["open"] == [53, 69, 123, 161, 1194, 11211]
+    assert found["tallies"][target]["open"] == [53, 69, 123, 161, 1194, 4433, 11211]
     assert said[53, "dns"] == ("REFUSED", None)
     assert said[69, "tftp"][1] is None
     assert said[123, "ntp"][0].startswith("version 4, stratum")
     assert said[11211, "memcached"][0].startswith("1.")
     assert said[11211, "memcached"][1] is True
-    assert said[1194, "openvpn"] == ("", None)
+    assert said[1194, "openvpn"] == said[4433, "dtls"] == ("", None)
     assert [one for one in found["services"] if one[1] == "snmp" and one[2].startswith("v3, engine")]
     if target == TARGET:
         # In its configuration rocommunity stands for IPv4 only; rocommunity6 is another word.
