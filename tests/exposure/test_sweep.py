@@ -213,6 +213,14 @@ def test_a_finished_journal_tells_all_and_asks_nothing(tmp_path):
     world = World([])
     _, again = run(world, asked, journal=Journal(tmp_path / "journal", "plan", seed=1))
     assert result(again) == result(events)
+    assert again[-1].method == "raw"
+    assert world.sent == []
+
+
+def test_interrupted_before_the_first_question_it_tells_nothing():
+    world = World([])
+    gate = Gate(windows=windows(world, start=datetime(2026, 11, 23, 12)))
+    assert run(world, request(), gate=gate, wait=True, stop=lambda: world.now > 60)[1] == []
     assert world.sent == []
 
 

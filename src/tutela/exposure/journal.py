@@ -41,6 +41,7 @@ class Slice:
     counted: int
     """Round trips lost, of those counted."""
     seconds: float
+    method: str
 
 
 class Journal:
@@ -55,7 +56,8 @@ class Journal:
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as problem:
-            raise self._cannot(problem) from None
+            why = said_by_system(problem)
+            raise ScanError(Text(f"无法打开扫描日志 {path}：{why.zh}", f"cannot open the journal {path}: {why.en}")) from None
         try:
             if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
                 raise ScanError(Text(f"{path} 不是普通文件，不能作日志", f"{path} is no regular file and cannot be a journal"))
@@ -82,7 +84,7 @@ class Journal:
         self._write(
             {
                 "slice": one.number, "left": [list(pair) for pair in one.left], "packets": one.packets, "rounds": one.rounds, "lost": one.lost, "counted": one.counted,
-                "seconds": round(one.seconds, 3),
+                "seconds": round(one.seconds, 3), "method": one.method,
                 "tallies": [[tally.address, tally.asked, list(tally.open), tally.closed, tally.filtered, tally.rtt_s, _word(tally.note)] for tally in one.tallies],
             }
         )  # fmt: skip
@@ -154,7 +156,7 @@ class Journal:
         )
         number = int(line["slice"])
         self.slices[number] = Slice(
-            number, tallies, tuple((str(address), str(why)) for address, why in line["left"]), int(line["packets"]), int(line["rounds"]), int(line["lost"]), int(line["counted"]), float(line["seconds"])
+            number, tallies, tuple((str(address), str(why)) for address, why in line["left"]), int(line["packets"]), int(line["rounds"]), int(line["lost"]), int(line["counted"]), float(line["seconds"]), str(line["method"])
         )  # fmt: skip
 
     def _write(self, line: dict[str, Any]) -> None:

@@ -164,7 +164,6 @@ class Sweep:
         for address, _ in left:
             self._host(address)
         yield from self._tell([one for one in held if one.address not in dict(left)])
-        self._method = summary.method if summary else self._method
         self._notes += [note for note in (summary.notes if summary else ()) if note not in self._notes]
         done = Slice(
             number,
@@ -175,6 +174,7 @@ class Sweep:
             round((summary.lost or 0.0) * summary.counted) if summary else self._known[0],
             summary.counted if summary else self._known[1],
             self._clock() - began,
+            summary.method if summary else self._method,
         )
         if self._halted:
             self._interrupted(done)
@@ -235,6 +235,7 @@ class Sweep:
         self._packets += done.packets
         self._rounds = max(self._rounds, done.rounds)
         self._seconds += done.seconds
+        self._method = done.method or self._method
 
     def _count(self, host: _Host, tally: Tally) -> None:
         host.open.update(tally.open)
@@ -309,6 +310,9 @@ class Sweep:
         )
 
     def _end(self) -> Iterator[Event]:
+        if not self._method:
+            # Interrupted before the first question: there is nothing to tell.
+            return
         addresses = self._all
         silent = [str(one) for one in addresses if str(one) not in self._hosts and one not in self._gate.opted_out] if len(addresses) <= SPARSE else []
         for address in sorted((*self._hosts, *silent), key=_place):
