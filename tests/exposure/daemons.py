@@ -81,7 +81,7 @@ def start(net: Net, folder: Path) -> None:
     named = f"ssl_certificate {cert2}; ssl_certificate_key {key2};"
     answer = folder / "responder/answer.der"
     nginx = f"""
-        daemon off; user root; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx-errors.log;
+        daemon off; master_process off; user root; pid {folder}/nginx.pid; error_log {folder}/nginx-errors.log;
         events {{ worker_connections 200; }}
         http {{
             access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
