@@ -66,7 +66,8 @@ class Scanner:
             time.sleep(0.02)
 
     def logged(self, event: str) -> list[dict]:
-        lines = (self.folder / "log").read_text().splitlines()
+        # The last line may be half written.
+        lines = (self.folder / "log").read_text().split("\n")[:-1]
         return [said for said in (json.loads(line) for line in lines if line.startswith("{")) if said["event"] == event]
 
     def wait_for(self, event: str, count: int = 1) -> dict:

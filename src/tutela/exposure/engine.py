@@ -272,7 +272,8 @@ class Bucket:
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
-        self._tokens = 0.0
+        # The first slice need not be saved up for: somebody waits for the first line.
+        self._tokens = 0.0 if rate == float("inf") else max(rate * SLICE_S, 1.0)
         self._at: float | None = None
 
     def allowed(self, now: float) -> int:

@@ -60,9 +60,11 @@ def in_order(ports: tuple[int, ...], chance: np.random.Generator) -> tuple[npt.N
     # numpy is not part of every installation, and only SYN scans need it.
     import numpy as np  # noqa: PLC0415
 
-    wanted = frozenset(ports)
-    popular = [port for port in POPULAR if port in wanted]
-    rest = np.array(sorted(wanted.difference(popular)), np.uint16)
+    wanted = np.zeros(65536, np.bool_)
+    wanted[np.array(ports, np.intp)] = True
+    popular = [port for port in POPULAR if wanted[port]]
+    wanted[popular] = False
+    rest = np.flatnonzero(wanted).astype(np.uint16)
     chance.shuffle(rest)
     decoys = rest[rest > 1024][:DECOYS] if len(rest) > 1000 else rest[:0]
     return np.concatenate((decoys, np.array(popular, np.uint16), rest[~np.isin(rest, decoys)])), len(decoys)

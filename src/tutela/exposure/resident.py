@@ -30,7 +30,7 @@ from tutela.exposure.entries import Entries
 from tutela.exposure.guard import Guard
 from tutela.exposure.model import RAW, Event
 from tutela.exposure.recent import Recent
-from tutela.exposure.wire import MOST_LINE, SCHEMA, Asking, event_line, written_addresses, written_ports
+from tutela.exposure.wire import MOST_LINE, SCHEMA, Asking, event_line, written_addresses
 from tutela.language import Text
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ class Resident:
                 round(wait_s, 1),
             )
         client.jobs = self._engine.start(request)
-        client.began = now
+        client.began, client.overflowed = now, self._engine.overflowed()
         client.deadline = now + min(asking.seconds or self.limits.seconds, self.limits.seconds)
         self._by_job.update(dict.fromkeys(client.jobs, client))
         self._recent.asked(hosts, len(request.ports), now)
@@ -258,7 +258,7 @@ class Resident:
             "scan",
             **client.who(),
             addresses=written_addresses(request.addresses)[:20] if few else f"{len(request.addresses)}",
-            ports=written_ports(request.ports)[:200],
+            ports=asking.written_ports[:200],
             rate=request.rate,
         )
 
@@ -302,7 +302,7 @@ class Resident:
     def _end(self, client: _Client, cut: Text | None) -> None:
         """The scan is over: tallies and summary are told as the client reads them."""
         jobs, seconds = client.jobs, time.monotonic() - client.began
-        whole = summary(jobs, RAW, seconds)
+        whole = summary(jobs, RAW, seconds, self._engine.overflowed() - client.overflowed)
         asked = client.asking
         assert asked is not None
         notes = list(whole.notes)
@@ -428,6 +428,8 @@ class _Client:
         """Who asked the same before: its answer is ours too."""
         self.jobs: list[_Job] = []
         self.began = self.deadline = self.shown = self.read_at = now
+        self.overflowed = 0
+        """Packets that the ring had lost before its scan began."""
         self.told = False
         """Nothing more is scanned for it; `left` is what it is still to be told."""
         self.left: Iterator[Event] | None = None

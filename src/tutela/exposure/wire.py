@@ -84,6 +84,7 @@ class Asking:
             raise _strange(min(unknown)[:40])
         self.ranges = tuple(_range(one) for one in _list(said, "addresses"))
         self.ports = _ports(said.get("ports"))
+        self.written_ports: str = said["ports"]
         self.count = sum(last - first + 1 for _, first, last in self.ranges)
         self.numbers = {name: _number(said, name) for name in _NUMBERS}
         rounds = _number(said, "rounds")
@@ -133,8 +134,11 @@ def written_addresses(addresses: Iterable[Any]) -> list[str]:
 
 def written_ports(ports: Iterable[int]) -> str:
     """Ports as numbers and ranges, sorted: 22,80,8000-8099."""
+    ordered = sorted(set(ports))
+    if len(ordered) > 1 and ordered[-1] - ordered[0] + 1 == len(ordered):
+        return f"{ordered[0]}-{ordered[-1]}"
     runs: list[list[int]] = []
-    for port in sorted(set(ports)):
+    for port in ordered:
         if runs and runs[-1][1] + 1 == port:
             runs[-1][1] = port
         else:
