@@ -167,7 +167,23 @@ def _postgres(run, folder: Path, rules: dict[int, str]) -> None:
                 shutil.chown(data / name, "nobody")
                 (data / name).chmod(0o600)
             (data / "postgresql.auto.conf").write_text("ssl = on\nssl_cert_file = 'cert.pem'\nssl_key_file = 'key.pem'\n")
-        run(f"postgres{port}", *nobody, str(POSTGRES / "postgres"), "-D", str(data), "-p", str(port), "-h", "0.0.0.0", "-k", str(folder), "-F")
+        # Its shared memory goes with the namespace, however it ends.
+        run(
+            f"postgres{port}",
+            "unshare",
+            "--ipc",
+            *nobody,
+            str(POSTGRES / "postgres"),
+            "-D",
+            str(data),
+            "-p",
+            str(port),
+            "-h",
+            "0.0.0.0",
+            "-k",
+            str(folder),
+            "-F",
+        )
 
 
 def wait_for(net: Net, ports: tuple[int, ...], folder: Path, seconds: float = 30) -> None:
