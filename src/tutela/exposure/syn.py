@@ -30,6 +30,9 @@ CONTROLS, CONTROLS_A_PORT = 1200, 10
 FIRST_WAIT_S, LONGEST_WAIT_S, SHORTEST_WAIT_S = 1.0, 3.0, 0.06
 APART_S = 0.25
 """Rounds without any answer begin so far apart: one burst of loss must not take them all."""
+AGAIN_S = 0.55
+"""Between the second question to a port and the third, and so on: Linux answers repeated SYNs of one half-open connection
+twice a second at most (tcp_invalid_ratelimit, ip-sysctl.rst), however many answers were lost."""
 MOST_ROUNDS = 100
 _SOFT = {4: (0, 1), 6: (0, 3)}
 """ICMP codes for "no route to network, to host": these pass, and are asked again."""
@@ -205,7 +208,15 @@ class SynScan:
         if not self.trip.known and self.round < self.rounds_needed():
             # Nothing answers so far: there is no round trip to wait for before asking again.
             return now >= self._round_began + APART_S
-        return now >= self._last_sent + self.trip.wait_s() or bool((self.state != SILENT).all())
+        silent = int((self.state == SILENT).sum())
+        if silent == 0:
+            return True
+        if now < self._last_sent + self.trip.wait_s():
+            return False
+        if self.round == 1 or self.round >= self.rounds_needed():
+            return True
+        # Where nearly all are silent, the next round takes as long as this one to come to each.
+        return now >= AGAIN_S + (self._round_began if silent * 2 > len(self._queue) else self._last_sent)
 
     def end_round(self) -> None:
         """Decide: enough, or another round for what is silent."""
