@@ -218,7 +218,7 @@ def test_udp_stands_in_the_same_report_without_any_privilege(net):
     )  # fmt: skip
     assert "   22/tcp  开放\n" in done.stdout
     assert f"{TARGET} UDP：0 个有应答，2 个关闭" in done.stdout
-    assert "普通连接（没有 CAP_NET_RAW）" in done.stdout
+    assert "没有 CAP_NET_RAW，改用普通连接" in done.stdout
     assert "UDP 载荷" in done.stdout
     assert "未测试" not in done.stdout
 

@@ -158,5 +158,5 @@ def test_without_root_it_connects_and_says_so(net, opened):
         ],
         environment=os.environ | {"PYTHONPATH": str(SOURCE)},
     )
-    assert "普通连接（没有 CAP_NET_RAW）" in done.stdout
+    assert "没有 CAP_NET_RAW，改用普通连接" in done.stdout
     assert "可能记入日志" in done.stdout

@@ -96,3 +96,25 @@ def test_a_cache_that_cannot_be_made_is_named(clone: Path) -> None:
     assert run.returncode == 1
     assert "tutela: 无法创建 /dev/null/tutela/venv" in run.stderr
     assert "XDG_CACHE_HOME" in run.stderr
+
+
+def test_a_scan_without_what_fast_scans_need_is_a_slow_one(clone: Path) -> None:
+    run = start(clone, "--version")
+    run.communicate()
+    nothing = clone.parent / "nothing"
+    nothing.mkdir()
+    run = start(clone, "scan", "127.0.0.1", "--ports", "9", "--no-identify", PIP_NO_INDEX="1", PIP_FIND_LINKS=str(nothing))
+    seen, said = run.communicate()
+
+    assert run.returncode == 0, said
+    assert "locks/scan.txt" in said
+    assert "没有 numpy，改用普通连接" in seen
+
+
+@pytest.mark.root
+def test_the_first_scan_brings_what_fast_scans_need(clone: Path) -> None:
+    run = start(clone, "scan", "127.0.0.1", "--ports", "9")
+    seen, said = run.communicate()
+
+    assert run.returncode == 0, said
+    assert "SYN 探测包" in seen

@@ -62,7 +62,7 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
         "--rate",
         type=positive,
         metavar="N",
-        help=Text("每秒探测包总数（默认 100000，地址多于 16 个时 10000）", "packets a second in all (default 100000; 10000 to more than 16 addresses)").in_(
+        help=Text("每秒探测包总数（默认 150000，地址多于 16 个时 10000）", "packets a second in all (default 150000; 10000 to more than 16 addresses)").in_(
             lang
         ),
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SINGLE = 16
 """More addresses make a sweep."""
-RATE, SWEEP_RATE = 100_000.0, 10_000.0
+RATE, SWEEP_RATE = 150_000.0, 10_000.0
 """Packets a second where none are named: to few hosts, and in a sweep, which crosses networks of others."""
 
 

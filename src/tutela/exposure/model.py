@@ -20,7 +20,7 @@ class Request:
     addresses: Sequence[Address]
     """A tuple, or Addresses where there are many."""
     ports: tuple[int, ...]
-    rate: float = 100_000.0
+    rate: float = 150_000.0
     """Packets a second, all in all."""
     host_rate: float | None = None
     """Packets a second to one address; None: no limit of its own."""

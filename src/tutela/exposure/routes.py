@@ -11,7 +11,7 @@ import struct
 import time
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from tutela.errors import ScanError
+from tutela.errors import ScanError, said_by_system
 from tutela.language import Text
 from tutela.record import record
 
@@ -47,7 +47,7 @@ def source_of(address: Address) -> Address:
         except OSError as problem:
             raise ScanError(
                 Text(
-                    f"没有到 {address} 的路由：{problem.strerror}；请检查本机网络（ip route get {address}）",
+                    f"没有到 {address} 的路由：{said_by_system(problem).zh}；请检查本机网络（ip route get {address}）",
                     f"no route to {address}: {problem.strerror}; look at this machine's network (ip route get {address})",
                 )
             ) from None

@@ -86,9 +86,9 @@ def _look(request: Request, method: str, stop: Callable[[], bool], gate: Gate | 
 
         engine = Engine(rate=request.rate, method=RAW if method == AUTO else method, guard=gate)
     except (ImportError, PermissionError) as problem:
-        if method == AUTO:
-            return connecting()
         reason = "numpy" if isinstance(problem, ImportError) else "CAP_NET_RAW"
+        if method == AUTO:
+            return _noting(Text(f"没有 {reason}，改用普通连接", f"without {reason}, by ordinary connections"), connecting())
         raise ScanError(
             Text(
                 f"--method {method} 需要 {reason}，当前没有；请以 root 运行（或 pip install 'tutela[scan]'），或改用 --method connect",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 
-from tutela.errors import ScanError
+from tutela.errors import ScanError, said_by_system
 from tutela.exposure.addresses import Addresses, Network, Ranges
 from tutela.exposure.model import Address
 from tutela.language import Text
@@ -65,7 +65,8 @@ def _lines(path: Path) -> Iterable[tuple[str, str]]:
     try:
         text = path.read_text("utf-8")
     except OSError as problem:
-        raise ScanError(Text(f"无法读取 {path}：{problem.strerror}", f"cannot read {path}: {problem.strerror}")) from None
+        why = said_by_system(problem)
+        raise ScanError(Text(f"无法读取 {path}：{why.zh}", f"cannot read {path}: {why.en}")) from None
     except UnicodeDecodeError:
         raise ScanError(Text(f"{path} 不是 UTF-8 文本", f"{path} is no UTF-8 text")) from None
     for number, line in enumerate(text.split("\n"), 1):

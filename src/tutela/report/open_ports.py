@@ -15,7 +15,7 @@ from tutela.report.row import row
 _METHODS = {
     RAW: Text("SYN 探测包", "SYN packets"),
     FRAMES: Text("SYN 探测帧", "SYN frames"),
-    CONNECT: Text("普通连接（没有 CAP_NET_RAW）", "ordinary connections (no CAP_NET_RAW)"),
+    CONNECT: Text("普通连接", "ordinary connections"),
     UDP: Text("UDP 载荷", "UDP payloads"),
 }
 _TALLY = Text(
