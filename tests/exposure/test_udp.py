@@ -80,7 +80,7 @@ def daemons(tmp_path_factory):
             ["dnsmasq", "-k", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--enable-tftp", f"--tftp-root={folder}", "--user=root", "--pid-file="],
             ["snmpd", "-f", "-C", "-c", str(folder / "snmpd.conf"), "-Lo", "-I", "-smux"],
             ["memcached", "-u", "nobody", "-U", "11211", "-l", "0.0.0.0,::"],
-            ["ntpd", "-n", "-c", str(folder / "ntp.conf"), "-u", "root"],
+            [str(unpacked("ntpsec", folder) / "usr" / "sbin" / "ntpd"), "-n", "-c", str(folder / "ntp.conf"), "-u", "root"],
             ["openvpn", "--dev", "null", "--proto", "udp6", "--port", "1194", "--tls-server", "--dh", "none", *key(folder)],
             ["openssl", "s_server", "-dtls1_2", "-listen", "-quiet", "-accept", "4433", "-cert", "cert", "-key", "key"],
         )
@@ -88,6 +88,14 @@ def daemons(tmp_path_factory):
             net.start_on_target(command, stderr=subprocess.DEVNULL, cwd=folder, env=os.environ | {"SNMP_PERSISTENT_DIR": str(folder)})
         wait_until_held(net, 53, 69, 123, 161, 1194, 4433, 11211)
         yield net
+
+
+def unpacked(package, folder):
+    """Its files, not installed: a second time daemon would drive out this machine's own."""
+    subprocess.run(["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", package], cwd=folder, check=True, capture_output=True)
+    (archive,) = folder.glob(f"{package}_*.deb")
+    subprocess.run(["dpkg", "-x", archive, folder / package], check=True)
+    return folder / package
 
 
 def key(folder):
