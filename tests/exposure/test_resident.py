@@ -404,7 +404,7 @@ def test_a_sweep_does_not_starve_a_single_host(net, opened, tmp_path):
     told = Talk(scanner, 0).ask(ports=few).rest()
     # The sweep alone takes 90 s, and nobody waits for it here: a socket that says nothing for 20 s is an error.
     assert opens(told) == sorted(opened)
-    sweep.socket.settimeout(0.2)
+    sweep.socket.settimeout(0.05)
     with pytest.raises(TimeoutError):
         while sweep.next()["event"] != "summary":
             pass
