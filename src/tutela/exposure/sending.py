@@ -32,8 +32,9 @@ _BUSY = {errno.EAGAIN, errno.ENOBUFS, errno.EINTR}
 class Sender(Protocol):
     """Sends rows of IP packets."""
 
-    refused_with: int
-    """The error number of the last refusal."""
+    @property
+    def refused_with(self) -> int:
+        """The error number of the last refusal."""
 
     def send(self, rows: npt.NDArray[np.uint8], destinations: npt.NDArray[np.uint8]) -> int:
         """Hand the packets to the kernel; returns how many it refused (no route, a local filter)."""
@@ -54,7 +55,6 @@ class RawSender:
         self._names: npt.NDArray[np.uint8] = np.tile(np.frombuffer(name, np.uint8), (MOST, 1))
         self._address = slice(4, 8) if version == 4 else slice(8, 24)
         self._messages = _Messages(self._names)
-        self.refused_with = 0
 
     def send(self, rows: npt.NDArray[np.uint8], destinations: npt.NDArray[np.uint8]) -> int:
         """Send each row to its destination's address."""
@@ -62,24 +62,13 @@ class RawSender:
         for at in range(0, len(rows), MOST):
             part = rows[at : at + MOST]
             self._names[: len(part), self._address] = destinations[at : at + MOST]
-            refused += self._flush(part)
+            refused += self._messages.send(self._socket.fileno(), part)
         return refused
 
-    def _flush(self, rows: npt.NDArray[np.uint8]) -> int:
-        at, refused = 0, 0
-        while at < len(rows):
-            sent, problem = self._messages.send(self._socket.fileno(), rows, at)
-            at += max(sent, 0)
-            if sent >= 0:
-                continue
-            if problem in _BUSY:
-                # The card's queue is full; it empties by itself.
-                time.sleep(0.0005)
-                continue
-            self.refused_with = problem
-            refused += 1
-            at += 1
-        return refused
+    @property
+    def refused_with(self) -> int:
+        """The error number of the last refusal."""
+        return self._messages.refused_with
 
     def close(self) -> None:
         """Give the socket back."""
@@ -100,7 +89,6 @@ class FrameSender:
             np.frombuffer(hop.neighbour + hop.own + struct.pack("!H", ethertype) + bytes(size - _ETHERNET), np.uint8), (MOST, 1)
         )
         self._messages = _Messages(None)
-        self.refused_with = 0
 
     def send(self, rows: npt.NDArray[np.uint8], destinations: npt.NDArray[np.uint8]) -> int:
         """Send each row to the neighbour, whatever its destination."""
@@ -110,19 +98,13 @@ class FrameSender:
             part = rows[start : start + MOST]
             frames = self._frames[: len(part)]
             frames[:, _ETHERNET:] = part
-            at = 0
-            while at < len(part):
-                sent, problem = self._messages.send(self._socket.fileno(), frames, at)
-                at += max(sent, 0)
-                if sent >= 0:
-                    continue
-                if problem in _BUSY:
-                    time.sleep(0.0002)
-                    continue
-                self.refused_with = problem
-                refused += 1
-                at += 1
+            refused += self._messages.send(self._socket.fileno(), frames)
         return refused
+
+    @property
+    def refused_with(self) -> int:
+        """The error number of the last refusal."""
+        return self._messages.refused_with
 
     def close(self) -> None:
         """Give the socket back."""
@@ -143,8 +125,26 @@ class _Messages:
             self._headers["namelen"] = names.shape[1]
         self._steps = steps
         self._of = (0, 0)
+        self.refused_with = 0
 
-    def send(self, descriptor: int, rows: npt.NDArray[np.uint8], start: int) -> tuple[int, int]:
+    def send(self, descriptor: int, rows: npt.NDArray[np.uint8]) -> int:
+        """Send all rows; returns how many the kernel refused."""
+        at, refused = 0, 0
+        while at < len(rows):
+            sent, problem = self._some(descriptor, rows, at)
+            at += max(sent, 0)
+            if sent >= 0:
+                continue
+            if problem in _BUSY:
+                # The card's queue is full; it empties by itself.
+                time.sleep(0.0003)
+                continue
+            self.refused_with = problem
+            refused += 1
+            at += 1
+        return refused
+
+    def _some(self, descriptor: int, rows: npt.NDArray[np.uint8], start: int) -> tuple[int, int]:
         """Packets sent from row `start` on, or -1 and the error number of that row."""
         here = (rows.ctypes.data, rows.shape[1])
         if here != self._of:
