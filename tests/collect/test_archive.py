@@ -149,7 +149,6 @@ def test_failed_but_happened_is_whole(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
 def test_a_full_disk(tmp_path: Path) -> None:
     """A real disk of 64 kB, in a mount namespace of its own."""
     script = f"""

@@ -6,7 +6,6 @@ Each canary is a word of its own. The whole probe runs on a staged host; then th
 from __future__ import annotations
 
 import base64
-import os
 import re
 import subprocess
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from tutela.collect.run import make_bundle
 from tutela.language import Lang
 from tutela.site import Site
 
-pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="stages a host in a mount namespace")]
+pytestmark = pytest.mark.root
 
 MARK = "Kanari9"
 _made: list[str] = []

@@ -27,7 +27,7 @@ SITE = Site(weak_tokens=("ACME",), birth_years=(1970, 1980))
 BUNDLE = make_bundle("web01", write_frames([Evidence("meta", Status.OK, b"version=1")]), NOW, {})
 GUESTS = {"python": {"perls": ()}, "perl": {"pythons": ()}}
 
-root = pytest.mark.skipif(os.geteuid() != 0, reason="the test itself asks for root")
+root = pytest.mark.root
 guest = pytest.mark.parametrize("guest", GUESTS)
 pytestmark = [pytest.mark.root, root]
 

@@ -52,8 +52,7 @@ SERVICES = {
 
 @pytest.fixture(scope="module")
 def net():
-    if daemons.missing():
-        pytest.skip(f"not installed: {', '.join(daemons.missing())} (dev/packages.txt)")
+    assert daemons.missing() == [], "dev/packages.txt names what must be installed, and dev/test installs it"
     with tempfile.TemporaryDirectory() as folder, Net() as one:
         one.open(0, also=SILENT)
         daemons.start(one, Path(folder))

@@ -118,8 +118,8 @@ def test_the_guard_permits_what_python_itself_finds_permitted(version):
     rows = np.array([list(one.packed) for one in addresses], np.uint8)
     expected = [any(one in net for net in allowed) and not any(one in net for net in opted_out) for one in addresses]
     assert guard.permits(rows).tolist() == expected
-    assert True in expected
-    assert False in expected
+    # A sample of one kind alone would agree with a guard that never says no, or never yes.
+    assert set(expected) == {True, False}
 
 
 def test_the_guard_without_allowed_prefixes():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +14,7 @@ from tests.hosts import look
 from tests.lab.host import Host
 
 pytest_plugins = ["tests.lab.fixtures"]
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.root,
-    pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace (apt-get install strace)"),
-]
+pytestmark = [pytest.mark.lab, pytest.mark.root]
 
 BEGIN = '["sh", "-s", "--"'
 """Where the probe's shell begins, as strace writes it: what stands before is the way into the host."""
