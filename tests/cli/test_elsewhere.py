@@ -7,23 +7,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import scenes
-from tutela.cli import elsewhere
+from tutela.cli import elsewhere, main
 from tutela.cli.elsewhere import Elsewhere, read_places, refuse_bundles
 from tutela.collect.elsewhere import Seen
 from tutela.collect.run import Look, Running
 from tutela.collect.target import BundleTarget, LocalTarget, SshTarget
-from tutela.errors import CollectError, UsageError
+from tutela.errors import CollectError, ScanError, UsageError
 from tutela.evidence import Bundle
-from tutela.exposure.model import Event, Request, Summary, Tally
+from tutela.exposure.model import Event, Open, Request, Service, Summary, Tally
 from tutela.language import Text
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 HOST = SshTarget("web1", "web1.example")
+RESIDENT = (Path("/run/tutela/scanner.sock"), False)
+LOST = 0.02
 OWN = ["192.0.2.10", "203.0.113.80"]
 """What the host calls its own; the second is somebody else's."""
 
@@ -33,11 +36,13 @@ def scanned(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Addresses that are scanned from here; none ever is."""
     asked: list[str] = []
 
-    def scan(request: Request, *, stop: Callable[[], bool]) -> Iterator[Event]:
+    def scan(request: Request, *, stop: Callable[[], bool], resident: tuple[Path, bool] | None) -> Iterator[Event]:
         assert not stop()
+        assert request.fresh
+        assert resident == RESIDENT
         asked.extend(map(str, request.addresses))
         yield Tally(str(request.addresses[0]), 65535, (22,), 65534, 0, 0)
-        yield Summary("raw", 1.0, 2, 2, 0.0, 0.0)
+        yield Summary("raw", 1.0, 2, 2, LOST, 0.0)
 
     monkeypatch.setattr(elsewhere, "scan", scan)
     monkeypatch.setattr(elsewhere, "identify", lambda _opened, **_options: iter(()))
@@ -58,12 +63,12 @@ def bundle(own: list[str]) -> Bundle:
     return replace(made, meta={"transport": "ssh"})
 
 
-def looking(places: list[SshTarget], networks: dict[str, Any]) -> Elsewhere:
-    return Elsewhere(places, Look(), scenes.site({"site": {"networks": networks}}), (), lambda: NOW, Running())
+def looking(places: list[SshTarget], networks: dict[str, Any], *, udp: bool = False) -> Elsewhere:
+    return Elsewhere(places, Look(), scenes.site({"site": {"networks": networks}}), (), lambda: NOW, Running(), resident=RESIDENT, udp=udp)
 
 
-def added(target: Any, *, own: list[str] = OWN, places: list[SshTarget] | None = None, networks: dict[str, Any] | None = None) -> Bundle:
-    one = looking(places or [], networks or {})
+def added(target: Any, *, own: list[str] = OWN, places: list[SshTarget] | None = None, networks: dict[str, Any] | None = None, udp: bool = False) -> Bundle:
+    one = looking(places or [], networks or {}, udp=udp)
     one.begin(target)
     try:
         return one.added(bundle(own), target)
@@ -157,6 +162,56 @@ def test_a_host_that_was_not_reached_gets_no_scan(monkeypatch: pytest.MonkeyPatc
 
     assert looking([], {}).added(lost, HOST) is lost
     assert scanned == []
+
+
+def asked_over_udp(monkeypatch: pytest.MonkeyPatch, *, refused: bool = False) -> list[float | None]:
+    """What UDP is asked with; nothing is sent."""
+    asked: list[float | None] = []
+
+    def scan_udp(request: Request, *, lost: float | None, stop: Callable[[], bool]) -> Iterator[Event]:
+        assert not stop()
+        asked.append(lost)
+        yield Open(str(request.addresses[0]), "udp", 161, 0.1)
+        if refused:
+            raise ScanError(Text("本机拒绝发送", "this machine refused to send"))
+        yield Service(str(request.addresses[0]), "udp", 161, "snmp", "Linux", True)
+        yield Tally(str(request.addresses[0]), len(request.ports), (161,), 0, 0, len(request.ports) - 1, protocol="udp")
+        yield Summary("udp", 3.0, 9, 3, None, None)
+
+    monkeypatch.setattr(elsewhere, "scan_udp", scan_udp)
+    return asked
+
+
+def test_udp_is_asked_when_told_with_the_loss_that_tcp_measured(monkeypatch: pytest.MonkeyPatch, scanned: list[str]) -> None:
+    resolving(monkeypatch, "web1.example", "192.0.2.10")
+    asked = asked_over_udp(monkeypatch)
+
+    assert b"\nudp -\n" in added(HOST)["scan of 192.0.2.10 from 198.51.100.1"].content
+    assert asked == []
+
+    said = added(HOST, udp=True)["scan of 192.0.2.10 from 198.51.100.1"].content
+    assert asked == [LOST]
+    assert b",161," in said.split(b"\nudp ")[1].split(b"\n")[0]
+    assert b'open udp 161 {"name":"snmp"' in said
+    assert said.endswith(b"end")
+    assert b"method raw\n" in said
+
+
+def test_where_this_machine_lets_no_udp_out_tcp_still_counts(monkeypatch: pytest.MonkeyPatch, scanned: list[str]) -> None:
+    resolving(monkeypatch, "web1.example", "192.0.2.10")
+    asked_over_udp(monkeypatch, refused=True)
+
+    said = added(HOST, udp=True)["scan of 192.0.2.10 from 198.51.100.1"].content
+
+    assert b"\nudp -\n" in said
+    assert b"open tcp 22\n" in said
+    assert said.endswith(b"end")
+
+
+def test_udp_and_scanner_without_a_scan_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--udp"], ["--scanner", "/run/x"]):
+        assert main(["check", *words, "--lang", "en"]) == 1
+        assert "need --scan" in capsys.readouterr().err
 
 
 def test_recorded_bundles_and_other_words_are_refused(tmp_path: Any) -> None:

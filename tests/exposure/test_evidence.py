@@ -97,6 +97,23 @@ def test_nobody_answers_for_an_address_without_a_host() -> None:
     assert run.stdout.strip() == "False"
 
 
+def test_udp_counts_as_asked_only_where_it_came_to_its_end_and_the_sender_is_named() -> None:
+    recorder = Recorder((22,), (53, 161))
+    recorder.take(Tally(ADDRESS, 1, (22,), 0, 0, 0))
+    recorder.take(Summary("raw", 1.0, 2, 2, 0.0, 0.0, resident=True))
+    recorder.take(Open(ADDRESS, "udp", 53, 0.1))
+    assert (read(recorder).udp, read(recorder).tcp) == ((), ((22, 22),))
+
+    recorder.take(Tally(ADDRESS, 2, (53,), 0, 0, 1, protocol="udp"))
+    recorder.take(Summary("udp", 3.0, 6, 3, None, None))
+
+    scan = read(recorder)
+    assert scan.udp == ((53, 53), (161, 161))
+    assert [(one.protocol, one.port) for one in scan.open] == [("tcp", 22), ("udp", 53)]
+    assert scan.method == "raw"
+    assert b"\nby the resident scanner\n" in recorder.evidence(ADDRESS, PLACE, AT, whole=True).content
+
+
 def test_a_scan_without_its_tally_is_cut_and_proves_nothing() -> None:
     assert not read(Recorder((22,))).whole
 

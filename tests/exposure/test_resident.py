@@ -209,6 +209,35 @@ def test_a_user_without_any_right_scans_by_syn_packets(scanner, net, opened):
     assert "192.0.2.7 lies outside the prefixes that the resident scanner may scan; nothing was sent" in refused.stderr
 
 
+CHECK = """
+import sys
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from tutela.cli.elsewhere import Elsewhere
+from tutela.collect.run import Look, Running
+from tutela.exposure.client import resident_of
+from tutela.site import Site
+one = Elsewhere([], Look(), Site(), (), lambda: datetime.now(UTC), Running(), resident=resident_of(Path(sys.argv[2]) if sys.argv[2:] else None))
+print(one._from_here([ip_address(sys.argv[1])])[0].content.decode())
+"""
+
+
+def test_a_check_scans_through_it_anew_each_time_and_its_evidence_says_so(scanner, net, opened):
+    tcp = [f"open tcp {port}" for port in sorted(opened)]
+    Talk(scanner).ask().rest()
+    said = net.python(CHECK, TARGET, str(scanner.path)).splitlines()
+    assert said[4:6] == ["method raw", "by the resident scanner"]
+    assert [" ".join(line.split()[:3]) for line in said if line.startswith("open ")] == tcp
+    assert len(scanner.logged("scan")) == 2
+
+
+def test_where_none_runs_a_check_scans_alone_unless_one_was_named(net, opened, tmp_path):
+    said = net.python(CHECK, TARGET).splitlines()
+    assert said[4:6] == ["method raw", "tcp 1-65535"]
+    assert "cannot be used" in net.python(CHECK, TARGET, str(tmp_path / "none"))
+
+
 def test_where_none_runs_a_scan_goes_alone_unless_one_was_named(net, opened, tmp_path):
     argv = [sys.executable, "-m", "tutela", "scan", TARGET, "-p", "22", "--no-identify", "--lang", "en"]
     assert "22/tcp" in net.run(argv, environment=ENVIRONMENT).stdout

@@ -48,10 +48,36 @@ def test_json_is_valid_and_says_nothing_where_nobody_looked() -> None:
 
     assert document["exposure"]["looked_from"] == ["admin", "external"]
     assert document["exposure"]["ports"][2] == {
-        "port": 4444, "protocol": "tcp", "declared": None, "listening": None, "host_lets_in": [], "open_from": ["external"], "closed_from": [], "service": None,
+        "port": 4444, "protocol": "tcp", "declared": None, "listening": None, "host_lets_in": [], "open_from": ["external"], "closed_from": [],
+        "unclear_from": [], "service": None,
     }  # fmt: skip
     assert json.loads(said("jsonl")) == document
     assert "exposure" not in json.loads(said("json", scene=SCENE | {"sources": {}}))
+
+
+UDP_TABLE = """\
+  53/udp    -         unbound    -             ?external
+  161/udp   -         snmpd      -             +external
+  443/tcp   Web site  -          -             ?external
+  8443/tcp  Old site  -          -             ?external
+  9999/udp  -         collectd   -             not tested
+  Looked from: external. UDP was tested from: external. "?": asked, and cannot
+  be told (no answer over UDP, or an incomplete scan).
+"""
+LISTENING = """\
+udp   UNCONN 0      0            0.0.0.0:53        0.0.0.0:*    users:(("unbound",pid=500,fd=5)) ino:1 sk:1
+udp   UNCONN 0      0            0.0.0.0:161       0.0.0.0:*    users:(("snmpd",pid=501,fd=5)) ino:2 sk:2
+udp   UNCONN 0      0            0.0.0.0:9999      0.0.0.0:*    users:(("collectd",pid=502,fd=5)) ino:3 sk:3
+"""
+
+
+def test_udp_that_was_not_asked_or_said_nothing_is_never_shown_as_closed() -> None:
+    sources = {name: text for name, text in SCENE["sources"].items() if not name.startswith("scan of ")}
+    name, text = scenes.scan("192.0.2.40", "203.0.113.7", udp="53,161", opened=("udp 161",), end="cut")
+
+    words = said("text", scene=SCENE | {"sources": sources | {"ss -H -lntupeO": LISTENING, name: text}})
+
+    assert UDP_TABLE in words, words
 
 
 @pytest.mark.parametrize("form", ["text", "html", "json"])

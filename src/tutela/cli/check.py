@@ -107,11 +107,15 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
 def elsewhere_of(arguments: argparse.Namespace, targets: list[Target], site: Site | None, running: Running) -> Elsewhere | None:
     """Who looks from elsewhere; None when nobody was asked to."""
     if not arguments.scan and not arguments.scan_from:
+        if arguments.udp or arguments.scanner:
+            raise UsageError(Text("--udp 和 --scanner 需要 --scan", "--udp and --scanner need --scan"))
         return None
     from tutela.cli.elsewhere import Elsewhere, read_places, refuse_bundles
+    from tutela.exposure.client import resident_of
 
     refuse_bundles(targets)
-    return Elsewhere(read_places(arguments.scan_from), look_of(arguments, site), declared(site), ssh_options(arguments), now, running)
+    places, resident = read_places(arguments.scan_from), resident_of(arguments.scanner)
+    return Elsewhere(places, look_of(arguments, site), declared(site), ssh_options(arguments), now, running, resident=resident, udp=arguments.udp)
 
 
 def import_facts(rulebook: Rulebook) -> None:

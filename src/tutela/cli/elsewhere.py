@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_address
+from pathlib import Path
 
 from tutela.collect.elsewhere import Seen, look_from
 from tutela.collect.run import Look, Running
@@ -28,6 +29,7 @@ from tutela.exposure.identify import identify
 from tutela.exposure.model import CONNECT, Address, Open, Request, Summary, Tally
 from tutela.exposure.scan import scan
 from tutela.exposure.targets import read_targets
+from tutela.exposure.udp import scan_udp, udp_ports
 from tutela.facts import look as facts
 from tutela.facts import outside
 from tutela.facts.reference import Reference
@@ -46,8 +48,21 @@ MOST = 16
 class Elsewhere:
     """Scans of the targets of one run."""
 
-    def __init__(self, places: list[SshTarget], look: Look, site: Site, options: tuple[str, ...], clock: Callable[[], datetime], running: Running) -> None:
+    def __init__(
+        self,
+        places: list[SshTarget],
+        look: Look,
+        site: Site,
+        options: tuple[str, ...],
+        clock: Callable[[], datetime],
+        running: Running,
+        *,
+        resident: tuple[Path, bool] | None = None,
+        udp: bool = False,
+    ) -> None:
+        """`resident`, as of client.resident_of: who sends from here, where it runs; `udp`: ask from here over UDP too."""
         self.places, self.look, self.site, self.options, self.clock, self.running = places, look, site, options, clock, running
+        self.resident, self.udp = resident, udp
         self._pool = ThreadPoolExecutor(max_workers=1 + len(places))
         self._one_at_a_time = threading.Lock()
         self._begun: list[Future[list[Evidence]]] = []
@@ -138,15 +153,27 @@ class Elsewhere:
         return found
 
     def _scanned(self, address: Address) -> tuple[Recorder, bool]:
-        recorder = Recorder(PORTS)
+        recorder = Recorder(PORTS, udp_ports(None))
+        request = Request((address,), PORTS, rate=RATE, fresh=True)
         opened: tuple[int, ...] = ()
-        for event in scan(Request((address,), PORTS, rate=RATE), stop=lambda: self.running.stopped):
+        lost: float | None = None
+        for event in scan(request, stop=self._stopped, resident=self.resident):
             recorder.take(event)
             if isinstance(event, Tally):
                 opened = event.open
-        for service in identify([(str(address), "tcp", port) for port in opened], stop=lambda: self.running.stopped):
+            elif isinstance(event, Summary):
+                lost = event.lost
+        for service in identify([(str(address), "tcp", port) for port in opened], stop=self._stopped):
             recorder.take(service)
-        return recorder, not self.running.stopped
+        if self.udp and not self._stopped():
+            # Where this machine lets no UDP out, what TCP showed still counts, and UDP stays untested.
+            with suppress(ScanError):
+                for event in scan_udp(replace(request, ports=udp_ports(None)), lost=lost, stop=self._stopped):
+                    recorder.take(event)
+        return recorder, not self._stopped()
+
+    def _stopped(self) -> bool:
+        return self.running.stopped
 
     def _from_place(self, place: SshTarget, addresses: list[Address]) -> list[Evidence]:
         at = self.clock()

@@ -51,6 +51,30 @@ def add_looking(parser: argparse.ArgumentParser, lang: Lang) -> None:
     )
 
 
+def add_scanner(group: argparse._ArgumentGroup, lang: Lang) -> None:
+    """Who sends the packets of a scan."""
+    group.add_argument(
+        "--scanner",
+        type=Path,
+        metavar=Text("套接字", "SOCKET").in_(lang),
+        help=Text(
+            "常驻扫描进程的套接字（默认 $TUTELA_SCANNER 或 /run/tutela/scanner.sock，存在时使用）",
+            "socket of a resident scanner (default $TUTELA_SCANNER, or /run/tutela/scanner.sock where it exists)",
+        ).in_(lang),
+    )
+
+
+def add_udp(group: argparse._ArgumentGroup, lang: Lang) -> None:
+    """Whether a scan asks over UDP too."""
+    group.add_argument(
+        "--udp",
+        action="store_true",
+        help=Text("随后询问约 40 个 UDP 服务端口（约 3 秒；不需要特权）", "then ask the services on some 40 UDP ports too (about 3 s; needs no privilege)").in_(
+            lang
+        ),
+    )
+
+
 def add_scanning(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Whether to look from elsewhere too."""
     group = parser.add_argument_group(Text("从外部探测", "looking from elsewhere").in_(lang))
@@ -71,6 +95,8 @@ def add_scanning(parser: argparse.ArgumentParser, lang: Lang) -> None:
             "look from another host too (it needs python3; nothing is installed); may be given again",
         ).in_(lang),
     )
+    add_udp(group, lang)
+    add_scanner(group, lang)
 
 
 def add_judging(parser: argparse.ArgumentParser, lang: Lang) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, TextIO
 
 from tutela.cli import EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN, sweeping
-from tutela.cli.options import positive
+from tutela.cli.options import add_scanner, add_udp, positive
 from tutela.cli.sweeping import SINGLE
 from tutela.errors import UsageError, said_by_system
 from tutela.language import Lang, Text
@@ -49,15 +49,7 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
         default="auto",
         help=Text("raw 需要 CAP_NET_RAW；没有时 auto 用普通连接", "raw needs CAP_NET_RAW; without it, auto makes ordinary connections").in_(lang),
     )
-    group.add_argument(
-        "--scanner",
-        type=Path,
-        metavar=Text("套接字", "SOCKET").in_(lang),
-        help=Text(
-            "常驻扫描进程的套接字（默认 $TUTELA_SCANNER 或 /run/tutela/scanner.sock，存在时使用）",
-            "socket of a resident scanner (default $TUTELA_SCANNER, or /run/tutela/scanner.sock where it exists)",
-        ).in_(lang),
-    )
+    add_scanner(group, lang)
     group.add_argument(
         "--rate",
         type=positive,
@@ -98,13 +90,7 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
             "tell what answers on open ports and whether it does so without authentication (default: for few hosts)",
         ).in_(lang),
     )
-    group.add_argument(
-        "--udp",
-        action="store_true",
-        help=Text("随后询问约 40 个 UDP 服务端口（约 3 秒；不需要特权）", "then ask the services on some 40 UDP ports too (about 3 s; needs no privilege)").in_(
-            lang
-        ),
-    )
+    add_udp(group, lang)
     sweeping.configure(parser, lang)
     group = parser.add_argument_group(Text("报告", "reporting").in_(lang))
     group.add_argument("--format", "-f", choices=FORMATS, default="text", metavar=Text("格式", "FORMAT").in_(lang), help=", ".join(FORMATS))

@@ -80,7 +80,7 @@ def _told(connection: socket.socket, path: Path, request: Request, stop: Callabl
             event = read_event(said)
             if isinstance(event, Summary):
                 note = Text(f"由常驻扫描进程 {path} 发送", f"sent by the resident scanner at {path}")
-                yield replace(event, notes=(note, *event.notes))
+                yield replace(event, notes=(note, *event.notes), resident=True)
                 return
             yield event
     raise ScanError(Text(f"常驻扫描进程 {path} 中途断开；结果不完整", f"the resident scanner at {path} hung up; the results are incomplete"))

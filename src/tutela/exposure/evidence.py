@@ -12,7 +12,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 from tutela.evidence import Evidence, Status
-from tutela.evidence.scan import MAGIC, scan_name, spans
+from tutela.evidence.scan import MAGIC, NONE, scan_name, spans
 from tutela.exposure.model import Address, Event, Open, Service, Summary, Tally, Tls
 from tutela.language import Text
 
@@ -29,6 +29,8 @@ class Recorder:
 
     def __init__(self, tcp: Iterable[int], udp: Iterable[int] = ()) -> None:
         self.tcp, self.udp = spans(tcp), spans(udp)
+        self._udp_done: set[str] = set()
+        """Addresses whose UDP ports were asked to the end."""
         self._open: dict[str, set[_Port]] = {}
         self._services: dict[tuple[str, _Port], Service] = {}
         self._tallies: dict[str, Tally] = {}
@@ -40,7 +42,9 @@ class Recorder:
             self._open.setdefault(event.address, set()).add((event.protocol, event.port))
         elif isinstance(event, Service):
             self._services[event.address, (event.protocol, event.port)] = event
-        elif isinstance(event, Tally) and event.protocol == "tcp":
+        elif isinstance(event, Tally) and event.protocol == "udp":
+            self._udp_done.add(event.address)
+        elif isinstance(event, Tally):
             self._tallies[event.address] = event
             # The last word on TCP: ports that a helper answered in the host's place are not in it.
             kept = {one for one in self._open.get(event.address, set()) if one[0] != "tcp"}
@@ -57,8 +61,9 @@ class Recorder:
         summary, tally = self._summary, self._tallies.get(address)
         lines += [
             f"method {summary.method if summary else '-'}",
+            *(["by the resident scanner"] if summary is not None and summary.resident else []),
             f"tcp {self.tcp}",
-            f"udp {self.udp}",
+            f"udp {self.udp if address in self._udp_done else NONE}",
             f"rounds {summary.rounds if summary else 0}",
             f"lost {_number(summary.lost if summary else None, 4)}",
             f"missed {_number(summary.expected_missed if summary else None, 2)}",

@@ -34,6 +34,8 @@ class Request:
     """Round trips lost, and counted, in what was asked before on the same paths."""
     sparse: bool = False
     """Only addresses that answered get a tally: of a /16 most say nothing."""
+    fresh: bool = False
+    """What the resident scanner remembers of a moment ago will not do: the answer is held against what the host says of itself now."""
 
 
 @record
@@ -139,6 +141,8 @@ class Summary:
     notes: tuple[Text, ...] = ()
     counted: int = 0
     """Round trips that `lost` was measured on."""
+    resident: bool = False
+    """The resident scanner sent the packets, not this process."""
 
 
 @record

@@ -222,7 +222,7 @@ class Resident:
         assert asking is not None
         few = asking.count <= FEW
         client.question = (tuple(client.ranges), *asking.same[1:]) if few else None
-        if client.question is not None:
+        if client.question is not None and not asking.fresh:
             known = self._recent.answer(client.question, now)
             if known is not None:
                 self._repeat(client, *known)

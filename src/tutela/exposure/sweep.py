@@ -74,6 +74,7 @@ class Sweep:
         self._known = (0, 0)
         self._seconds = 0.0
         self._method = ""
+        self._resident = False
         self._notes: list[Text] = []
         self._remaining: tuple[tuple[int, int], Addresses] | None = None
         self._halted = False
@@ -165,6 +166,7 @@ class Sweep:
             self._host(address)
         yield from self._tell([one for one in held if one.address not in dict(left)])
         self._notes += [note for note in (summary.notes if summary else ()) if note not in self._notes]
+        self._resident = self._resident or (summary is not None and summary.resident)
         done = Slice(
             number,
             tuple(one for one in tallies if len(one.open) + one.closed + one.filtered),
@@ -327,7 +329,7 @@ class Sweep:
         opened = sum(len(host.open) for host in self._hosts.values())
         missed = (0.0 if self._fewest is None else loss.expected_missed(lost, counted, opened, self._fewest)) if counted else None
         yield Summary(
-            self._method, self._seconds, self._packets, self._rounds, lost / counted if counted else None, missed, tuple(self._notes), counted
+            self._method, self._seconds, self._packets, self._rounds, lost / counted if counted else None, missed, tuple(self._notes), counted, self._resident
         )  # fmt: skip
 
     def _nap(self, seconds: float) -> None:
@@ -402,16 +404,19 @@ def asked_of(addresses: Sequence[Address], ports: Sequence[int]) -> Asked:
     packed = Addresses.of(addresses)
     ranges: list[tuple[Address, Address]] = []
     for version, kind in ((4, IPv4Address), (6, IPv6Address)):
-        for first, last in _spans(sorted(packed.numbers(version))):
+        for first, last in _spans(sorted(set(packed.numbers(version)))):
             ranges.append((kind(first), kind(last)))
     return Asked(
         tuple(str(first) if first == last else f"{first}-{last}" for first, last in ranges),
-        ",".join(str(first) if first == last else f"{first}-{last}" for first, last in _spans(sorted(ports))),
+        ",".join(str(first) if first == last else f"{first}-{last}" for first, last in _spans(sorted(set(ports)))),
     )
 
 
 def _spans(numbers: Sequence[int]) -> list[tuple[int, int]]:
     """Runs of sorted numbers, first and last of each."""
+    if numbers and numbers[-1] - numbers[0] + 1 == len(numbers):
+        # All ports, a whole prefix: there is nothing to look for.
+        return [(numbers[0], numbers[-1])]
     spans: list[tuple[int, int]] = []
     for number in numbers:
         if spans and spans[-1][1] + 1 == number:

@@ -19,7 +19,8 @@ MOST_LINE = 1 << 20
 """Bytes of a request's line."""
 _KINDS: dict[str, Any] = {kind.__name__.lower(): kind for kind in (Open, Service, Progress, Tally, Summary, Asked, Change)}
 _NUMBERS = ("rate", "host_rate", "network_rate", "rtt_s")
-_FIELDS = {"schema", "addresses", "ports", "rounds", "known", "sparse", "seconds", *_NUMBERS}
+_FLAGS = ("sparse", "fresh")
+_FIELDS = {"schema", "addresses", "ports", "rounds", "known", "seconds", *_FLAGS, *_NUMBERS}
 
 
 def event_line(event: Event, **more: Any) -> str:
@@ -64,7 +65,8 @@ def request_line(request: Request, *, seconds: float | None = None) -> str:
     """A request as one line; `seconds` ends it early."""
     said: dict[str, Any] = {"schema": REQUEST, "addresses": written_addresses(request.addresses), "ports": written_ports(request.ports)}
     said |= {name: getattr(request, name) for name in _NUMBERS if getattr(request, name) not in (None, float("inf"))}
-    said |= {"rounds": request.rounds, "known": list(request.known), "sparse": request.sparse, "seconds": seconds}
+    said |= {"rounds": request.rounds, "known": list(request.known), "seconds": seconds}
+    said |= {name: True for name in _FLAGS if getattr(request, name)}
     return json.dumps({name: value for name, value in said.items() if value is not None}) + "\n"
 
 
@@ -95,7 +97,7 @@ class Asking:
         if len(known) != 2 or not all(type(one) is int and 0 <= one < 1 << 40 for one in known):
             raise _strange("known")
         self.known = (known[0], known[1])
-        self.sparse = said.get("sparse") is True
+        self.sparse, self.fresh = (said.get(name) is True for name in _FLAGS)
         self.seconds = _number(said, "seconds")
 
     @property

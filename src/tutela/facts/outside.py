@@ -147,11 +147,11 @@ def unlooked(look: Look, places: tuple[Place, ...], ports: frozenset[int], *, ne
 def _shows(place: Place, address: str | None, vantage: str | None, ports: frozenset[int]) -> bool:
     if (address is not None and place.address != address) or (vantage is not None and place.vantage != vantage) or place.vantage == ITSELF:
         return False
-    return _flaw(place, ports) is None
+    return flaw(place, ports) is None
 
 
-def _flaw(place: Place, ports: frozenset[int]) -> Text | None:
-    """Why a scan does not show that the ports it did not find are closed."""
+def flaw(place: Place, ports: frozenset[int]) -> Text | None:
+    """Why a scan does not show that those of these TCP ports that it did not find are closed."""
     scan = place.scan
     if not scan.whole:
         return Text("探测没有做完", "the scan was cut short")
@@ -170,10 +170,10 @@ def _hole(look: Look, places: tuple[Place, ...], missing: list[tuple[str | None,
     address, vantage = missing[0]
     for place in places:
         if (address is None or place.address == address) and (vantage is None or place.vantage == vantage) and place.vantage != ITSELF:
-            flaw = _flaw(place, ports)
-            if flaw is not None:
+            why = flaw(place, ports)
+            if why is not None:
                 return Unobserved(
-                    Reason.NO_DATA, f"scan of {place.address}", Text(f"从 {place.source} 的探测：{flaw.zh}", f"the scan from {place.source}: {flaw.en}")
+                    Reason.NO_DATA, f"scan of {place.address}", Text(f"从 {place.source} 的探测：{why.zh}", f"the scan from {place.source}: {why.en}")
                 )
     failed = look.fact(scans.parse).unseen
     if failed:
@@ -252,6 +252,7 @@ def _open_port(look: Look, place: Place, one: Found) -> OpenPort:
         port=one.port,
         service=one.service,
         without_authentication=one.without_authentication,
-        data_service=one.port in DATA_PORTS or one.service in DATA_SERVICES or one.without_authentication is True,
+        # Over UDP "without authentication" is also said of what holds no data, as a resolver or a clock.
+        data_service=one.port in DATA_PORTS or one.service in DATA_SERVICES or (one.protocol == "tcp" and one.without_authentication is True),
         approved=exposure.approval_of(look, one.port, one.protocol) is not None,
     )

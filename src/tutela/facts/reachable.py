@@ -8,7 +8,7 @@ from __future__ import annotations
 from tutela.evidence import Unobserved
 from tutela.facts import exposure, outside
 from tutela.facts.look import Look
-from tutela.facts.outside import ITSELF
+from tutela.facts.outside import ITSELF, flaw
 from tutela.record import record
 
 NEEDS = (*exposure.NEEDS, *outside.NEEDS)
@@ -18,7 +18,7 @@ MOST = 512
 
 @record
 class JoinedPort:
-    """JoinedPort(port=443, protocol='tcp', declared='Web site', listening=('nginx',), host=('external', 'campus'), open_from=('external',), closed_from=('campus',), service='https')"""
+    """JoinedPort(port=443, protocol='tcp', declared='Web site', listening=('nginx',), host=('external', 'campus'), open_from=('external',), closed_from=('campus',), unclear_from=(), service='https')"""
 
     port: int
     protocol: str
@@ -32,19 +32,21 @@ class JoinedPort:
     """Classes of places that measured it open."""
     closed_from: tuple[str, ...]
     """Classes of places that asked and got no connection."""
+    unclear_from: tuple[str, ...]
+    """Classes of places that asked, and whose silence does not show it closed: over UDP, and in a scan that was cut short, or did not get through."""
     service: str | None
     """What answered."""
 
 
 @record
 class Reachable:
-    """Reachable(ports=(JoinedPort(…),), looked=('external',), udp=False)"""
+    """Reachable(ports=(JoinedPort(…),), looked=('external',), udp=())"""
 
     ports: tuple[JoinedPort, ...] | Unobserved
     looked: tuple[str, ...]
     """Classes of places that looked."""
-    udp: bool
-    """Whether any of them asked UDP."""
+    udp: tuple[str, ...]
+    """Those that asked over UDP."""
 
 
 def parse(look: Look) -> Reachable:
@@ -52,7 +54,7 @@ def parse(look: Look) -> Reachable:
     measured = look.fact(outside.parse)
     places = tuple(place for place in measured.places if place.vantage != ITSELF)
     looked = tuple(sorted({place.vantage for place in places}))
-    udp = any(place.udp for place in places)
+    udp = tuple(sorted({place.vantage for place in places if place.udp}))
     said = look.fact(exposure.parse)
     if isinstance(said, Unobserved):
         return Reachable(said, looked, udp)
@@ -66,7 +68,8 @@ def parse(look: Look) -> Reachable:
         reached = {name for one in mine if not isinstance(one.classes, Unobserved) for name in one.classes if name != "loopback"}
         answers = [(place.vantage, one) for place in places for one in place.open if (one.port, one.protocol) == (port, protocol)]
         opened = {vantage for vantage, _ in answers}
-        asked = {place.vantage for place in places if any(low <= port <= high for low, high in (place.scan.tcp if protocol == "tcp" else ()))}
+        asked = [place for place in places if any(low <= port <= high for low, high in (place.scan.tcp if protocol == "tcp" else place.scan.udp))]
+        closed = {place.vantage for place in asked if protocol == "tcp" and flaw(place, frozenset([port])) is None} - opened
         approval = exposure.approval_of(look, port, protocol)
         found.append(
             JoinedPort(
@@ -76,7 +79,8 @@ def parse(look: Look) -> Reachable:
                 listening=tuple(dict.fromkeys(one.process if isinstance(one.process, str) else "?" for one in mine)) if mine else None,
                 host=doubt if doubt is not None else tuple(sorted(reached)),
                 open_from=tuple(sorted(opened)),
-                closed_from=tuple(sorted(asked - opened)),
+                closed_from=tuple(sorted(closed)),
+                unclear_from=tuple(sorted({place.vantage for place in asked} - opened - closed)),
                 service=next((one.service for _, one in answers if one.service is not None), None),
             )
         )

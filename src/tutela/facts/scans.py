@@ -106,7 +106,7 @@ def parse(look: Look) -> Scans:
 
 _HEAD = re.compile(
     rf"{MAGIC}\nof (?P<of>\S{{2,45}})\nfrom (?P<from>\S{{2,45}})\nat (?P<at>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}Z)\n"
-    r"method (?P<method>[a-z-]{1,20})\ntcp (?P<tcp>\S+)\nudp (?P<udp>\S+)\nrounds [0-9]{1,4}\nlost (?:-|[01]\.[0-9]{4})\nmissed (?P<missed>-|[0-9]{1,9}\.[0-9]{2})\n"
+    r"method (?P<method>[a-z-]{1,20})\n(?:by the resident scanner\n)?tcp (?P<tcp>\S+)\nudp (?P<udp>\S+)\nrounds [0-9]{1,4}\nlost (?:-|[01]\.[0-9]{4})\nmissed (?P<missed>-|[0-9]{1,9}\.[0-9]{2})\n"
     r"answers (?P<closed>-|[0-9]{1,6}) closed (?:-|[0-9]{1,6}) filtered (?:-|[0-9]{1,6}) silent\n(?P<everything>everything answers\n)?(?P<echo>echo answers\n)?",
     re.ASCII,
 )

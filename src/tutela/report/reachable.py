@@ -34,8 +34,10 @@ _NOTHING, _UNKNOWN = "-", "?"
 _EVERYONE = Text("所有人", "everyone")
 _LOOKED = Text("从 {places} 探测；", "Looked from: {places}. ")
 _NOWHERE = Text("没有从别处看到；", "Not seen from elsewhere. ")
-_UDP = Text("UDP 已测试。", "UDP was tested.")
+_UDP = Text("从 {places} 测试了 UDP。", "UDP was tested from: {places}.")
 _NO_UDP = Text("UDP 未测试。", "UDP was not tested.")
+_UNCLEAR = Text("“?”：问过而无从判断（UDP 无应答，或探测不完整）。", '"?": asked, and cannot be told (no answer over UDP, or an incomplete scan).')
+_UNTESTED = Text("未测试", "not tested")
 _NARROWEST, _WIDEST = 8, 24
 """Columns of a name."""
 _GAPS = 2 + 4 * 2
@@ -63,14 +65,18 @@ def rows(found: Reachable, lang: Lang, columns: int = 0) -> list[list[str]]:
 def footnote(found: Reachable, lang: Lang) -> str:
     """From where one looked, and what was left out."""
     looked = _LOOKED.with_values(places=_places(found.looked, lang)) if found.looked else _NOWHERE
-    return looked.in_(lang) + (_UDP if found.udp else _NO_UDP).in_(lang)
+    udp = _UDP.with_values(places=_places(found.udp, lang)) if found.udp else _NO_UDP
+    unclear = not isinstance(found.ports, Unobserved) and any(one.unclear_from for one in found.ports)
+    between = Text("", " ").in_(lang)
+    return looked.in_(lang) + udp.in_(lang) + (between + _UNCLEAR.in_(lang) if unclear else "")
 
 
 def document(found: Reachable) -> dict[str, Any]:
     """The joined view as plain data."""
     return {
         "looked_from": list(found.looked),
-        "udp_tested": found.udp,
+        "udp_tested": bool(found.udp),
+        "udp_looked_from": list(found.udp),
         "ports": None
         if isinstance(found.ports, Unobserved)
         else [
@@ -82,6 +88,7 @@ def document(found: Reachable) -> dict[str, Any]:
                 "host_lets_in": None if isinstance(one.host, Unobserved) else list(one.host),
                 "open_from": list(one.open_from),
                 "closed_from": list(one.closed_from),
+                "unclear_from": list(one.unclear_from),
                 "service": one.service,
             }
             for one in found.ports
@@ -94,8 +101,9 @@ def _row(one: JoinedPort, lang: Lang) -> list[str]:
     if one.service is not None and one.service not in listening:
         listening = f"{listening} ({one.service})"
     host = _UNKNOWN if isinstance(one.host, Unobserved) else _EVERYONE.in_(lang) if set(one.host) >= _ALL else _places(one.host, lang) or _NOTHING
-    measured = [sign + _place(place, lang) for sign, places in (("+", one.open_from), ("-", one.closed_from)) for place in places]
-    return [f"{one.port}/{one.protocol}", inert(one.declared or _NOTHING), inert(listening), host, " ".join(measured) or _NOTHING]
+    signs = (("+", one.open_from), ("-", one.closed_from), ("?", one.unclear_from))
+    measured = " ".join(sign + _place(place, lang) for sign, places in signs for place in places)
+    return [f"{one.port}/{one.protocol}", inert(one.declared or _NOTHING), inert(listening), host, measured or _UNTESTED.in_(lang)]
 
 
 def _place(place: str, lang: Lang) -> str:

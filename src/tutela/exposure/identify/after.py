@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from tutela.exposure.identify import identify
 from tutela.exposure.model import Event, Summary, Tally
@@ -38,12 +39,4 @@ def _noted(summary: Summary, ports: list[int]) -> Summary:
         "端口 {ports} 未做识别：打印机和工控设备常用这些端口，不向其发送数据",
         "ports {ports} not asked what they are: printers and machine controllers use them",
     )
-    return Summary(
-        summary.method,
-        summary.seconds,
-        summary.packets,
-        summary.rounds,
-        summary.lost,
-        summary.expected_missed,
-        (*summary.notes, note.with_values(ports=numbers)),
-    )
+    return replace(summary, notes=(*summary.notes, note.with_values(ports=numbers)))
