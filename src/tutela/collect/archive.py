@@ -32,7 +32,11 @@ def read_bundle(path: Path, seen: Frames | None = None) -> Bundle:
     """
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_BUNDLE_BYTES + 1)
+            # Room is made for as much as is asked for, so that is what a file holds; a pipe does not say how much that is.
+            size = min(os.fstat(file.fileno()).st_size, MAX_BUNDLE_BYTES)
+            raw = file.read(size + 1)
+            if len(raw) > size:
+                raw += file.read(MAX_BUNDLE_BYTES + 1 - len(raw))
         if raw[:2] == b"\x1f\x8b":
             unpack = zlib.decompressobj(wbits=31)
             raw = unpack.decompress(raw, MAX_BUNDLE_BYTES + 1)

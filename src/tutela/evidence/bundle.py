@@ -79,7 +79,7 @@ class Evidence:
         """SHA-256 of status and content: the same digest means the same sight."""
         # Hosts of a fleet share most of what is seen, so it is worked out when first asked for and then kept.
         if not self._digest:
-            self._digest = digest_of(b"%s %d\n%s" % (self.status.value.encode(), self.rc, self.content))
+            self._digest = digest_of(b"%s %d\n" % (self.status.value.encode(), self.rc), self.content)
         return self._digest
 
     def __eq__(self, other: object) -> bool:
@@ -92,9 +92,12 @@ class Evidence:
         return f"Evidence(name={self.name!r}, status={self.status!r}, content={self.content!r}, rc={self.rc!r})"
 
 
-def digest_of(content: bytes) -> str:
-    """`sha256:` and the hex digest of `content`."""
-    return "sha256:" + hashlib.sha256(content).hexdigest()
+def digest_of(*parts: bytes) -> str:
+    """`sha256:` and the hex digest of the parts, one behind the other."""
+    made = hashlib.sha256()
+    for part in parts:
+        made.update(part)
+    return "sha256:" + made.hexdigest()
 
 
 @record
@@ -118,8 +121,9 @@ class Bundle:
         found = self.sources.get(name)
         return found if found is not None else Evidence(name, Status.MISSING)
 
-    def to_bytes(self) -> bytes:
-        """The canonical bytes."""
+    @property
+    def head(self) -> bytes:
+        """The first line of the canonical bytes."""
         header = {
             "collected_at": self.collected_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "meta": dict(self.meta),
@@ -128,12 +132,16 @@ class Bundle:
             "vantage": self.vantage.value,
         }
         line = json.dumps(header, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-        return MAGIC + line.encode() + b"\n" + self.frames
+        return MAGIC + line.encode() + b"\n"
+
+    def to_bytes(self) -> bytes:
+        """The canonical bytes."""
+        return self.head + self.frames
 
     @property
     def digest(self) -> str:
         """Digest of the canonical bytes."""
-        return digest_of(self.to_bytes())
+        return digest_of(self.head, self.frames)
 
     @classmethod
     def from_bytes(cls, raw: bytes, seen: Frames | None = None) -> Bundle:
@@ -153,7 +161,7 @@ class Bundle:
             raise _error(f"证据包头损坏：{problem}", f"the bundle's header is damaged: {problem}") from None
         frames = raw[end + 1 :]
         bundle = cls(frames=frames, sources=read_frames(frames, seen), **made)
-        if bundle.to_bytes() != raw:
+        if bundle.head != raw[: end + 1]:
             raise _error("证据包头不是规范写法", "the bundle's header is not in canonical form")
         return bundle
 
@@ -187,18 +195,6 @@ class Frames:
         self.after: dict[str, list[tuple[bytes, Evidence]]] = {}
         """Name of a frame -> the frames that followed it, the latest first."""
 
-    def at(self, frames: bytes, at: int, previous: str) -> tuple[int, Evidence] | None:
-        """The known frame that stands at this place, and where it ends."""
-        known = self.after.get(previous)
-        if known is None:
-            return None
-        for nth, (frame, evidence) in enumerate(known):
-            if frames.startswith(frame, at):
-                if nth:
-                    known.insert(0, known.pop(nth))
-                return at + len(frame), evidence
-        return None
-
     def keep(self, frame: bytes, evidence: Evidence, previous: str) -> None:
         """Remember a frame by the one before it."""
         if self.kept + len(frame) > self.size:
@@ -224,15 +220,24 @@ def read_frames(frames: bytes, seen: Frames | None = None) -> dict[str, Evidence
     """
     at, name, count = 0, "", 0
     sources: dict[str, Evidence] = {}
+    after = {} if seen is None else seen.after
     while True:
-        found = None if seen is None else seen.at(frames, at, name)
-        if found is None:
+        known_here = after.get(name, [])
+        for pair in known_here:
+            if frames.startswith(pair[0], at):
+                at, evidence = at + len(pair[0]), pair[1]
+                if pair is not known_here[0]:
+                    known_here.remove(pair)
+                    known_here.insert(0, pair)
+                break
+        else:
             found = _frame(frames, at)
             if found is None:
                 break
+            end, evidence = found
             if seen is not None:
-                seen.keep(frames[at : found[0]], found[1], name)
-        at, evidence = found
+                seen.keep(frames[at:end], evidence, name)
+            at = end
         name = evidence.name
         known = sources.setdefault(name, evidence)
         if known is not evidence and known != evidence:
