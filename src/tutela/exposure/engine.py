@@ -69,6 +69,9 @@ class Engine:
     def start(self, request: Request) -> list[_Job]:
         """Take a scan on: a job for each address from which this machine speaks to the targets. Raises ScanError."""
         jobs = []
+        if not self._jobs:
+            # What was saved up in idleness would go out in one burst, and the first answers be read only after it.
+            self._bucket = Bucket(self._bucket.rate)
         for source, addresses in _by_source(Addresses.of(request.addresses)):
             self._sockets(source.version)
             part = replace(request, addresses=addresses, rate=min(request.rate, self._bucket.rate))

@@ -45,31 +45,33 @@ class SynPackets:
             header = struct.pack("!IHBB", 6 << 28, TCP_SIZE, 6, HOPS) + source + bytes(16)
             packet, self._to = header + tcp + _OPTIONS6, 24
             self._header_sum = 0
-        self._tcp_sum = _words(source) + 6 + TCP_SIZE + _words(packet[self.head :])
+        self._tcp_sum = _words(source) + _words(struct.pack("!HH", 6, TCP_SIZE)) + _words(packet[self.head :])
         self.rows: U8 = np.tile(np.frombuffer(packet, np.uint8), (capacity, 1))
+        self._words32, self._words16 = self.rows.view(np.uint32), self.rows.view(np.uint16)
 
     def fill(self, destinations: U8, ports: U16, sequences: U32, stamp: int) -> int:
         """Make one packet for each destination, given as (n, 4 or 16) bytes; returns n, at most the capacity."""
-        count = len(ports)
-        rows, head = self.rows[:count], self.head
-        rows[:, self._to : self._to + destinations.shape[1]] = destinations
-        rows[:, head + 2 : head + 4] = _bytes16(ports)
-        rows[:, head + 4 : head + 8] = sequences.astype(">u4").view(np.uint8).reshape(-1, 4)
-        rows[:, head + _STAMP : head + _STAMP + 4] = np.frombuffer(struct.pack("!I", stamp), np.uint8)
-        destination_sum = _sum16(destinations)
-        total = destination_sum + ports + (sequences >> np.uint32(16)) + (sequences & np.uint32(0xFFFF))
-        total += np.uint32(self._tcp_sum + (stamp >> 16) + (stamp & 0xFFFF))
-        rows[:, head + 16 : head + 18] = _bytes16(_checksum(total))
-        if head == 20:
-            rows[:, 10:12] = _bytes16(_checksum(destination_sum + np.uint32(self._header_sum)))
+        count, to, tcp = len(ports), self._to // 4, self.head // 4
+        words32, words16 = self._words32[:count], self._words16[:count]
+        # All in the byte order of the wire.
+        addresses = np.ascontiguousarray(destinations).view(np.uint32)
+        asked, numbers, stamped = ports.astype(">u2").view(np.uint16), sequences.astype(">u4").view(np.uint32), np.array(stamp, ">u4").view(np.uint32)
+        words32[:, to : to + addresses.shape[1]] = addresses
+        words16[:, 2 * tcp + 1] = asked
+        words32[:, tcp + 1] = numbers
+        words32[:, tcp + _STAMP // 4] = stamped
+        address_sum = addresses.sum(axis=1, dtype=np.uint64)
+        words16[:, 2 * tcp + 8] = _checksum(address_sum + asked + numbers + stamped + self._tcp_sum)
+        if self.head == 20:
+            words16[:, 5] = _checksum(address_sum + self._header_sum)
         return count
 
 
 def reset_packet(source: bytes, source_port: int, destination: bytes, port: int, sequence: int) -> bytes:
     """A RST that takes back a half-open connection, where a filter of this machine keeps the kernel from sending it."""
     tcp = struct.pack("!HHIIBBHHH", source_port, port, sequence, 0, 0x50, 0x04, 0, 0, 0)
-    total = _words(source) + _words(destination) + 6 + len(tcp) + _words(tcp)
-    tcp = tcp[:16] + struct.pack("!H", int(_checksum(np.array([total], np.uint32))[0])) + tcp[18:]
+    total = _words(source) + _words(destination) + _words(struct.pack("!HH", 6, len(tcp))) + _words(tcp)
+    tcp = tcp[:16] + _checksum(np.array([total], np.uint64)).tobytes() + tcp[18:]
     if len(source) == 4:
         # Length and checksum of the header are filled in by the kernel: raw(7).
         return struct.pack("!BBHHHBBH", 0x45, 0, 40, 0, 0x4000, HOPS, 6, 0) + source + destination + tcp
@@ -77,21 +79,13 @@ def reset_packet(source: bytes, source_port: int, destination: bytes, port: int,
 
 
 def _words(raw: bytes) -> int:
-    return sum(struct.unpack(f"!{len(raw) // 2}H", raw))
+    """Their sum as it stands in memory: the checksum comes out in the byte order in which the words go in (RFC 1071, section 2)."""
+    return int(np.frombuffer(raw, np.uint16).sum())
 
 
-def _sum16(rows: U8) -> U32:
-    total: U32 = np.ascontiguousarray(rows).view(">u2").sum(axis=1, dtype=np.uint32)
-    return total
-
-
-def _checksum(total: U32) -> U16:
-    """RFC 1071: fold the carries twice, complement."""
-    total = (total >> np.uint32(16)) + (total & np.uint32(0xFFFF))
-    total = (total >> np.uint32(16)) + (total & np.uint32(0xFFFF))
+def _checksum(total: npt.NDArray[np.uint64]) -> U16:
+    """RFC 1071: fold the carries, complement. A 32-bit word counts as its two halves."""
+    total = (total >> 32) + (total & 0xFFFFFFFF)
+    for _ in range(3):
+        total = (total >> 16) + (total & 0xFFFF)
     return (~total).astype(np.uint16)
-
-
-def _bytes16(values: npt.NDArray[np.uint16]) -> U8:
-    out: U8 = values.astype(">u2").view(np.uint8).reshape(-1, 2)
-    return out

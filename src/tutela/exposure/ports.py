@@ -66,5 +66,5 @@ def in_order(ports: tuple[int, ...], chance: np.random.Generator) -> tuple[npt.N
     wanted[popular] = False
     rest = np.flatnonzero(wanted).astype(np.uint16)
     chance.shuffle(rest)
-    decoys = rest[rest > 1024][:DECOYS] if len(rest) > 1000 else rest[:0]
-    return np.concatenate((decoys, np.array(popular, np.uint16), rest[~np.isin(rest, decoys)])), len(decoys)
+    decoys = np.flatnonzero(rest > 1024)[: DECOYS if len(rest) > 1000 else 0]
+    return np.concatenate((rest[decoys], np.array(popular, np.uint16), np.delete(rest, decoys))), len(decoys)

@@ -56,6 +56,8 @@ class Ring:
 
         Beyond the end of a packet there are zeros. At most one ring full: who floods us must not keep us here.
         """
+        if not self._status[self._at] & _USER:
+            return _NOTHING, _NEVER
         parts, times = [], []
         for _ in range(len(self._status) // _LOOK):
             ready = self._status[self._at : self._at + _LOOK] & _USER

@@ -132,8 +132,8 @@ class SynScan:
 
     def destinations(self, probes: Probes) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.uint32]]:
         """Address, port and sequence number of each probe."""
-        host, place = np.divmod(probes, len(self.ports))
-        return self.addresses[host], self.ports[place], self.sequences[probes]
+        host = probes // len(self.ports)
+        return self.addresses.take(host, axis=0), self.ports.take(probes - host * len(self.ports)), self.sequences.take(probes)
 
     def sent(self, probes: Probes, now: float) -> None:
         """These are on their way."""
@@ -166,18 +166,23 @@ class SynScan:
                 if probe in self._control_answers:
                     self._control_answers[probe][1] += 1
 
-        opened = np.unique(probes[kinds == SYN_ACK])
+        opened = _distinct(probes[kinds == SYN_ACK])
         opened = opened[self.state[opened] != OPEN]
         self._first_answer(opened[self.state[opened] == SILENT], OPEN)
         self.state[opened] = OPEN
-        closed = np.unique(probes[kinds == RESET])
+        closed = _distinct(probes[kinds == RESET])
         closed = closed[(self.state[closed] == SILENT) | (self.state[closed] == FILTERED)]
         self._first_answer(closed, CLOSED)
         self.state[closed] = CLOSED
-        refused = probes[(kinds == UNREACHABLE) & ~np.isin(codes, _SOFT[self.version])]
-        self.state[refused[self.state[refused] == SILENT]] = FILTERED
-        self._prohibited[probes[(kinds == UNREACHABLE) & np.isin(codes, _PROHIBITED[self.version])] // len(self.ports)] = True
+        unreachable = kinds == UNREACHABLE
+        if unreachable.any():
+            self._refused(probes[unreachable], codes[unreachable])
         return self._tell(opened, now - self._started)
+
+    def _refused(self, probes: Probes, codes: npt.NDArray[np.uint8]) -> None:
+        for_good = probes[~np.isin(codes, _SOFT[self.version])]
+        self.state[for_good[self.state[for_good] == SILENT]] = FILTERED
+        self._prohibited[probes[np.isin(codes, _PROHIBITED[self.version])] // len(self.ports)] = True
 
     def _first_answer(self, probes: Probes, state: int) -> None:
         self.heard += len(probes)
@@ -317,6 +322,14 @@ class SynScan:
 
     def _name(self, host: int) -> str:
         return str(ip_address(self.addresses[host].tobytes()))
+
+
+def _distinct(probes: Probes) -> Probes:
+    """Each once, in their order. Not by np.unique, which loads numpy's masked arrays first: longer than a round trip."""
+    ordered = np.sort(probes)
+    first = np.ones(len(ordered), np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
 
 
 class RoundTrip:
