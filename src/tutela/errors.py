@@ -5,7 +5,8 @@
     ├── ContentError             a content or site file is wrong; carries file:line:column
     ├── BundleError              a bundle or a probe's output is cut, forged, too large, not ours
     ├── CollectError             a target could not be looked at; the subject becomes unproven
-    └── ScanError                a scan was refused or could not be made
+    ├── ScanError                a scan was refused or could not be made
+    └── LedgerError              the ledger refuses; its kinds are in tutela.ledger.refused
 
 A message says what was tried, on what, what came back and what to do next, in both languages.
 Only `cli` prints an error and chooses an exit status.
@@ -80,3 +81,7 @@ class CollectError(TutelaError):
 
 class ScanError(TutelaError):
     """A scan was refused, or could not be made: a target that is not ours, no route, no permission."""
+
+
+class LedgerError(TutelaError):
+    """The ledger refuses: something does not verify, is damaged, or was asked for wrongly."""

@@ -1,0 +1,8 @@
+"""Keeping a log on disk: one writer at a time, nothing acknowledged before it is durable.
+
+folder.py    a log's files in a folder, for reading
+durable.py   files that are on the disk once a call returns
+known.py     which records are logged already, and where
+spool.py     what several appenders hand to the one that writes
+keeper.py    the writer
+"""

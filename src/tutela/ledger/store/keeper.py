@@ -1,0 +1,375 @@
+"""The writer of a log.
+
+A log has two folders. The public one holds what anybody may read (checkpoint, tiles, entries) and can be served as it is. The private one, 0700, holds
+the signing key and, beside it, the last checkpoint that this key signed (`state`); it must not be restored from a backup without need.
+
+What one commit does, in this order; each step is durable before the next begins:
+
+    1. entries and tiles that the new checkpoint needs, under names that no signed checkpoint refers to yet
+    2. private/state: the new checkpoint, signed. From here on it is what the log says, and nothing older is ever signed again
+    3. public/checkpoint: the same, for everybody to see
+    4. the appenders get their indices
+
+A crash before 2 leaves files that the next commit writes over; a crash after 2 is finished by whoever opens the log next. A public folder that is older
+than the state and lacks its tiles was restored from a backup, and is refused: to go on from it would be a second history.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tutela.language import Text
+from tutela.ledger.checkpoint import Checkpoint, SignedCheckpoint, parse_signed
+from tutela.ledger.entry import Record, parse_entry
+from tutela.ledger.log import CHECKPOINT, Log, read_tile
+from tutela.ledger.merkle import EMPTY_ROOT, MAX_SIZE, check_consistency, leaf_hash, root_of
+from tutela.ledger.note import MAX_NOTE_BYTES, Note, VerifierKey
+from tutela.ledger.refused import ConsistencyError, DamagedError, MalformedError, MissingError, MisuseError, RollbackError
+from tutela.ledger.signing import Ed25519Signer, Signer, parse_private_key, private_key, verified_by
+from tutela.ledger.store.durable import make_folders, replace, sync_folder, write_new
+from tutela.ledger.store.folder import Folder
+from tutela.ledger.store.known import Known
+from tutela.ledger.store.spool import Spool
+from tutela.ledger.tiles import ENTRIES, WIDTH, Tile, bundle_of, edge_of, entries_in, hashes_in, levels, root_of_edge
+
+KEY, STATE, LOCK, KNOWN, PENDING, SALTS = "key", "state", "lock", "known", "pending", "salts"
+VKEY = "vkey"
+"""The public half of the key, beside the checkpoint: for reading and comparing, not for trusting."""
+
+
+def private_beside(public: Path) -> Path:
+    """Where the private folder is unless one says otherwise."""
+    return public.with_name(f"{public.name}.private")
+
+
+def create(public: Path, private: Path, origin: str) -> Ledger:
+    """A new, empty log with a new key; raises MisuseError where something stands already."""
+    for folder in (public, private):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise MisuseError(Text(f"{folder} 已有内容：新账本要用空文件夹", f"{folder} is not empty: a new ledger needs an empty folder"))
+    signer = Ed25519Signer.new(origin)
+    key = signer.key
+    make_folders(public)
+    make_folders(private)
+    private.chmod(0o700)
+    for name in (PENDING, SALTS):
+        make_folders(private / name)
+    replace(public / VKEY, f"{key.vkey}\n".encode())
+    empty = _signed(Checkpoint(origin, 0, EMPTY_ROOT), (signer,))
+    replace(private / STATE, empty.content, 0o600)
+    # The key comes last: without it the folder is no ledger, and creating may be tried again.
+    replace(private / KEY, f"{private_key(signer)}\n".encode(), 0o600)
+    replace(public / CHECKPOINT, empty.content)
+    return Ledger(public, private)
+
+
+def _signed(checkpoint: Checkpoint, signers: Sequence[Signer]) -> SignedCheckpoint:
+    return SignedCheckpoint(checkpoint, Note(checkpoint.text, tuple(one.sign(checkpoint.text) for one in signers)))
+
+
+class Ledger:
+    """A log that can be written; any number of threads and processes may hold one over the same folders."""
+
+    def __init__(self, public: Path, private: Path, now: Callable[[], float] = time.time) -> None:
+        self.public, self.private = public, private
+        self._now = now
+        self._signers: tuple[Signer, ...] = (_signer(private / KEY),)
+        self._folder = Folder(public)
+        self._known = Known(private / KNOWN)
+        self._spool = Spool(private / PENDING)
+        self._edge = Edge(0, {}, [])
+        self._seen: tuple[object, ...] = ()
+
+    @property
+    def keys(self) -> tuple[VerifierKey, ...]:
+        """What verifies this log's checkpoints."""
+        return tuple(one.key for one in self._signers)
+
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+        return self._signers[0].key.name
+
+    def head(self) -> SignedCheckpoint:
+        """The newest checkpoint, as it is published once a commit that a crash cut off is finished."""
+        with self._turn():
+            self._settle()
+            return self._published()
+
+    def log(self) -> Log:
+        """The log for reading, at its newest checkpoint."""
+        return Log(self._folder, self.head())
+
+    def append(self, records: Sequence[Record]) -> list[int]:
+        """Logs records and gives their indices, once entries, tiles, checkpoint and folders are durable.
+
+        A record that is logged already is not logged again: its first index comes back. Safe to call from many threads and processes at once:
+        whoever has the lock logs what all of them have handed in. After an error, records may be logged all the same; to append them again is safe.
+        """
+        if not records:
+            return []
+        handed: Path | None = None
+        with self._lock() as lock:
+            try:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    handed = self._spool.put(records)
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                self._settle()
+                if handed is None or handed.exists():
+                    self._commit([] if handed else records)
+                return [self._index(one) for one in records]
+            finally:
+                if handed:
+                    handed.unlink(missing_ok=True)
+
+    def index_of(self, record: Record) -> int | None:
+        """Where a record is logged, if it is."""
+        with self._turn():
+            self._settle()
+            return self._known.find(record.identity)
+
+    @contextmanager
+    def _lock(self) -> Iterator[int]:
+        """The lock file; flock(2) frees it when a process ends, however it ends."""
+        file = os.open(self.private / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            yield file
+        finally:
+            os.close(file)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        with self._lock() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _index(self, record: Record) -> int:
+        index = self._known.find(record.identity)
+        if index is None:
+            raise DamagedError(Text(f"记录 {record.subject} 没有写入账本", f"the record {record.subject} was not logged"))
+        return index
+
+    # ------------------------------------------------------------------ before a commit
+
+    def _settle(self) -> None:
+        """Sees what others have written, and finishes what a crash has cut off."""
+        if self._marks() == self._seen:
+            return
+        state = self._state()
+        public = self._public()
+        if public is None or public.note.text != state.note.text:
+            state = self._agreed(state, public)
+        self._edge = self._read_edge(state.checkpoint)
+        if public is None or public.checkpoint.size < state.checkpoint.size:
+            replace(self.public / CHECKPOINT, state.content)
+        self._known.refresh()
+        self._catch_up(state)
+        self._seen = self._marks()
+
+    def _marks(self) -> tuple[object, ...]:
+        """What changes when anybody writes."""
+        found: list[object] = []
+        for path in (self.private / STATE, self.public / CHECKPOINT, self.private / KNOWN):
+            try:
+                of = path.stat()
+            except FileNotFoundError:
+                return (object(),)
+            # The table changes in place, always together with the state.
+            found += (of.st_ino,) if path.name == KNOWN else (of.st_ino, of.st_mtime_ns, of.st_size)
+        return tuple(found)
+
+    def _state(self) -> SignedCheckpoint:
+        try:
+            content = (self.private / STATE).read_bytes()
+        except FileNotFoundError:
+            raise MissingError(
+                Text(
+                    f"{self.private / STATE} 不在了：不知道这把密钥签到了哪里，不能再签",
+                    f"{self.private / STATE} is gone: what this key signed last is unknown, so it must not sign",
+                )
+            ) from None
+        state = parse_signed(content)
+        verified_by(state.note, self.keys)
+        return state
+
+    def _public(self) -> SignedCheckpoint | None:
+        try:
+            found = parse_signed(self._folder.read(CHECKPOINT, MAX_NOTE_BYTES))
+        except MissingError:
+            return None
+        verified_by(found.note, self.keys)
+        return found
+
+    def _published(self) -> SignedCheckpoint:
+        return parse_signed(self._folder.read(CHECKPOINT, MAX_NOTE_BYTES))
+
+    def _agreed(self, state: SignedCheckpoint, public: SignedCheckpoint | None) -> SignedCheckpoint:
+        """The newer of the state and the published checkpoint, which differ; raises RollbackError or Inconsistent."""
+        if public is None or public.checkpoint.size < state.checkpoint.size:
+            try:
+                self._read_edge(state.checkpoint)
+            except (MissingError, DamagedError):
+                was = public.checkpoint.size if public else 0
+                raise RollbackError(
+                    Text(
+                        f"{self.public} 只到 {was} 条，但这把密钥已签到 {state.checkpoint.size} 条：文件夹像是从备份恢复的。请找回较新的文件夹，不要从旧的写下去",
+                        f"{self.public} ends at {was} entries, but this key has signed {state.checkpoint.size}: the folder looks restored from a backup. "
+                        "Bring the newer folder back; do not go on from the older one",
+                    )
+                ) from None
+            return state
+        older, newer = state.checkpoint, public.checkpoint
+        log = Log(self._folder, public)
+        check_consistency(older.size, older.root, newer.size, newer.root, log.consistency(older.size))
+        if older.size == newer.size:
+            raise ConsistencyError(Text("检查点条数相同而内容不同", "two checkpoints have the same size and say different things"))
+        # The private folder was restored from a backup: the published checkpoint is newer, ours, and goes on from it.
+        replace(self.private / STATE, public.content, 0o600)
+        return public
+
+    def _read_edge(self, head: Checkpoint) -> Edge:
+        """The right edge of the tree, checked against its root: what a commit builds on is what was signed."""
+        hashes = {tile.level: hashes_in(read_tile(self._folder, tile), tile) for tile in edge_of(head.size)}
+        entries: list[bytes] = []
+        if head.size % WIDTH:
+            last = Tile(ENTRIES, head.size // WIDTH, head.size % WIDTH)
+            entries = entries_in(read_tile(self._folder, last), last)
+        if root_of_edge(head.size, hashes) != head.root or [leaf_hash(one) for one in entries] != hashes.get(0, []):
+            raise DamagedError(
+                Text(
+                    f"{self.public} 的瓦片与签过的根不符（{head.size} 条）：用 tutela ledger fsck 查看",
+                    f"the tiles in {self.public} do not give the root that was signed ({head.size} entries): see tutela ledger fsck",
+                )
+            )
+        return Edge(head.size, hashes, entries)
+
+    def _catch_up(self, head: SignedCheckpoint) -> None:
+        """Enters into the table what is logged and not in it yet."""
+        size = head.checkpoint.size
+        if self._known.covered > size:
+            self._known.restart()
+        log = Log(self._folder, head)
+        while self._known.covered < size:
+            first = self._known.covered
+            until = min(size, (first // WIDTH + 1) * WIDTH)
+            self._known.add([parse_entry(log.entry(index)).record.identity for index in range(first, until)], first)
+
+    # ------------------------------------------------------------------ a commit
+
+    def _commit(self, own: Sequence[Record]) -> None:
+        """Logs `own` and what others have handed in."""
+        waiting = self._spool.take()
+        fresh: dict[bytes, Record] = {}
+        for record in [*own, *(one for _, records in waiting for one in records)]:
+            identity = record.identity
+            if identity not in fresh and self._known.find(identity) is None:
+                fresh[identity] = record
+        if fresh:
+            logged = int(self._now())
+            self._write([one.entry(logged) for one in fresh.values()], list(fresh))
+        for path, _ in waiting:
+            path.unlink(missing_ok=True)
+
+    def _write(self, entries: list[bytes], identities: list[bytes]) -> None:
+        if self._edge.size + len(entries) > MAX_SIZE:
+            raise MisuseError(Text("账本已满", "the ledger is full"))
+        first = self._edge.size
+        edge, files = self._edge.grown(entries)
+        folders = {}
+        for tile, content in files:
+            path = self.public / tile.path
+            if path.parent not in folders:
+                make_folders(path.parent)
+                folders[path.parent] = True
+            write_new(path, content)
+        for folder in folders:
+            sync_folder(folder)
+        head = _signed(Checkpoint(self.origin, edge.size, edge.root), self._signers)
+        replace(self.private / STATE, head.content, 0o600)
+        replace(self.public / CHECKPOINT, head.content)
+        self._edge = edge
+        self._known.add(identities, first)
+        self._seen = self._marks()
+        self._tidy(files)
+
+    def _tidy(self, files: Sequence[tuple[Tile, bytes]]) -> None:
+        """Removes the partial tiles of those that are full now: the full one holds what they held."""
+        for tile, _ in files:
+            if not tile.partial:
+                folder = self.public / f"{tile.path}.p"
+                with suppress(OSError):
+                    for partial in folder.iterdir():
+                        partial.unlink()
+                    folder.rmdir()
+
+
+class Edge:
+    """The right edge of a tree: what is needed to add to it, a partial tile a level and the entries of the last bundle."""
+
+    def __init__(self, size: int, hashes: dict[int, list[bytes]], entries: list[bytes]) -> None:
+        self.size, self.hashes, self.entries = size, hashes, entries
+
+    @property
+    def root(self) -> bytes:
+        """The tree's root."""
+        return root_of_edge(self.size, self.hashes)
+
+    def grown(self, entries: Sequence[bytes]) -> tuple[Edge, list[tuple[Tile, bytes]]]:
+        """The edge with `entries` added, and the files that the larger tree has and this one has not."""
+        size = self.size
+        rows = {level: list(held) for level, held in self.hashes.items()}
+        last = list(self.entries)
+        files: list[tuple[Tile, bytes]] = []
+        changed: set[int] = set()
+        for entry in entries:
+            last.append(entry)
+            size += 1
+            if len(last) == WIDTH:
+                files.append((Tile(ENTRIES, (size - 1) // WIDTH, WIDTH), bundle_of(last)))
+                last = []
+            above: bytes | None = leaf_hash(entry)
+            level = 0
+            while above is not None:
+                row = rows.setdefault(level, [])
+                row.append(above)
+                changed.add(level)
+                above = None
+                if len(row) == WIDTH:
+                    number = (size - 1) >> 8 * (level + 1)
+                    files.append((Tile(level, number, WIDTH), b"".join(row)))
+                    above = root_of(row)
+                    rows[level] = []
+                    level += 1
+        if last:
+            files.append((Tile(ENTRIES, size // WIDTH, len(last)), bundle_of(last)))
+        for level in range(levels(size)):
+            row = rows.get(level, [])
+            if row and level in changed:
+                files.append((Tile(level, (size >> 8 * level) // WIDTH, len(row)), b"".join(row)))
+        return Edge(size, rows, last), files
+
+
+def _signer(path: Path) -> Ed25519Signer:
+    """The log's key; raises MisuseError where others may read it."""
+    try:
+        mode = path.stat().st_mode
+        content = path.read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        raise MisuseError(
+            Text(f"{path} 不存在：这里没有账本（先用 tutela ledger init）", f"{path} does not exist: there is no ledger here (begin with tutela ledger init)")
+        ) from None
+    if mode & 0o077:
+        raise MisuseError(
+            Text(f"{path} 别人也能读（权限 {mode & 0o777:o}）：请 chmod 600", f"{path} can be read by others (mode {mode & 0o777:o}): chmod 600 it")
+        )
+    signer = parse_private_key(content.strip())
+    if not isinstance(signer, Ed25519Signer):
+        raise MalformedError(Text(f"{path} 是见证人的密钥，不是账本的", f"{path} is a witness's key, not a ledger's"))
+    return signer

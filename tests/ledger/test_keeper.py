@@ -1,0 +1,165 @@
+"""The writer: what it acknowledges is durable, its indices are for ever, and nothing older than what it signed is ever signed."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from tutela.ledger.entry import Kind, Record, digest, new_record
+from tutela.ledger.merkle import check_consistency, leaf_hash, root_of
+from tutela.ledger.refused import ConsistencyError, DamagedError, MissingError, MisuseError, RollbackError
+from tutela.ledger.store.keeper import CHECKPOINT, STATE, Ledger, create
+
+ORIGIN = "ledger.example/centre"
+
+
+def made_up(number: int | str) -> Record:
+    return new_record(Kind.DOCUMENT, digest(str(number).encode()), 1_700_000_000, 1_700_000_060)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return create(tmp_path / "log", tmp_path / "log.private", ORIGIN)
+
+
+def again(ledger: Ledger) -> Ledger:
+    return Ledger(ledger.public, ledger.private)
+
+
+@pytest.mark.parametrize("sizes", [(1,), (255, 1, 1), (256, 256), (600, 1, 300), (1, 255, 513)])
+def test_indices_and_roots_are_those_of_the_entries_in_order(ledger: Ledger, sizes: tuple[int, ...]) -> None:
+    roots = []
+    for size in sizes:
+        first = ledger.head().checkpoint.size
+        assert ledger.append([made_up(i) for i in range(first, first + size)]) == list(range(first, first + size))
+        log = ledger.log()
+        leaves = [leaf_hash(log.entry(index)) for index in range(log.size)]
+        assert log.head.checkpoint.root == root_of(leaves)
+        for index in range(0, log.size, 37):
+            log.proof(index)
+        roots.append((log.size, log.head.checkpoint.root))
+    log = again(ledger).log()
+    for size, root in roots:
+        check_consistency(size, root, log.size, log.head.checkpoint.root, log.consistency(size))
+
+
+def test_the_same_record_keeps_its_first_index_and_its_first_times(ledger: Ledger) -> None:
+    assert ledger.append([made_up(1), made_up(2), made_up(1)]) == [0, 1, 0]
+    later = Record(made_up(2).kind, made_up(2).subject, made_up(2).effective, made_up(2).received + 999)
+    assert again(ledger).append([made_up(3), later]) == [2, 1]
+    assert ledger.log().size == 3
+
+
+def test_threads_and_other_holders_get_indices_of_their_own(ledger: Ledger) -> None:
+    indices: dict[int, int] = {}
+
+    def work(worker: int) -> None:
+        held = ledger if worker % 2 else again(ledger)
+        for number in range(worker * 100, worker * 100 + 25):
+            indices[number] = held.append([made_up(number)])[0]
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    log = ledger.log()
+    assert sorted(indices.values()) == list(range(200)) == list(range(log.size))
+    assert all(made_up(number).subject.encode() in log.entry(index) for number, index in indices.items())
+
+
+def test_a_folder_from_yesterdays_backup_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.append([made_up(i) for i in range(300)])
+    shutil.copytree(ledger.public, tmp_path / "backup")
+    ledger.append([made_up(i) for i in range(300, 310)])
+    shutil.rmtree(ledger.public)
+    shutil.copytree(tmp_path / "backup", ledger.public)
+    for holder in (ledger, again(ledger)):
+        with pytest.raises(RollbackError, match=r"ends at 300 entries, but this key has signed 310"):
+            holder.append([made_up("new")])
+
+
+def test_a_private_folder_from_yesterdays_backup_goes_on_from_what_is_published(ledger: Ledger) -> None:
+    ledger.append([made_up(i) for i in range(300)])
+    old = (ledger.private / STATE).read_bytes()
+    ledger.append([made_up(i) for i in range(300, 310)])
+    (ledger.private / STATE).write_bytes(old)
+    assert again(ledger).append([made_up("new")]) == [310]
+
+
+def test_without_its_state_the_key_signs_nothing(ledger: Ledger) -> None:
+    (ledger.private / STATE).unlink()
+    with pytest.raises(MissingError, match="must not sign"):
+        again(ledger).append([made_up(1)])
+
+
+def test_a_state_and_a_checkpoint_that_differ_at_one_size_are_two_histories(ledger: Ledger, tmp_path: Path) -> None:
+    shutil.copytree(ledger.public, tmp_path / "other")
+    shutil.copytree(ledger.private, tmp_path / "other.private")
+    Ledger(tmp_path / "other", tmp_path / "other.private").append([made_up("here")])
+    ledger.append([made_up("there")])
+    shutil.copy(tmp_path / "other" / CHECKPOINT, ledger.public / CHECKPOINT)
+    with pytest.raises(ConsistencyError, match="two histories"):
+        again(ledger).append([made_up(1)])
+
+
+def test_a_crash_between_state_and_checkpoint_is_finished(ledger: Ledger) -> None:
+    ledger.append([made_up(i) for i in range(10)])
+    old = (ledger.public / CHECKPOINT).read_bytes()
+    ledger.append([made_up(i) for i in range(10, 20)])
+    (ledger.public / CHECKPOINT).write_bytes(old)
+    assert again(ledger).head().checkpoint.size == 20
+    (ledger.public / CHECKPOINT).unlink()
+    assert again(ledger).append([made_up(19), made_up(20)]) == [19, 20]
+
+
+def test_a_changed_tile_is_not_built_upon(ledger: Ledger) -> None:
+    ledger.append([made_up(i) for i in range(10)])
+    for path in (ledger.public / "tile/0/000.p/10", ledger.public / "tile/entries/000.p/10"):
+        good = path.read_bytes()
+        path.write_bytes(good[:40] + bytes([good[40] ^ 1]) + good[41:])
+        with pytest.raises(DamagedError):
+            again(ledger).append([made_up("new")])
+        path.write_bytes(good)
+    assert again(ledger).append([made_up("new")]) == [10]
+
+
+def test_what_a_killed_appender_had_handed_in_is_logged_and_a_torn_file_is_not(ledger: Ledger) -> None:
+    one = made_up("left behind")
+    whole = f"{one.kind} {one.subject} {one.effective} {one.received}\nend"
+    (ledger.private / "pending" / "1-1-1").write_text(whole)
+    (ledger.private / "pending" / "2-2-2").write_text(whole[:50])
+    assert ledger.append([made_up("mine")]) == [0]
+    assert ledger.append([one]) == [1]
+    assert list((ledger.private / "pending").iterdir()) == []
+
+
+@pytest.mark.parametrize("loss", ["removed", "cut", "older boot"])
+def test_the_table_of_known_records_is_made_anew(ledger: Ledger, loss: str) -> None:
+    ledger.append([made_up(i) for i in range(700)])
+    table = ledger.private / "known"
+    if loss == "removed":
+        table.unlink()
+    else:
+        content = table.read_bytes()
+        table.write_bytes(content[:100] if loss == "cut" else content[:40] + b"0" * 36 + content[76:])
+    assert again(ledger).append([made_up(650), made_up(700)]) == [650, 700]
+
+
+def test_the_table_grows_and_forgets_nothing(ledger: Ledger) -> None:
+    ledger.append([made_up(i) for i in range(12_000)])
+    assert again(ledger).append([made_up(i) for i in range(12_000)]) == list(range(12_000))
+
+
+def test_keys_and_folders_are_guarded(ledger: Ledger, tmp_path: Path) -> None:
+    assert (ledger.private.stat().st_mode & 0o777, (ledger.private / "key").stat().st_mode & 0o777) == (0o700, 0o600)
+    with pytest.raises(MisuseError, match="not empty"):
+        create(ledger.public, tmp_path / "elsewhere", ORIGIN)
+    (ledger.private / "key").chmod(0o640)
+    with pytest.raises(MisuseError, match="chmod 600"):
+        again(ledger)
+    with pytest.raises(MisuseError, match="no ledger here"):
+        Ledger(tmp_path / "nowhere", tmp_path / "nowhere.private")
