@@ -30,7 +30,6 @@ PREFIX, SWEPT, PAIRS = "198.19.0.0/16", (22, 80, 443, 3306, 6379), 3000
 OURS = [PYTHON, "-m", "tutela", "scan", "--no-identify", "-f", "jsonl"]
 RAW, FRAMES, CONNECT = "tutela scan", "tutela scan, frames unpaced", "tutela scan, connect"
 MASSCAN, FAST_MASSCAN, NMAP, HASTY_NMAP = "masscan 100k", "masscan 1M", "nmap -T4", "nmap -T5 20k"
-# masscan's receiver sleeps until a packet arrives, whatever its own clock says (its issue 144): one comes 20 times a second.
 _BACKGROUND = f"""
 import socket, time
 one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -89,28 +88,32 @@ class Tool:
     runs: int = RUNS
 
 
-def main() -> None:
+def main(part: str = "") -> None:
     install("nmap", "masscan")
-    for delay_ms in (0, DELAY_MS):
+    parts: dict[str, tuple[float, Callable[[Net], None]]] = {
+        "near": (0, lambda net: _one_host(net, 0)),
+        "far": (DELAY_MS, lambda net: _one_host(net, DELAY_MS)),
+        "sweep": (0, _sweep),
+        "sending": (0, _sending),
+        "entries": (0, _table_entries),
+    }
+    if part and part not in parts:
+        raise SystemExit(f"bench/run: scan has the parts {', '.join(parts)}")
+    for delay_ms, measure in [parts[part]] if part else parts.values():
         with _net(delay_ms) as net:
-            _one_host(net, delay_ms)
-    with _net(0) as net:
-        _sweep(net)
-        _sending(net)
-    with Net() as net:
-        _table_entries(net)
+            measure(net)
 
 
 @contextmanager
 def _net(delay_ms: float) -> Iterator[Net]:
     with Net(delay_ms) as net:
-        net.start_on_target([sys.executable, "-c", _BACKGROUND])
         yield net
         if delay_ms and (lost := net.lost_by_relay()):
             print(f"  the relay had no room for {lost} packets: these figures count for nothing")
 
 
 def _one_host(net: Net, delay_ms: float) -> None:
+    _background(net)
     ports = net.open(200, also=(22, 80, 443))
     truth = frozenset((TARGET, port) for port in ports)
     for kind, rules in (("rejects", ""), ("drops", dropping(ports))):
@@ -146,6 +149,7 @@ def _one_host(net: Net, delay_ms: float) -> None:
 
 def _sweep(net: Net) -> None:
     """A /16: a tenth of the addresses refuse, some have open ports, nobody is behind the others."""
+    _background(net)
     hosts = [f"198.19.{number >> 8}.{number & 255}" for number in range(1, 65535, 10)]
     pairs = [(hosts[(at * 7) % len(hosts)], SWEPT[at % 5]) for at in range(PAIRS)]
     net.open(0, also=SWEPT)
@@ -189,6 +193,8 @@ def _sweep(net: Net) -> None:
 
 def _sending(net: Net) -> None:
     """How fast SYNs leave, counted where they arrive and are dropped at once."""
+    _background(net)
+    net.run(["ip", "route", "add", PREFIX, "via", TARGET])
     net.nft('table netdev sink { chain in { type filter hook ingress device "host0" priority 0; drop; }\n}')
     ours = [*OURS, "-p", "1-8", "--rounds", "1", "--method", "frames", "--rate", UNPACED, PREFIX]
     masscan = [*_masscan_on(net), "-p1-8", "--wait", "0", "--rate", "100000000", PREFIX]
@@ -262,6 +268,11 @@ def _first_line(net: Net) -> float:
     took = time.monotonic() - started
     running.communicate()
     return took
+
+
+def _background(net: Net) -> None:
+    """masscan's receiver sleeps until a packet arrives, whatever its own clock says (its issue 144): one comes 20 times a second."""
+    net.start_on_target([sys.executable, "-c", _BACKGROUND])
 
 
 def _masscan_on(net: Net) -> list[str]:
