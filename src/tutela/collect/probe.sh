@@ -1044,8 +1044,10 @@ key_files() { # mode, owner, group, birth and time of change of the files that d
 # Which kind of secret a file holds, told by its content; the content itself goes nowhere. Reads rows of walk() that begin with K.
 SECRET_KIND='
 BEGIN { FS = "\t" }
+NR > 3000 { exit 1 } # the rest is not looked at
 {
-	path = $6
+	path = $0
+	sub(/^[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*\t/, "", path) # a name may hold a tab
 	base = path
 	sub(/.*\//, "", base)
 	kind = ""
@@ -1066,24 +1068,18 @@ BEGIN { FS = "\t" }
 	if (kind != "") print kind "\t" $2 "\t" $3 "\t" $4 "\t" path
 }'
 
-walk() { # one pass over the local file systems: setuid and setgid programs, what all may write, what nobody owns, and secrets by content
+walk() { # one pass over the local file systems: setuid and setgid programs, capabilities, what all may write, what nobody owns, and secrets by content
+	capabilities='getcap -r /usr /opt /srv /home' # getcap no longer walks by itself; under this name bundles have always held what it says
 	if [ -n "$QUICK" ] || [ "$ME" != 0 ]; then
 		why=skipped
 		[ -n "$QUICK" ] || why=denied
-		for f in 'tutela walk' 'tutela secret-files' 'tutela setuid-packages' 'getcap -r /usr /opt /srv /home'; do emit "$why" 0 "$f" ''; done
+		for f in 'tutela walk' 'tutela secret-files' 'tutela setuid-packages' "$capabilities"; do emit "$why" 0 "$f" ''; done
 		return
 	fi
 	if ! find / -maxdepth 0 -printf '' 2>/dev/null; then
-		for f in 'tutela walk' 'tutela secret-files' 'tutela setuid-packages'; do emit failed 1 "$f" 'find without -printf'; done
+		for f in 'tutela walk' 'tutela secret-files' 'tutela setuid-packages' "$capabilities"; do emit failed 1 "$f" 'find without -printf'; done
 	else
 		walk_files
-	fi
-	if have getcap; then
-		capture "$WALK_SECONDS" getcap -r /usr /opt /srv /home
-		[ "$RC" -gt 123 ] || RC=0 # a directory that is not there is no failure
-		emit_captured 'getcap -r /usr /opt /srv /home'
-	else
-		emit absent 127 'getcap -r /usr /opt /srv /home' ''
 	fi
 }
 
@@ -1107,6 +1103,11 @@ journal_logins() { # where no database of logins is kept (Debian 13): names and 
 	if [ "$ME" != 0 ] && [ -z "$OUT" ]; then emit denied "$RC" "$named" ''; else emit_captured "$named"; fi
 }
 
+# Of whole paths. Left out are containers, which are hosts of their own, and what the kernel makes up.
+NOT_WALKED='/(proc|sys|dev|run|snap|var/lib/(docker|containers|containerd|kubelet|lxc|lxd|incus|machines|snapd))'
+SECRET_NAMES='/(root|home|etc|opt|srv|var/www)/(.*/)?([^/]*(\.(pem|key|ppk|env|ovpn)|_(rsa|ed25519|ecdsa|key)|my\.cnf)|id_[^/]*|\.env[^/]*|[^/]*(kubeconfig|credentials)[^/]*|\.(pgpass|netrc|npmrc|pypirc|dockercfg|s3cfg)|\.docker/config\.json|\.(aws|kube)/.*)|/etc/kubernetes/.*\.conf'
+NO_SECRETS='.*(\.pub|/(site-packages|dist-packages|node_modules|lib/python.*/test)/.*)'
+
 walk_files() {
 	# Mount points of local file systems, each device once.
 	mounts=$(awk '
@@ -1114,36 +1115,37 @@ walk_files() {
 		$5 ~ /\\/ || $5 ~ /^\/(proc|sys|dev|run|snap|var\/lib\/(docker|containers|containerd|kubelet|lxc|lxd|incus|machines|snapd))(\/|$)/ { next }
 		type ~ /^(nfs|nfs4|cifs|smb3|ceph|fuse\.sshfs|fuse\.glusterfs|9p|afs|lustre|glusterfs|virtiofs)$/ { print "skipped\t" $5; next }
 		type !~ /^(ext[234]|xfs|btrfs|zfs|f2fs|jfs|reiserfs|bcachefs|overlay|fuseblk)$/ { next }
-		!($3 in rank) || length($4) < rank[$3] { rank[$3] = length($4); at[$3] = $5 }
+		{ device = $3 (type == "btrfs" ? $4 : "") } # find leaves no subvolume for another
+		!(device in rank) || length($4) < rank[device] { rank[device] = length($4); at[device] = $5 }
 		END { for (d in at) print "start\t" at[d] }' /proc/self/mountinfo)
 	# Owners are compared with the local files, never asked from a directory service.
 	uids=$(awk -F: '$3 ~ /^[0-9]+$/ && !seen[$3]++ { printf "%s -uid %s", (n++ ? " -o" : ""), $3 }' /etc/passwd)
 	gids=$(awk -F: '$3 ~ /^[0-9]+$/ && !seen[$3]++ { printf "%s -gid %s", (n++ ? " -o" : ""), $3 }' /etc/group)
-	prune=
-	for f in /proc /sys /dev /run /snap /var/lib/docker /var/lib/containers /var/lib/containerd /var/lib/kubelet /var/lib/lxc /var/lib/lxd /var/lib/incus /var/lib/machines /var/lib/snapd; do prune="$prune${prune:+ -o} -path $f"; done
 	starts=$(printf %s "$mounts" | awk -F'\t' '$1 == "start" { print $2 }')
 	IFS=$NL
 	# shellcheck disable=SC2086 # one mount point a line
 	set -- $starts
 	IFS=' 	
 '
+	getcap=true
+	! have getcap || getcap=getcap
 	# shellcheck disable=SC2086 # words of an expression on purpose
 	OUT=$({
-		limit "$WALK_SECONDS" nice find "$@" -xdev \( -type d \( $prune \) -o -name "*$NL*" \) -prune -o \( \
-			-type f -perm /6000 -printf 'S\t%m\t%U\t%G\tf\t%p\n' , \
-			-type f -perm -0002 -printf 'W\t%m\t%U\t%G\tf\t%p\n' , \
-			-type d -perm -0002 ! -perm -1000 -printf 'W\t%m\t%U\t%G\td\t%p\n' , \
+		# Names cost most, and find compares them before all else, unless an action stands between: `-printf ''`.
+		limit "$WALK_SECONDS" nice find "$@" -xdev -regextype posix-extended \( -type d -printf '' -regex "$NOT_WALKED" -prune \) -o \( -name "*$NL*" -prune -printf 'N\t%m\t%U\t%G\t%y\t%h\n' \) -o \( \
 			! \( -uid 0 -gid 0 \) \( ! \( $uids \) -o ! \( $gids \) \) -printf 'U\t%m\t%U\t%G\t%y\t%p\n' , \
-			-type f -perm /0044 -size -129k \( -path '/root/*' -o -path '/home/*' -o -path '/etc/*' -o -path '/opt/*' -o -path '/srv/*' -o -path '/var/www/*' \) \
-			\( -name '*.pem' -o -name '*.key' -o -name '*.ppk' -o -name 'id_*' -o -name '*_rsa' -o -name '*_ed25519' -o -name '*_ecdsa' -o -name '*_key' \
-			-o -name '*.env' -o -name '.env*' -o -name .pgpass -o -name '*my.cnf' -o -name .netrc -o -name .git-credentials -o -name .npmrc -o -name .pypirc \
-			-o -name .dockercfg -o -path '*/.docker/config.json' -o -path '*/.aws/*' -o -path '*/.kube/*' -o -path '/etc/kubernetes/*.conf' -o -name '*kubeconfig*' \
-			-o -name '*credentials*' -o -name '*.ovpn' -o -name .s3cfg -o -name .smbcredentials \) ! -name '*.pub' ! -path '*/site-packages/*' ! -path '*/dist-packages/*' ! -path '*/node_modules/*' \
-			! -path '*/lib/python*/test/*' -printf 'K\t%m\t%U\t%G\tf\t%p\n' \
+			-type d -perm -0002 ! -perm -1000 -printf 'W\t%m\t%U\t%G\td\t%p\n' , \
+			-type f -perm -0002 -printf 'W\t%m\t%U\t%G\tf\t%p\n' , \
+			-type f -perm /6000 -printf 'S\t%m\t%U\t%G\tf\t%p\n' , \
+			-type f -perm /0111 -exec $getcap {} + , \
+			-type f -perm /0044 -size -129k -printf '' -regex "$SECRET_NAMES" ! -regex "$NO_SECRETS" -printf 'K\t%m\t%U\t%G\tf\t%p\n' \
 			\) 2>/dev/null </dev/null
-		echo "rc $?"
+		printf '\nrc %d\n' "$?"
 	} | awk -F'\t' -v most="$WALK_ROWS" '
-		/^rc / { print; next }
+		# One line late: what stands before the last is empty, or a line that the time limit cut.
+		{ line = $0; $0 = held; held = line }
+		held ~ /^rc [0-9]+$/ { print held; exit }
+		NF == 0 { next }
 		# Of a tree that nobody owns only its top.
 		$1 == "U" { if (top != "" && index($6, top "/") == 1) next; if ($5 == "d") top = $6 }
 		n < most { print; n++; next }
@@ -1153,9 +1155,12 @@ walk_files() {
 	status=ok
 	case $RC in 124 | 137 | 142) status=truncated ;; esac
 	case $OUT in *"${NL}more$NL"*) status=truncated ;; esac
-	emit "$status" "$RC" 'tutela walk' "$mounts$NL$(printf %s "$OUT" | awk -F'\t' '$1 != "K" && $1 != "more"')"
-	emit "$status" "$RC" 'tutela secret-files' "$(printf %s "$OUT" | awk -F'\t' '$1 == "K" && n++ < 3000' | limit 10 awk "$SECRET_KIND")"
-	owners 'tutela setuid-packages' "$(printf %s "$OUT" | awk -F'\t' '$1 == "S" && n++ < 500 { print $6 }')"
+	emit "$status" "$RC" 'tutela walk' "$mounts$NL$(printf %s "$OUT" | awk '/^[NSUW]/')"
+	if [ "$getcap" = getcap ]; then emit "$status" "$RC" "$capabilities" "$(printf %s "$OUT" | awk '/^\//')"; else emit absent 127 "$capabilities" ''; fi
+	rows=$OUT
+	OUT=$(printf %s "$rows" | awk '/^K/' | limit 10 awk "$SECRET_KIND") || status=truncated
+	emit "$status" "$RC" 'tutela secret-files' "$OUT"
+	owners 'tutela setuid-packages' "$(printf %s "$rows" | awk -F'\t' '$1 == "S" && n++ < 500 { print $6 }')"
 }
 
 owners() { # name paths : which of the paths, one a line, belong to a package

@@ -90,10 +90,11 @@ def parse(look: Look) -> FileWalk | Unobserved:
         return walked
     people = look.fact(accounts.ageless)
     rows, skipped = _walk_rows(look)
+    passed_by = tuple(_passed_by(rows))
     return FileWalk(
-        loose=(*_loose(rows, people), *_hole(walked)),
-        privileged=(*_privileged(look, rows), *_capable(look), *_hole(walked)),
-        secrets=(*_secrets(look, people), *_hole(look.text(SECRETS))),
+        loose=(*_loose(rows, people), *_hole(walked), *passed_by),
+        privileged=(*_privileged(look, rows), *_capable(look), *_hole(walked), *passed_by),
+        secrets=(*_secrets(look, people), *_hole(look.text(SECRETS)), *passed_by),
         not_walked=tuple(skipped),
     )
 
@@ -114,12 +115,23 @@ def _walk_rows(look: Look) -> tuple[list[_Row], list[str]]:
     rows: list[_Row] = []
     skipped: list[str] = []
     for line in _lines(look, WALK):
-        fields = line.split("\t")
+        fields = line.split("\t", 5)
         if fields[0] == "skipped" and len(fields) == 2:
             skipped.append(fields[1])
         elif len(fields) == 6 and _MODE.fullmatch(fields[1]) and _NUMBER.fullmatch(fields[2]) and _NUMBER.fullmatch(fields[3]):
             rows.append((fields[0], fields[1].zfill(4), int(fields[2]), int(fields[3]), fields[4], fields[5]))
     return rows, skipped
+
+
+def _passed_by(rows: list[_Row]) -> Iterator[Unobserved]:
+    """A name with a newline would read as two rows: it and what is below it was not looked at."""
+    for kind, _, _, _, _, directory in rows:
+        if kind == "N":
+            why = Text(
+                f"{directory} 中有名称含换行符的文件或目录，未予查看",
+                f"{directory} has a file or directory with a newline in its name, which was not looked at",
+            )
+            yield Unobserved(Reason.FORMAT, WALK, why)
 
 
 def _loose(rows: list[_Row], people: Accounts | Unobserved) -> Iterator[LooseFile | Unobserved]:
@@ -206,7 +218,7 @@ def _secrets(look: Look, people: Accounts | Unobserved) -> Iterator[SecretFile]:
     names = {account.uid: account.name for account in reversed(people.accounts)} if isinstance(people, Accounts) else {}
     own_group = _group_of_one(people)
     for line in _lines(look, SECRETS):
-        fields = line.split("\t")
+        fields = line.split("\t", 4)
         if len(fields) != 5 or not _MODE.fullmatch(fields[1]) or not _NUMBER.fullmatch(fields[2]) or not _NUMBER.fullmatch(fields[3]):
             continue
         kind, mode, owner, group, path = fields[0], int(fields[1], 8), int(fields[2]), int(fields[3]), fields[4]

@@ -1,0 +1,131 @@
+"""The walk over the file systems: no name hides a file, and what the time limit cut is never taken for all there was."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.collect.probe import AWKS, PROBE, SHELLS, Stage, frames
+from tutela.evidence import Evidence, Status
+
+CAPABILITIES = "getcap -r /usr /opt /srv /home"
+
+
+def walked(tmp_path: Path, stage: Stage, shell: list[str], change: tuple[str, str] = ("", "")) -> dict[str, Evidence]:
+    """The walk alone, over /home/walked and /srv/walked of a staged host."""
+    text = PROBE.read_text("utf-8")
+    for old, new in (("set -- $starts", "set -- /home/walked /srv/walked"), change):
+        assert old in text
+        text = text.replace(old, new)
+    script = tmp_path / "probe.sh"
+    script.write_text(re.sub(r'^lanes "(?:.*\\\n)*.*$', lambda _: "collect walk", text, flags=re.MULTILINE), "utf-8")
+    lines = "\n".join([*stage.lines, "mkdir -p /home/walked /srv/walked", 'exec "$@"'])
+    argv = ["unshare", "-m", "sh", "-c", lines, "sh", *shell, str(script)]
+    done = subprocess.run(argv, capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return frames(done.stdout)
+
+
+def rows(found: dict[str, Evidence], name: str) -> set[bytes]:
+    return {line for line in found[name].content.split(b"\n") if line and not line.startswith((b"start", b"skipped"))}
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    folder = tmp_path / "stage"
+    folder.mkdir()
+    return Stage(folder)
+
+
+PLANTED = r"""
+cd /srv/walked
+cp /bin/true gains; chmod 4755 gains
+cp /bin/true "$(printf 'ta\tb \377')"; chmod 2755 ta*
+mkdir open "$(printf 'new\nline')" sticky; chmod 777 open; chmod 1777 sticky
+cp /bin/true "$(printf 'new\nline')/gains"; chmod 4755 new*/gains
+cp /bin/true able; setcap cap_net_raw+ep able
+cp /bin/true idle
+mkdir of-nobody; touch of-nobody/inside; chown -R 4999:4999 of-nobody
+cd /home/walked
+echo DB_PASSWORD=canary >"$(printf 'ta\tb.env')"
+echo DB_PASSWORD=canary >"$(printf '\377.env')"
+mkdir -p .aws .docker node_modules/x
+echo aws_secret_access_key = canary >.aws/deep
+echo '{"auth": "Y2FuYXJ5"}' >.docker/config.json
+cp .aws/deep node_modules/x/id_rsa; cp .aws/deep id_rsa.pub; cp .aws/deep holiday.txt
+cp .aws/deep id_mine; cp .aws/deep id_own; chmod 600 id_own
+"""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+@pytest.mark.parametrize("awk", AWKS)
+def test_the_walk_finds_what_was_planted_and_nothing_else(tmp_path: Path, stage: Stage, shell: list[str], awk: str) -> None:
+    found = walked(tmp_path, stage.do("umask 022", "mkdir -p /srv/walked /home/walked", PLANTED).awk(awk), shell)
+
+    assert rows(found, "tutela walk") == {
+        b"S\t4755\t0\t0\tf\t/srv/walked/gains",
+        b"S\t2755\t0\t0\tf\t/srv/walked/ta\tb \xff",
+        b"W\t777\t0\t0\td\t/srv/walked/open",
+        b"U\t755\t4999\t4999\td\t/srv/walked/of-nobody",
+        b"N\t755\t0\t0\td\t/srv/walked",
+    }
+    assert rows(found, CAPABILITIES) == {b"/srv/walked/able cap_net_raw=ep"}
+    assert rows(found, "tutela secret-files") == {
+        b"password\t644\t0\t0\t/home/walked/ta\tb.env",
+        b"password\t644\t0\t0\t/home/walked/\xff.env",
+        b"cloud-credentials\t644\t0\t0\t/home/walked/.aws/deep",
+        b"cloud-credentials\t644\t0\t0\t/home/walked/id_mine",
+        b"token\t644\t0\t0\t/home/walked/.docker/config.json",
+    }
+    assert {one.status for one in found.values()} == {Status.OK}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+def test_a_walk_that_was_cut_in_mid_line_is_truncated(tmp_path: Path, stage: Stage, shell: list[str]) -> None:
+    # A tree of nobody, of which only the top is kept: the cut line is one of those that are left out.
+    cut = r"""find() { case $* in *-maxdepth*) ;; *) printf 'S\t4755\t0\t0\tf\t/srv/a\nU\t755\t4999\t0\td\t/srv/b\nU\t755\t4999\t0\td\t/srv/b/in'; return 124 ;; esac; }
+limit() { shift; [ "$1" != nice ] || shift; "$@"; }
+walk_files() {"""
+    found = walked(tmp_path, stage, shell, ("walk_files() {", cut))
+
+    assert found["tutela walk"].status is found["tutela secret-files"].status is found[CAPABILITIES].status is Status.TRUNCATED
+    assert rows(found, "tutela walk") == {b"S\t4755\t0\t0\tf\t/srv/a", b"U\t755\t4999\t0\td\t/srv/b"}
+
+
+@pytest.mark.root
+def test_more_files_than_are_looked_into_are_truncated(tmp_path: Path, stage: Stage) -> None:
+    many = "mkdir -p /home/walked; cd /home/walked; i=0; while [ $i -lt 3001 ]; do : >$i.key; i=$((i + 1)); done; chmod 644 *"
+    found = walked(tmp_path, stage.do(many), ["sh"])
+
+    assert found["tutela secret-files"].status is Status.TRUNCATED
+    assert found["tutela walk"].status is Status.OK
+
+
+@pytest.mark.root
+def test_without_getcap_the_rest_is_found(tmp_path: Path, stage: Stage) -> None:
+    found = walked(tmp_path, stage.do("mkdir -p /srv/walked; cp /bin/true /srv/walked/gains; chmod 4755 /srv/walked/gains"), ["sh"], ("have getcap", "false"))
+
+    assert found[CAPABILITIES].status is Status.ABSENT
+    assert rows(found, "tutela walk") == {b"S\t4755\t0\t0\tf\t/srv/walked/gains"}
+
+
+@pytest.mark.root
+def test_each_local_file_system_and_each_subvolume_is_walked_once(tmp_path: Path, stage: Stage) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "22 1 0:20 /@ / rw shared:1 - btrfs /dev/vda2 rw,subvol=/@\n"
+        "23 22 0:20 /@home /home rw shared:2 - btrfs /dev/vda2 rw,subvol=/@home\n"
+        "24 22 8:1 / /data rw - ext4 /dev/sda1 rw\n"
+        "25 22 8:1 /part /srv/part rw - ext4 /dev/sda1 rw\n"
+        "26 22 0:30 / /mnt/far rw - nfs4 centre:/x rw\n"
+        "27 22 0:31 / /run rw - tmpfs tmpfs rw\n",
+        "utf-8",
+    )
+    found = walked(tmp_path, stage, ["sh"], ("/proc/self/mountinfo", str(mounts)))
+
+    assert set(found["tutela walk"].content.split(b"\n")) - {b""} == {b"start\t/", b"start\t/home", b"start\t/data", b"skipped\t/mnt/far"}
