@@ -43,6 +43,10 @@ def test_bash_completes_commands_options_and_values(capsys: pytest.CaptureFixtur
     assert complete("tutela", "check", "--fo") == ["--format"]
     assert "json" in complete("tutela", "check", "--format", "js")
     assert complete("tutela", "site", "ver") == ["verify"]
+    assert complete("tutela", "led") == ["ledger"]
+    assert complete("tutela", "ledger", "fo") == ["forget"]
+    assert complete("tutela", "ledger", "append", "--ki") == ["--kind"]
+    assert "letter" in complete("tutela", "ledger", "append", "--kind", "le")
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])

@@ -24,6 +24,7 @@ COMMANDS: dict[str, Text] = {
     "scan": Text("从外部看：哪些端口可达，什么在应答", "from outside: which ports are reachable, and what answers"),
     "scanner": Text("常驻扫描进程：只持有 CAP_NET_RAW，替普通用户扫描", "the resident scanner: holds CAP_NET_RAW alone, and scans for ordinary users"),
     "collect": Text("只采集证据，存成证据包", "collect evidence only, into a bundle"),
+    "ledger": Text("账本：只增不改，双方都能验证", "the ledger: append-only, and either side can verify it"),
     "explain": Text("解释条款、检查或目录编号", "explain a clause, a check or a catalogue id"),
     "site": Text("站点文件：写一份带注释的模板，或检验已有文件", "the site file: write a commented one, or verify yours"),
     "completion": Text("输出命令行补全脚本", "print a completion script for your shell"),

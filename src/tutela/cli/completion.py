@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tutela.language import Lang, Text
 
@@ -20,14 +20,20 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
 
 
 def commands(lang: Lang) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
-    """Name, one line about it, and parser of every command."""
+    """Name, one line about it, and parser of every command; an action of a command is `command action`, and follows it."""
     from tutela.cli import COMMANDS
     from tutela.cli.parser import build
 
-    parser = build(lang)
-    choices = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction)).choices  # noqa: SLF001 - argparse offers no other way
-    for name, command in choices.items():
+    for name, command in actions(build(lang)).items():
         yield name, COMMANDS[name].in_(lang), command
+        for action, parser in actions(command).items():
+            yield f"{name} {action}", parser.description or "", parser
+
+
+def actions(command: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    """What may follow a command, by its word; nothing for most."""
+    found = next((one for one in command._actions if isinstance(one, argparse._SubParsersAction)), None)  # noqa: SLF001 - argparse offers no other way
+    return found.choices if found else {}
 
 
 def options(command: argparse.ArgumentParser) -> Iterator[argparse.Action]:
@@ -45,10 +51,13 @@ def _words(command: argparse.ArgumentParser) -> str:
 def bash(lang: Lang) -> str:
     """Script for bash."""
     lines = ["_tutela() {", "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words="]
-    lines.append('\tif [ "$COMP_CWORD" -eq 1 ]; then words="' + " ".join([name for name, _, _ in commands(lang)] + ["--help", "--version"]) + '"')
-    lines.append("\telse case ${COMP_WORDS[1]} in")
-    for name, _, command in commands(lang):
-        lines.append(f"\t{name})")
+    lines.append(
+        '\tif [ "$COMP_CWORD" -eq 1 ]; then words="' + " ".join([name for name, _, _ in commands(lang) if " " not in name] + ["--help", "--version"]) + '"'
+    )
+    lines.append('\telse case "${COMP_WORDS[1]} ${COMP_WORDS[2]} " in')
+    # An action's own pattern comes before that of its command.
+    for name, _, command in sorted(commands(lang), key=lambda one: " " not in one[0]):
+        lines.append(f'\t"{name} "*)')
         lines.append("\t\tcase $prev in")
         for action in options(command):
             if action.choices:
@@ -74,7 +83,7 @@ def _quoted(words: str) -> str:
 
 def zsh(lang: Lang) -> str:
     """Script for zsh."""
-    listed = " ".join(_quoted(f"{name}:{about}") for name, about, _ in commands(lang))
+    listed = " ".join(_quoted(f"{name}:{about}") for name, about, _ in commands(lang) if " " not in name)
     lines = [
         "#compdef tutela",
         "_tutela() {",
@@ -82,28 +91,34 @@ def zsh(lang: Lang) -> str:
         f"\t\tlocal -a names=({listed})",
         "\t\t_describe command names; return",
         "\tfi",
-        "\tcase $words[2] in",
+        '\tcase "$words[2] $words[3] " in',
     ]
-    for name, _, command in commands(lang):
+    for name, _, command in sorted(commands(lang), key=lambda one: " " not in one[0]):
+        if actions(command):
+            lines.append(f'\t"{name} "*) _values action {" ".join(actions(command))} ;;')
+            continue
         specs = []
         for action in options(command):
             about = (action.help or "").replace("[", "(").replace("]", ")").replace(":", " ").replace("%%", "%")
             value = "" if action.nargs == 0 else ":value:(" + " ".join(map(str, action.choices)) + ")" if action.choices else ":value:_files"
             specs += [_quoted(f"{word}[{about}]{value}") for word in action.option_strings]
-        lines.append(f"\t{name}) shift words; (( CURRENT-- )); _arguments {' '.join(specs)} '*:target:_files' ;;")
+        before = len(name.split())
+        lines.append(f"""\t"{name} "*) shift {before} words; (( CURRENT -= {before} )); _arguments {" ".join(specs)} '*:target:_files' ;;""")
     return "\n".join([*lines, "\tesac", "}", "compdef _tutela tutela", ""])
 
 
 def fish(lang: Lang) -> str:
     """Script for fish."""
     lines = []
-    for name, about, _ in commands(lang):
-        lines.append(f"complete -c tutela -n __fish_use_subcommand -f -a {name} -d {_quoted(about)}")
-    for name, _, command in commands(lang):
+    for name, about, command in commands(lang):
+        above, _, word = name.rpartition(" ")
+        seen = " ".join(f"; and __fish_seen_subcommand_from {one}" for one in name.split())[6:]
+        first = f"'__fish_seen_subcommand_from {above}'" if above else "__fish_use_subcommand"
+        lines.append(f"complete -c tutela -n {first} -f -a {word} -d {_quoted(about)}")
+        if actions(command):
+            continue
         for action in options(command):
             words = [f"-l {word[2:]}" if word.startswith("--") else f"-s {word[1:]}" for word in action.option_strings]
             value = "" if action.nargs == 0 else " -x -a " + _quoted(" ".join(map(str, action.choices))) if action.choices else " -r"
-            lines.append(
-                f"complete -c tutela -n '__fish_seen_subcommand_from {name}' {' '.join(words)}{value} -d {_quoted((action.help or '').replace('%%', '%'))}"
-            )
+            lines.append(f"complete -c tutela -n '{seen}' {' '.join(words)}{value} -d {_quoted((action.help or '').replace('%%', '%'))}")
     return "\n".join([*lines, ""])

@@ -24,20 +24,21 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
 
 def page(lang: Lang) -> Iterator[str]:
     """Lines of the page."""
-    from tutela.cli.completion import commands, options
+    from tutela.cli.completion import actions, commands, options
 
     yield f'.TH TUTELA 1 "" "tutela {__version__}"'
     yield ".ad l"
     yield ".SH " + Text("名称", "NAME").in_(lang)
     yield "tutela \\- " + _roff(Text("让服务器安全协议自己运行", "the server-security agreement that runs").in_(lang))
     yield ".SH " + Text("用法", "SYNOPSIS").in_(lang)
-    for name, _, command in commands(lang):
+    listed = [one for one in commands(lang) if not actions(one[2])]
+    for name, _, command in listed:
         targets = " ".join(f"[{action.metavar or action.dest}]" for action in command._actions if not action.option_strings)  # noqa: SLF001
         yield f".B tutela {name}"
         yield _roff(f"[{Text('选项', 'options').in_(lang)}] {targets}")
         yield ".br"
     yield ".SH " + Text("命令", "COMMANDS").in_(lang)
-    for name, about, command in commands(lang):
+    for name, about, command in listed:
         yield f".SS {name}"
         yield _roff(about)
         for action in command._actions:  # noqa: SLF001

@@ -1,0 +1,116 @@
+"""`tutela ledger append`: log the digests of files."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tutela.cli.check import now
+from tutela.cli.ledger import folders
+from tutela.cli.ledger.subject import read_subject, seconds
+from tutela.errors import UsageError, said_by_system
+from tutela.language import Lang, Text
+from tutela.ledger.entry import Kind, Record, digest, new_record, salted_digest
+
+if TYPE_CHECKING:
+    from tutela.ledger.store.keeper import Ledger
+
+_CHUNK = 20_000
+"""Records of an import that are logged at a time."""
+_MAX_LINE = 4096
+
+
+def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
+    """Arguments of the action."""
+    folders.configure(parser, lang)
+    file, time = Text("文件", "FILE").in_(lang), Text("时间", "TIME").in_(lang)
+
+    def add(option: str, zh: str, en: str, **more: object) -> None:
+        parser.add_argument(option, help=Text(zh, en).in_(lang), **more)  # type: ignore[arg-type]
+
+    add("files", "要记入的文件", "files to log", nargs="*", type=Path, metavar=file)
+    add(
+        "--kind",
+        "文件是什么（默认认出证据包和评估，其余为 document）",
+        "what the files are (default: bundles and assessments are recognised, others are documents)",
+        choices=tuple(one.value for one in Kind),
+    )
+    add("--effective", "生效时间（默认采集时间或文件修改时间）", "when it took effect (default: when it was collected, or the file was changed)", metavar=time)
+    add("--received", "收到的时间（默认现在）", "when it was received (default now)", metavar=time)
+    add(
+        "--salted",
+        "摘要加盐，用于内容可被猜出的文件（信函、事件、表决总是加盐）",
+        "salt the digests, for what could be guessed (letters, incidents and votes always are)",
+        action="store_true",
+    )
+    add(
+        "--import",
+        "从 JSON 行记入大量记录（kind、subject、effective、received），- 为标准输入",
+        "log many records from JSON lines (kind, subject, effective, received); - is standard input",
+        dest="records",
+        metavar=file,
+    )
+
+
+def run(arguments: argparse.Namespace, lang: Lang) -> int:
+    """Log each file, and say under which index."""
+    from tutela.ledger.store.keeper import SALTS, Ledger
+    from tutela.ledger.store.salts import Salts
+    from tutela.report.inert import inert
+
+    if bool(arguments.files) == bool(arguments.records):
+        raise UsageError(Text("请给出要记入的文件，或用 --import；二者取一", "name files to log, or --import; one of the two"))
+    private = folders.private(arguments)
+    ledger = Ledger(arguments.ledger, private)
+    if arguments.records:
+        return _import(ledger, arguments.records, lang)
+    received = seconds(arguments.received) if arguments.received else int(now().timestamp())
+    effective = seconds(arguments.effective) if arguments.effective else None
+    salts = Salts(private / SALTS)
+    records = []
+    for path in arguments.files:
+        read = read_subject(path)
+        kind = Kind(arguments.kind) if arguments.kind else read.kind
+        salted = arguments.salted or kind.personal
+        subject = salted_digest(read.content, salts.of(read.content)) if salted else digest(read.content)
+        records.append(new_record(kind, subject, read.effective if effective is None else effective, received))
+    for path, record, index in zip(arguments.files, records, ledger.append(records), strict=True):
+        print(f"{index}\t{record.subject}\t{inert(str(path))}")
+    return 0
+
+
+def _import(ledger: Ledger, name: str, lang: Lang) -> int:
+    """Log the records of a file of JSON lines; an index a line, in the file's order."""
+    try:
+        with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as file:
+            records = _records(file, Text("标准输入", "standard input").in_(lang) if name == "-" else name)
+            while chunk := list(itertools.islice(records, _CHUNK)):
+                sys.stdout.write("".join(f"{index}\n" for index in ledger.append(chunk)))
+    except OSError as problem:
+        if problem.filename != name:
+            raise
+        why = said_by_system(problem)
+        raise UsageError(Text(f"无法读取 {name}：{why.zh}", f"cannot read {name}: {why.en}")) from None
+    return 0
+
+
+def _records(lines: Iterable[bytes], place: str) -> Iterator[Record]:
+    """The records in JSON lines; times are POSIX seconds or ISO 8601."""
+    for number, line in enumerate(lines, 1):
+        try:
+            if len(line) > _MAX_LINE:
+                raise ValueError("the line is too long")
+            said = json.loads(line)
+            yield new_record(Kind(said["kind"]), said["subject"], _time(said["effective"]), _time(said["received"]))
+        except (ValueError, KeyError, TypeError, RecursionError) as problem:
+            raise UsageError(Text(f"{place} 第 {number} 行不是记录：{problem!r}", f"line {number} of {place} is no record: {problem!r}")) from None
+
+
+def _time(value: object) -> int:
+    return value if isinstance(value, int) else seconds(str(value))

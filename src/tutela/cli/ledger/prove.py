@@ -1,0 +1,102 @@
+"""`tutela ledger prove`: a receipt for an entry."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tutela.cli.ledger import folders
+from tutela.cli.ledger.subject import digests, read_subject
+from tutela.language import Lang, Text
+from tutela.ledger.log import Log, read_checkpoint
+from tutela.ledger.receipt import SUFFIX, Receipt
+from tutela.ledger.refused import MisuseError
+from tutela.ledger.store.folder import Folder
+from tutela.ledger.store.salts import Salts
+
+
+def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
+    """Arguments of the action."""
+    folders.configure(parser, lang)
+    file = Text("文件", "FILE").in_(lang)
+    parser.add_argument(
+        "entry",
+        metavar=Text("记录", "ENTRY").in_(lang),
+        help=Text("记录的序号，或已记入的文件，或它的摘要", "an entry's index, or a file that was logged, or its digest").in_(lang),
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar=file,
+        help=Text(f"写入文件（通常以 {SUFFIX} 结尾）；默认标准输出", f"write to this file (usually *{SUFFIX}); default standard output").in_(lang),
+    )
+    parser.add_argument(
+        "--without-salt", action="store_true", help=Text("收据不带盐，对方无法对照文件", "leave the salt out: nobody can compare a file with it").in_(lang)
+    )
+    parser.add_argument(
+        "--qr", type=Path, metavar=file, help=Text("另存为二维码图片（.svg 或 .png），可印在纸上", "save as a QR code too (.svg or .png), for paper").in_(lang)
+    )
+
+
+def run(arguments: argparse.Namespace, lang: Lang) -> int:
+    """Write the receipt; it is checked before anybody gets it."""
+    from tutela.collect.archive import write_whole
+
+    receipt = receipt_of(arguments)
+    if arguments.qr:
+        from tutela.cli.ledger.qr import write_codes
+
+        for path in write_codes(arguments.qr, receipt.content):
+            print(Text(f"已写入 {path}", f"wrote {path}").in_(lang), file=sys.stderr)
+    if arguments.output:
+        write_whole(arguments.output, receipt.content)
+        print(
+            Text(
+                f"已写入 {arguments.output}：第 {receipt.index} 条，共 {receipt.head.checkpoint.size} 条",
+                f"wrote {arguments.output}: entry {receipt.index} of {receipt.head.checkpoint.size}",
+            ).in_(lang)
+        )
+    elif not arguments.qr:
+        sys.stdout.write(receipt.content.decode())
+    return 0
+
+
+def receipt_of(arguments: argparse.Namespace) -> Receipt:
+    """The receipt that was asked for, from the public folder; the private one only knows salts."""
+    from tutela.ledger.store.keeper import SALTS
+
+    source = Folder(arguments.ledger)
+    log = Log(source, read_checkpoint(source))
+    salts = folders.private(arguments) / SALTS
+    known = Salts(salts) if salts.is_dir() else None
+    words: str = arguments.entry
+    if words.isdecimal():
+        index = int(words)
+    else:
+        path = Path(words)
+        if ":" in words and not path.exists():
+            wanted: tuple[str, ...] = (words,)
+        else:
+            content = read_subject(path).content
+            wanted = tuple(digests(content, known.known(content) if known else None))
+        index = _find(log, wanted)
+    entry = log.entry(index)
+    receipt = Receipt(entry, index, tuple(log.proof(index)), log.head)
+    subject = receipt.said.record.subject
+    salt = None if known is None or arguments.without_salt or subject.startswith("sha256:") else known.find(subject)
+    return Receipt(entry, index, receipt.proof, log.head, salt)
+
+
+def _find(log: Log, subjects: tuple[str, ...]) -> int:
+    """The newest entry that speaks of one of these subjects."""
+    wanted = tuple(f'"subject":"{one}"'.encode() for one in subjects)
+    for index in reversed(range(log.size)):
+        if log.entry(index).endswith(tuple(one + b"}" for one in wanted)):
+            return index
+    raise MisuseError(
+        Text(
+            f"账本里没有 {subjects[0]}（{log.source.place}，{log.size} 条）",
+            f"the ledger has no entry for {subjects[0]} ({log.source.place}, {log.size} entries)",
+        )
+    )

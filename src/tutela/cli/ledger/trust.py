@@ -1,0 +1,143 @@
+"""Whom a verifier believes: keys that were handed over, a policy, or keys that were pinned before.
+
+A pin is a file a log in the user's state folder: the verifier keys, and the last checkpoint that was seen. What a log shows later must have grown out of that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tutela.errors import UsageError, said_by_system
+from tutela.language import Lang, Text
+from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
+from tutela.ledger.note import VerifierKey, parse_vkey
+from tutela.ledger.refused import MalformedError, MissingError, OriginError
+from tutela.ledger.signing import Signed, verified_by
+from tutela.record import record
+
+if TYPE_CHECKING:
+    from tutela.ledger.policy import Policy
+
+
+def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
+    """Options that say whom to believe."""
+    group = parser.add_argument_group(Text("相信谁", "whom to believe").in_(lang))
+    group.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        metavar=Text("密钥", "VKEY").in_(lang),
+        help=Text(
+            "账本的验证密钥（名称+编号+base64），或存有它的文件；可重复", "the ledger's verifier key (name+id+base64) or a file that holds it; may be repeated"
+        ).in_(lang),
+    )
+    group.add_argument(
+        "--policy",
+        type=Path,
+        metavar=Text("文件", "FILE").in_(lang),
+        help=Text("信任策略（C2SP tlog-policy）：哪些账本、哪些见证人", "a trust policy (C2SP tlog-policy): which logs, which witnesses").in_(lang),
+    )
+
+
+@record
+class Trusted:
+    """What is known of a log from earlier."""
+
+    keys: tuple[VerifierKey, ...]
+    seen: SignedCheckpoint | None = None
+
+
+def keys_of(words: list[str]) -> tuple[VerifierKey, ...]:
+    """The keys that `--key` names; raises UsageError or MalformedError."""
+    found = []
+    for word in words:
+        path = Path(word)
+        text = word
+        if "+" not in word or path.is_file():
+            try:
+                text = path.read_text(encoding="utf-8", errors="replace")
+            except OSError as problem:
+                why = said_by_system(problem)
+                raise UsageError(Text(f"无法读取密钥文件 {word}：{why.zh}", f"cannot read the key file {word}: {why.en}")) from None
+        found += [parse_vkey(line.strip()) for line in text.splitlines() if line.strip()]
+    return tuple(found)
+
+
+def accepted(arguments: argparse.Namespace, head: SignedCheckpoint, pinned: Trusted | None) -> list[Signed]:
+    """Who of those that are trusted signed this checkpoint; raises the LedgerError that says why it is not acceptable."""
+    keys = keys_of(arguments.key) or (pinned.keys if pinned else ())
+    if arguments.policy:
+        found = read_policy(arguments.policy).accept(head, keys)
+        return [*found.logs, *found.witnesses.values()]
+    origin = head.checkpoint.origin
+    if not keys:
+        raise MissingError(
+            Text(
+                f"没有账本 {origin!r} 的可信密钥：用 --key 给出对方交来的验证密钥，或用 --policy；对账本文件夹或网址也可以 --trust-on-first-use",
+                f"no trusted key for the ledger {origin!r}: give the verifier key that was handed to you with --key, or a --policy; "
+                "for a ledger's folder or URL also --trust-on-first-use",
+            )
+        )
+    if not any(key.name == origin for key in keys):
+        names = sorted({key.name for key in keys})
+        raise OriginError(
+            Text(
+                f"检查点属于账本 {origin!r}，可信的密钥属于 {'、'.join(names)}",
+                f"the checkpoint is of the ledger {origin!r}, the trusted keys are of {', '.join(names)}",
+            )
+        )
+    # A cosigner's word alone is none: the log itself must have signed.
+    verified_by(head.note, tuple(key for key in keys if key.name == origin))
+    return verified_by(head.note, keys)
+
+
+def read_policy(path: Path) -> Policy:
+    """The policy in a file; raises UsageError or MalformedError."""
+    from tutela.ledger.policy import MAX_POLICY_BYTES, parse_policy
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_POLICY_BYTES + 1)
+    except OSError as problem:
+        why = said_by_system(problem)
+        raise UsageError(Text(f"无法读取策略 {path}：{why.zh}", f"cannot read the policy {path}: {why.en}")) from None
+    try:
+        return parse_policy(content)
+    except MalformedError as problem:
+        raise MalformedError(Text(f"{path}：{problem.message.zh}", f"{path}: {problem.message.en}")) from None
+
+
+class Pins:
+    """The pins of this user."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        state = os.environ.get("XDG_STATE_HOME")
+        self._folder = folder or (Path(state) if state else Path.home() / ".local" / "state") / "tutela" / "ledgers"
+
+    def of(self, origin: str) -> Trusted | None:
+        """What is pinned for a log."""
+        path = self._path(origin)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        keys, _, seen = content.partition(b"\n\n")
+        try:
+            return Trusted(tuple(parse_vkey(line) for line in keys.decode("utf-8", "replace").split("\n") if line), parse_signed(seen) if seen else None)
+        except MalformedError as problem:
+            raise MalformedError(Text(f"{path}：{problem.message.zh}", f"{path}: {problem.message.en}")) from None
+
+    def put(self, origin: str, trusted: Trusted) -> None:
+        """Pins keys, and what was seen last."""
+        from tutela.ledger.store.durable import replace
+
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        keys = "".join(f"{key.vkey}\n" for key in trusted.keys)
+        replace(self._path(origin), f"{keys}\n".encode() + (trusted.seen.content if trusted.seen else b""), 0o600)
+
+    def _path(self, origin: str) -> Path:
+        return self._folder / sha256(origin.encode()).hexdigest()

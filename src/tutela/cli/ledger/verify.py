@@ -1,0 +1,160 @@
+"""`tutela ledger verify`: a receipt, or a ledger's checkpoint, against keys that one trusts. Needs no private key and no server of ours."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tutela.cli import EXIT_BROKEN, EXIT_KEPT, EXIT_UNPROVEN
+from tutela.cli.ledger import trust
+from tutela.cli.ledger.subject import read_subject
+from tutela.cli.ledger.trust import Pins, Trusted
+from tutela.errors import LedgerError, UsageError, said_by_system
+from tutela.language import Lang, Text
+from tutela.ledger.checkpoint import SignedCheckpoint
+from tutela.ledger.entry import written
+from tutela.ledger.log import Log, Source, read_checkpoint
+from tutela.ledger.merkle import check_consistency
+from tutela.ledger.receipt import MAX_RECEIPT_BYTES, Receipt, parse_receipt
+from tutela.ledger.refused import DamagedError, MissingError, MisuseError, RollbackError, UnwitnessedError
+from tutela.ledger.signing import COSIGNATURE, Signed
+
+_VKEY_BYTES = 4096
+
+
+def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
+    """Arguments of the action."""
+    parser.add_argument(
+        "target",
+        metavar=Text("收据或账本", "TARGET").in_(lang),
+        help=Text("收据文件，或账本的文件夹或网址", "a receipt, or a ledger's folder or URL").in_(lang),
+    )
+    parser.add_argument(
+        "subject",
+        nargs="?",
+        type=Path,
+        metavar=Text("文件", "FILE").in_(lang),
+        help=Text("收据所说的文件，一并对照", "the file that the receipt speaks of, to be compared").in_(lang),
+    )
+    trust.configure(parser, lang)
+    parser.add_argument(
+        "--trust-on-first-use",
+        action="store_true",
+        help=Text(
+            "第一次见到这本账时相信它自己给出的密钥，显示并记住（请与对方核对）",
+            "the first time, believe the key that the ledger itself shows; it is printed and pinned (compare it with the other side)",
+        ).in_(lang),
+    )
+
+
+def run(arguments: argparse.Namespace, lang: Lang) -> int:
+    """Say what holds, or the exact thing that fails."""
+    try:
+        for line in _verified(arguments):
+            print(line.in_(lang))
+    except MisuseError:
+        raise
+    except (MissingError, UnwitnessedError) as problem:
+        print(Text(f"未能证实：{problem.message.zh}", f"not proven: {problem.message.en}").in_(lang), file=sys.stderr)
+        return EXIT_UNPROVEN
+    except LedgerError as problem:
+        print(Text(f"不成立：{problem.message.zh}", f"does not verify: {problem.message.en}").in_(lang), file=sys.stderr)
+        return EXIT_BROKEN
+    return EXIT_KEPT
+
+
+def _verified(arguments: argparse.Namespace) -> Iterator[Text]:
+    target: str = arguments.target
+    if "://" in target or Path(target).is_dir():
+        if arguments.subject:
+            raise UsageError(Text("对照文件需要收据：先用 tutela ledger prove 开出", "comparing a file needs a receipt: make one with tutela ledger prove"))
+        yield from _ledger(arguments, source_of(target))
+    else:
+        yield from _receipt(arguments, parse_receipt(_read(Path(target))))
+
+
+def source_of(target: str) -> Source:
+    """A ledger's files at a folder or a URL."""
+    from tutela.ledger.store.folder import Folder
+
+    return Folder(Path(target))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_RECEIPT_BYTES + 1)
+    except OSError as problem:
+        why = said_by_system(problem)
+        raise UsageError(Text(f"无法读取 {path}：{why.zh}", f"cannot read {path}: {why.en}")) from None
+
+
+def _receipt(arguments: argparse.Namespace, receipt: Receipt) -> Iterator[Text]:
+    head = receipt.head
+    pinned = Pins().of(head.checkpoint.origin)
+    signed = trust.accepted(arguments, head, pinned)
+    receipt.check()
+    said = receipt.said
+    if arguments.subject:
+        receipt.check_subject(read_subject(arguments.subject).content)
+    yield Text(f"收据成立：第 {receipt.index} 条，账本共 {head.checkpoint.size} 条", f"the receipt verifies: entry {receipt.index} of {head.checkpoint.size}")
+    yield Text(
+        f"  记录  {said.record.kind}，生效 {written(said.record.effective)}，收到 {written(said.record.received)}，记入 {written(said.logged)}",
+        f"  entry      {said.record.kind}, effective {written(said.record.effective)}, received {written(said.record.received)}, logged {written(said.logged)}",
+    )
+    yield Text(f"  主体  {said.record.subject}", f"  subject    {said.record.subject}")
+    if arguments.subject:
+        yield Text(f"  文件  与 {arguments.subject} 相符", f"  file       {arguments.subject} is what was logged")
+    yield from _signers(head, signed)
+
+
+def _ledger(arguments: argparse.Namespace, source: Source) -> Iterator[Text]:
+    head = read_checkpoint(source)
+    origin = head.checkpoint.origin
+    pins = Pins()
+    pinned = pins.of(origin)
+    if pinned is None and arguments.trust_on_first_use and not arguments.key and not arguments.policy:
+        pinned = Trusted(trust.keys_of([source.read("vkey", _VKEY_BYTES).decode("utf-8", "replace").strip()]))
+        yield Text("初次信任，已记住这把密钥，请与账本的主人核对：", "trusted on first use and pinned; compare this key with the ledger's keeper:")
+        yield Text(f"  {pinned.keys[0].vkey}", f"  {pinned.keys[0].vkey}")
+    signed = trust.accepted(arguments, head, pinned)
+    log = Log(source, head)
+    if log.tree.root() != head.checkpoint.root:
+        raise DamagedError(Text(f"{source.place} 的瓦片与签过的根不符", f"the tiles of {source.place} do not give the root that was signed"))
+    if pinned and pinned.seen:
+        grown(log, pinned.seen)
+    if pinned:
+        pins.put(origin, Trusted(pinned.keys, head))
+    yield Text(f"账本成立：{head.checkpoint.size} 条", f"the ledger verifies: {head.checkpoint.size} entries")
+    if pinned and pinned.seen:
+        yield Text(
+            f"  历史  由上次见到的 {pinned.seen.checkpoint.size} 条增长而来", f"  history    grew out of the {pinned.seen.checkpoint.size} entries seen last"
+        )
+    yield from _signers(head, signed)
+
+
+def grown(log: Log, seen: SignedCheckpoint) -> None:
+    """That the log is what was seen before, grown on."""
+    old, new = seen.checkpoint, log.head.checkpoint
+    if new.size < old.size:
+        raise RollbackError(
+            Text(
+                f"账本倒退了：上次见到 {old.size} 条，现在只有 {new.size} 条",
+                f"the ledger went back: it had {old.size} entries when last seen, and has {new.size} now",
+            )
+        )
+    check_consistency(old.size, old.root, new.size, new.root, log.consistency(old.size))
+
+
+def _signers(head: SignedCheckpoint, signed: list[Signed]) -> Iterator[Text]:
+    yield Text(
+        f"  账本  {head.checkpoint.origin}，根 {head.checkpoint.root.hex()}", f"  ledger     {head.checkpoint.origin}, root {head.checkpoint.root.hex()}"
+    )
+    for one in signed:
+        if one.key.kind == COSIGNATURE:
+            at = written(one.time or 0)
+            yield Text(f"  见证  {one.key.name}，{at}", f"  witnessed  by {one.key.name} at {at}")
+        else:
+            yield Text(f"  签名  {one.key.name}（密钥 {one.key.key_id.hex()}）", f"  signed     by {one.key.name} (key {one.key.key_id.hex()})")

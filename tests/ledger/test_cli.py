@@ -1,0 +1,200 @@
+"""`tutela ledger` as people type it: what it says, in both languages, and how it exits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tutela.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("TUTELA_LANG", "en")
+    monkeypatch.chdir(tmp_path)
+
+    def typed(*words: object) -> tuple[int, str, str]:
+        status = main(["ledger", *map(str, words)])
+        return status, *capsys.readouterr()
+
+    return typed
+
+
+@pytest.fixture
+def log(run: Run) -> Run:
+    assert run("init", "log", "--origin", "ledger.example/centre")[0] == 0
+    return run
+
+
+def test_from_a_file_to_a_receipt_that_verifies_offline(log: Run, tmp_path: Path) -> None:
+    Path("contract.txt").write_text("what was agreed")
+    status, out, _ = log("append", "log", "contract.txt", "--effective", "2026-01-02T03:04:05Z", "--received", "2026-01-02T03:04:06Z")
+    assert (status, out.split("\t")) == (0, ["0", "sha256:" + hashlib.sha256(b"what was agreed").hexdigest(), "contract.txt\n"])
+    assert log("append", "log", "contract.txt", "--effective", "2026-01-02T03:04:05Z")[1].startswith("0\t")
+    status, out, _ = log("prove", "log", "contract.txt", "--output", "r.tlog-proof")
+    assert (status, out) == (0, "wrote r.tlog-proof: entry 0 of 1\n")
+    key = Path("log/vkey").read_text().strip()
+    Path("log").rename("gone")
+    status, out, err = log("verify", "r.tlog-proof", "contract.txt", "--key", key)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0] == "the receipt verifies: entry 0 of 1"
+    assert "effective 2026-01-02T03:04:05Z, received 2026-01-02T03:04:06Z" in out
+    assert "contract.txt is what was logged" in out
+
+
+def test_verifying_says_exactly_what_fails(log: Run) -> None:
+    Path("a").write_text("a")
+    Path("b").write_text("b")
+    log("append", "log", "a", "b")
+    log("prove", "log", "0", "--output", "r")
+    status, _, err = log("verify", "r")
+    assert status == 3
+    assert err.startswith("not proven: no trusted key for the ledger 'ledger.example/centre': give the verifier key that was handed to you with --key")
+    key = ("--key", "log/vkey")
+    assert log("verify", "r", "a", *key)[0] == 0
+    assert log("verify", "r", "b", *key)[0] == 2
+    assert log("init", "other", "--origin", "ledger.example/other")[0] == 0
+    status, _, err = log("verify", "r", "--key", "other/vkey")
+    assert (status, err) == (2, "does not verify: the checkpoint is of the ledger 'ledger.example/centre', the trusted keys are of ledger.example/other\n")
+    receipt = Path("r").read_bytes()
+    Path("r").write_bytes(receipt.replace(b"index 0", b"index 1"))
+    assert log("verify", "r", *key)[0] == 2
+    Path("r").write_bytes(receipt[:50])
+    assert log("verify", "r", *key)[0] == 2
+    assert log("verify", "nothing", *key)[0] == 1
+
+
+def test_trust_on_first_use_is_printed_and_kept_and_notices_a_second_history(log: Run) -> None:
+    Path("a").write_text("a")
+    log("append", "log", "a")
+    assert log("verify", "log")[0] == 3
+    status, out, _ = log("verify", "log", "--trust-on-first-use")
+    assert status == 0
+    assert Path("log/vkey").read_text().strip() in out
+    assert "grew out of the 1 entries seen last" in log("verify", "log")[1]
+    # The same key begins again, with another history.
+    private = {path.name: path.read_bytes() for path in Path("log.private").iterdir() if path.is_file()}
+    empty = [path for path in Path("log").rglob("*") if path.is_file() and path.name != "vkey"]
+    for path in empty:
+        path.unlink()
+    from tutela.ledger.checkpoint import Checkpoint
+    from tutela.ledger.merkle import EMPTY_ROOT
+    from tutela.ledger.note import Note
+    from tutela.ledger.signing import parse_private_key
+
+    signer = parse_private_key(private["key"].decode().strip())
+    text = Checkpoint("ledger.example/centre", 0, EMPTY_ROOT).text
+    for path in (Path("log/checkpoint"), Path("log.private/state")):
+        path.write_bytes(Note(text, (signer.sign(text),)).content)
+    Path("log.private/known").unlink()
+    status, _, err = log("verify", "log")
+    assert (status, err) == (2, "does not verify: the ledger went back: it had 1 entries when last seen, and has 0 now\n")
+    Path("b").write_text("b")
+    Path("c").write_text("c")
+    log("append", "log", "b", "c")
+    status, _, err = log("verify", "log")
+    assert status == 2
+    assert "these are two histories" in err
+
+
+def test_bundles_and_assessments_are_recognised_however_they_are_written(log: Run, tmp_path: Path) -> None:
+    bundle = next((Path(__file__).parents[2] / "examples").rglob("*.bundle"))
+    main(["check", str(bundle), "--format", "json", "--output", "pretty.json"])
+    main(["check", str(bundle), "--format", "jsonl", "--output", "line.json"])
+    Path("raw.bundle").write_bytes(__import__("gzip").decompress(bundle.read_bytes()))
+    status, out, _ = log("append", "log", bundle, "raw.bundle", "pretty.json", "line.json")
+    assert status == 0
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert [row[0] for row in rows] == ["0", "0", "1", "1"]
+    kinds = [json.loads(line)["kind"] for line in log("export", "log")[1].splitlines()]
+    assert kinds == ["bundle", "assessment"]
+
+
+def test_many_records_come_from_json_lines(log: Run) -> None:
+    lines = [
+        json.dumps({"kind": "segment", "subject": f"sha256:{i:064x}", "effective": 1_700_000_000 + i, "received": "2026-11-22T00:00:00Z"}) for i in range(300)
+    ]
+    Path("records").write_text("\n".join([*lines, lines[5]]) + "\n")
+    status, out, _ = log("append", "log", "--import", "records")
+    assert (status, out.split()) == (0, [*map(str, range(300)), "5"])
+    Path("records").write_text('{"kind":"gossip"}\n')
+    status, _, err = log("append", "log", "--import", "records")
+    assert status == 1
+    assert err.startswith("tutela: line 1 of records is no record")
+
+
+def test_a_copy_holds_the_same_log_and_refuses_another_history(log: Run) -> None:
+    Path("a").write_text("a")
+    log("append", "log", "a")
+    assert log("export", "log", "--output", "copy", "--key", "log/vkey")[0] == 0
+    lines = "\n".join(json.dumps({"kind": "scan", "subject": f"sha256:{i:064x}", "effective": i, "received": i}) for i in range(600))
+    Path("records").write_text(lines)
+    log("append", "log", "--import", "records")
+    assert log("export", "log", "--output", "copy")[0] == 0
+    assert log("export", "copy")[1] == log("export", "log")[1]
+    assert log("verify", "copy", "--key", "log/vkey")[0] == 0
+    Path("log/tile/entries/001").write_bytes(Path("log/tile/entries/000").read_bytes())
+    status, _, err = log("export", "log", "--output", "fresh")
+    assert status == 1
+    assert "does not belong to" in err
+
+
+def test_letters_are_salted_and_can_be_forgotten(log: Run) -> None:
+    Path("letter").write_text("Zhang San")
+    _, out, _ = log("append", "log", "letter", "--kind", "letter")
+    subject = out.split("\t")[1]
+    assert subject.startswith("hmac-sha256:")
+    log("prove", "log", "letter", "--output", "with")
+    log("prove", "log", "0", "--without-salt", "--output", "without")
+    key = ("--key", "log/vkey")
+    assert log("verify", "with", "letter", *key)[0] == 0
+    assert log("verify", "without", "letter", *key)[0] == 2
+    assert log("verify", "without", *key)[0] == 0
+    assert log("forget", "log", "letter")[0] == 0
+    assert log("forget", "log", subject)[0] == 1
+    log("prove", "log", "0", "--output", "after")
+    assert Path("after").read_bytes() == Path("without").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["code.svg", "code.png"])
+def test_a_receipt_becomes_a_picture(log: Run, name: str) -> None:
+    Path("a").write_text("a")
+    log("append", "log", "a")
+    assert log("prove", "log", "0", "--qr", name)[0] == 0
+    assert Path(name).stat().st_size > 1000
+    assert log("prove", "log", "0", "--qr", "code.txt")[0] == 1
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize(
+    ("words", "zh", "en"),
+    [
+        (("append", "log"), "请给出要记入的文件，或用 --import；二者取一", "name files to log, or --import; one of the two"),
+        (
+            ("append", "none", "log/vkey"),
+            "none.private/key 不存在：这里没有账本（先用 tutela ledger init）",
+            "none.private/key does not exist: there is no ledger here (begin with tutela ledger init)",
+        ),
+        (("init", "log", "--origin", "x"), "log 已有内容：新账本要用空文件夹", "log is not empty: a new ledger needs an empty folder"),
+        (("init", "new", "--origin", "a b"), "密钥名称不能为空，不能有空格和加号", "a key's name must not be empty, nor hold spaces or a plus sign"),
+        (("prove", "log", "9"), "没有第 9 条：日志有 0 条，从 0 数起", "there is no entry 9: the log has 0, counted from 0"),
+        (("append", "log", "nothing"), "无法读取 nothing：没有这个文件或文件夹", "cannot read nothing: No such file or directory"),
+        (
+            ("append", "log", "log/vkey", "--effective", "soon"),
+            "时间写作 2026-11-22T08:00:00Z，而不是 'soon'",
+            "a time is written 2026-11-22T08:00:00Z, not 'soon'",
+        ),
+        (("prove", "log", "sha256:00"), "账本里没有 sha256:00（log，0 条）", "the ledger has no entry for sha256:00 (log, 0 entries)"),
+    ],
+    ids=["nothing to log", "no ledger", "not empty", "bad name", "no such entry", "no such file", "no time", "no such subject"],
+)
+def test_what_is_wrong_is_said_in_both_languages(log: Run, lang: str, words: tuple[str, ...], zh: str, en: str) -> None:
+    status, _, err = log(*words, "--lang", lang)
+    assert (status, err) == (1, f"tutela: {zh if lang == 'zh' else en}\n")
