@@ -28,14 +28,25 @@ class Checkpoint:
 
 def parse_checkpoint(text: str) -> Checkpoint:
     """The checkpoint in a note's text; raises Malformed."""
+    found = parse_claim(text)
+    if found.size == 0 and found.root != EMPTY_ROOT:
+        raise MalformedError(_IMPOSSIBLE)
+    return found
+
+
+def parse_claim(text: str) -> Checkpoint:
+    """The same, but an empty tree may claim any root: a witness, which looks at who signed first, refuses that one later (tlog-witness)."""
     lines = text.split("\n")
     if len(lines) < 4 or "" in lines[:-1] or lines[-1]:
         raise MalformedError(Text("检查点应有三行：日志名称、条数、根", "a checkpoint has three lines: origin, size, root"))
     origin, size, root, *extensions = lines[:-1]
     found = Checkpoint(origin, decimal(size), decoded(root), tuple(extensions))
-    if len(found.root) != HASH_BYTES or found.size > MAX_SIZE or (found.size == 0 and found.root != EMPTY_ROOT):
-        raise MalformedError(Text("检查点的条数或根不可能", "the checkpoint's size or root is impossible"))
+    if len(found.root) != HASH_BYTES or found.size > MAX_SIZE:
+        raise MalformedError(_IMPOSSIBLE)
     return found
+
+
+_IMPOSSIBLE = Text("检查点的条数或根不可能", "the checkpoint's size or root is impossible")
 
 
 @record

@@ -155,6 +155,18 @@ def check_consistency(old: int, old_root: bytes, new: int, new_root: bytes, proo
         )
 
 
+def root_shown(old: int, new: int, new_root: bytes, proof: Sequence[bytes]) -> bytes | None:
+    """The root that the tree of `new` entries with `new_root` had at `old` entries, where a consistency proof shows it.
+
+    None if it does not lead to `new_root`, or if the old tree is a complete subtree: the proof of such a one leaves its root out.
+    """
+    ranges = consistency_ranges(old, new) if 0 < old < new else []
+    if not ranges or len(proof) != len(ranges) or ranges[0][1] != old:
+        return None
+    first, second = _both_roots(old, ranges, proof, EMPTY_ROOT)
+    return first if second == new_root else None
+
+
 def _both_roots(old: int, ranges: Sequence[Range], proof: Sequence[bytes], old_root: bytes) -> tuple[bytes, bytes]:
     """The roots of the old and of the new tree that a consistency proof leads to."""
     pairs = list(zip(ranges, proof, strict=True))

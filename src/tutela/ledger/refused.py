@@ -5,18 +5,22 @@ UnsignedError     no signature by a key that is trusted, or one that does not ve
 OriginError       a checkpoint of another log
 InclusionError    an inclusion proof that does not lead to the root
 ConsistencyError  two checkpoints of one log that no consistency proof joins: a second history
+ConflictError     a proof that begins where the witness has not been last
 RollbackError     a checkpoint older than one that was signed or seen before
 DamagedError      a tile, an entry or a checkpoint that differs from what was signed
 MissingError      a file of the log that is not there
 UnwitnessedError  the policy asks for cosignatures that are not there
+UnreachableError  a server that cannot be reached, or answers with something else
 MisuseError       asked for what does not exist or does not fit: an index beyond the end, a folder that is no ledger
 """
 
 from __future__ import annotations
 
 from tutela.errors import LedgerError
+from tutela.language import Text
 
 __all__ = [
+    "ConflictError",
     "ConsistencyError",
     "DamagedError",
     "InclusionError",
@@ -26,6 +30,7 @@ __all__ = [
     "MisuseError",
     "OriginError",
     "RollbackError",
+    "UnreachableError",
     "UnsignedError",
     "UnwitnessedError",
 ]
@@ -51,6 +56,16 @@ class ConsistencyError(LedgerError):
     """Two checkpoints of one log show different histories."""
 
 
+class ConflictError(LedgerError):
+    """The proof begins at another size than that of the checkpoint the witness cosigned last, `size`."""
+
+    def __init__(self, old: int, size: int) -> None:
+        super().__init__(
+            Text(f"证明从 {old} 条起，见证人最近见证的是 {size} 条", f"the proof begins at {old} entries, the witness has cosigned {size} last"),
+        )
+        self.size = size
+
+
 class RollbackError(LedgerError):
     """A checkpoint is older than one that was signed or seen before."""
 
@@ -65,6 +80,10 @@ class MissingError(LedgerError):
 
 class UnwitnessedError(LedgerError):
     """The policy's witnesses have not cosigned."""
+
+
+class UnreachableError(LedgerError):
+    """A server cannot be reached, or answers with something else than what was asked for."""
 
 
 class MisuseError(LedgerError):

@@ -30,9 +30,10 @@ from tutela.ledger.log import CHECKPOINT, Log, read_tile
 from tutela.ledger.merkle import EMPTY_ROOT, MAX_SIZE, check_consistency, leaf_hash, root_of
 from tutela.ledger.note import MAX_NOTE_BYTES, Note, VerifierKey
 from tutela.ledger.refused import ConsistencyError, DamagedError, MalformedError, MissingError, MisuseError, RollbackError
-from tutela.ledger.signing import Ed25519Signer, Signer, parse_private_key, private_key, verified_by
+from tutela.ledger.signing import Ed25519Signer, Signer, verified_by
 from tutela.ledger.store.durable import make_folders, replace, sync_folder, write_new
 from tutela.ledger.store.folder import Folder
+from tutela.ledger.store.keys import read_key, write_key
 from tutela.ledger.store.known import Known
 from tutela.ledger.store.spool import Spool
 from tutela.ledger.tiles import ENTRIES, WIDTH, Tile, bundle_of, edge_of, entries_in, hashes_in, levels, root_of_edge
@@ -63,7 +64,7 @@ def create(public: Path, private: Path, origin: str) -> Ledger:
     empty = _signed(Checkpoint(origin, 0, EMPTY_ROOT), (signer,))
     replace(private / STATE, empty.content, 0o600)
     # The key comes last: without it the folder is no ledger, and creating may be tried again.
-    replace(private / KEY, f"{private_key(signer)}\n".encode(), 0o600)
+    write_key(private / KEY, signer)
     replace(public / CHECKPOINT, empty.content)
     return Ledger(public, private)
 
@@ -357,19 +358,9 @@ class Edge:
 
 
 def _signer(path: Path) -> Ed25519Signer:
-    """The log's key; raises MisuseError where others may read it."""
-    try:
-        mode = path.stat().st_mode
-        content = path.read_text(encoding="ascii", errors="replace")
-    except FileNotFoundError:
-        raise MisuseError(
-            Text(f"{path} 不存在：这里没有账本（先用 tutela ledger init）", f"{path} does not exist: there is no ledger here (begin with tutela ledger init)")
-        ) from None
-    if mode & 0o077:
-        raise MisuseError(
-            Text(f"{path} 别人也能读（权限 {mode & 0o777:o}）：请 chmod 600", f"{path} can be read by others (mode {mode & 0o777:o}): chmod 600 it")
-        )
-    signer = parse_private_key(content.strip())
+    """The log's key."""
+    absent = Text(f"{path} 不存在：这里没有账本（先用 tutela ledger init）", f"{path} does not exist: there is no ledger here (begin with tutela ledger init)")
+    signer = read_key(path, absent)
     if not isinstance(signer, Ed25519Signer):
         raise MalformedError(Text(f"{path} 是见证人的密钥，不是账本的", f"{path} is a witness's key, not a ledger's"))
     return signer

@@ -1,0 +1,29 @@
+"""Files of private keys: mode 0600, in the form that golang.org/x/mod/sumdb/note writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tutela.language import Text
+from tutela.ledger.refused import MisuseError
+from tutela.ledger.signing import Cosigner, Ed25519Signer, parse_private_key, private_key
+from tutela.ledger.store.durable import replace
+
+
+def write_key(path: Path, signer: Ed25519Signer | Cosigner) -> None:
+    """Keeps a new key, durably."""
+    replace(path, f"{private_key(signer)}\n".encode(), 0o600)
+
+
+def read_key(path: Path, absent: Text) -> Ed25519Signer | Cosigner:
+    """The key in a file; raises MisuseError where others may read it, or with `absent` where there is none."""
+    try:
+        mode = path.stat().st_mode
+        content = path.read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        raise MisuseError(absent) from None
+    if mode & 0o077:
+        raise MisuseError(
+            Text(f"{path} 别人也能读（权限 {mode & 0o777:o}）：请 chmod 600", f"{path} can be read by others (mode {mode & 0o777:o}): chmod 600 it")
+        )
+    return parse_private_key(content.strip())
