@@ -21,6 +21,7 @@ from tutela.language import Lang, Text
 if TYPE_CHECKING:
     from tutela.agreement.rulebook import Content, Rulebook
     from tutela.assess import Assessment
+    from tutela.cli.anchor import Anchor
     from tutela.cli.elsewhere import Elsewhere
     from tutela.collect.run import Look, Running
     from tutela.collect.target import Target
@@ -58,6 +59,12 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
         metavar=Text("文件", "FILE").in_(lang),
         help=Text("写入文件而不是标准输出", "write to a file instead of standard output").in_(lang),
     )
+    group.add_argument(
+        "--ledger",
+        type=Path,
+        metavar=Text("文件夹", "DIR").in_(lang),
+        help=Text("把证据、评估和协议的摘要记入这本账", "log the digests of evidence, assessment and agreements in this ledger").in_(lang),
+    )
     group.add_argument("--keep", type=Path, metavar=Text("文件夹", "DIR").in_(lang), help=Text("同时保存证据包", "keep the bundles too").in_(lang))
     group.add_argument(
         "--fail-on",
@@ -82,6 +89,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     form = FORMATS[arguments.format]
     if form.binary and arguments.output is None and sys.stdout.isatty():
         raise UsageError(Text(f"{form.name} 不是文本，请用 --output 指定文件", f"{form.name} is no text: name a file with --output"))
+    anchor = anchor_of(arguments.ledger)
     site_file = read_site_file(arguments.site)
     targets = read_targets(arguments.targets)
     with stop_on_interrupt() as running:
@@ -98,10 +106,19 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
             site = declared(site_file)
             rulebook = read_rulebook(arguments.profile, site, content)
             import_facts(rulebook)
-            return _Run(arguments, lang, form, site, content, rulebook).over(looking)
+            return _Run(arguments, lang, form, site, content, rulebook, anchor).over(looking)
         finally:
             looking.end()
             gc.enable()
+
+
+def anchor_of(folder: Path | None) -> Anchor | None:
+    """Who logs what is found; None when nobody was asked to."""
+    if folder is None:
+        return None
+    from tutela.cli.anchor import Anchor
+
+    return Anchor(folder)
 
 
 def elsewhere_of(arguments: argparse.Namespace, targets: list[Target], site: Site | None, running: Running) -> Elsewhere | None:
@@ -187,15 +204,24 @@ class Looking:
 class _Run:
     """One run of the command."""
 
-    def __init__(self, arguments: argparse.Namespace, lang: Lang, form: Format, site: Site, content: Content, rulebook: Rulebook) -> None:
+    def __init__(
+        self, arguments: argparse.Namespace, lang: Lang, form: Format, site: Site, content: Content, rulebook: Rulebook, anchor: Anchor | None
+    ) -> None:
         self.arguments, self.lang, self.form, self.site, self.content, self.rulebook = arguments, lang, form, site, content, rulebook
+        self.anchor = anchor
         self.statuses: set[int] = set()
 
     def over(self, looking: Looking) -> int:
-        """Judge what is looked at and write the report."""
+        """Judge what is looked at, write the report, and log what was asked to be logged."""
+        status = self._reported(looking)
+        if self.anchor is not None:
+            self.anchor.finish(self.lang)
+        return status
+
+    def _reported(self, looking: Looking) -> int:
         targets = looking.targets
         assessments = self._assessments(looking)
-        if self.form.name == "jsonl" and len(targets) > MANY and all(isinstance(target, BundleTarget) for target in targets):
+        if self.form.name == "jsonl" and len(targets) > MANY and self.anchor is None and all(isinstance(target, BundleTarget) for target in targets):
             self._write(self._replayed([target.path for target in targets if isinstance(target, BundleTarget)]))
         elif self.form.name == "jsonl":
             # Line by line, as they come: memory stays flat and nothing that is done can be lost.
@@ -271,6 +297,8 @@ class _Run:
                     self._keep(bundle)
                 assessment = assess(bundle, self.rulebook, self.site, memory=memory)
                 self.statuses.add(exit_status(assessment, self.arguments.fail_on))
+                if self.anchor is not None:
+                    self.anchor.add(assessment)
                 progress.step(unreachable="unreachable" in bundle.meta)
                 yield assessment
         finally:
