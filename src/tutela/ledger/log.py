@@ -14,7 +14,8 @@ from tutela.ledger.note import MAX_NOTE_BYTES
 from tutela.ledger.refused import DamagedError, MissingError, MisuseError
 from tutela.ledger.tiles import ENTRIES, MAX_BUNDLE_BYTES, TILE_BYTES, WIDTH, Tile, Tree, entries_in, tile_at
 
-CHECKPOINT = "checkpoint"
+CHECKPOINT, COSIGNED = "checkpoint", "cosigned"
+"""The newest checkpoint; and the newest that enough witnesses have cosigned, which stays while the log grows on."""
 
 
 class Source(Protocol):
@@ -55,6 +56,14 @@ def _cut(content: bytes, full: Tile, width: int) -> bytes:
 def read_checkpoint(source: Source) -> SignedCheckpoint:
     """The checkpoint that is published now; who signed it is not looked at yet."""
     return parse_signed(source.read(CHECKPOINT, MAX_NOTE_BYTES))
+
+
+def read_cosigned(source: Source) -> SignedCheckpoint | None:
+    """The newest checkpoint that witnesses have cosigned, if any; who signed it is not looked at yet."""
+    try:
+        return parse_signed(source.read(COSIGNED, MAX_NOTE_BYTES))
+    except MissingError:
+        return None
 
 
 class Log:

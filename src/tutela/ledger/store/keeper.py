@@ -26,9 +26,9 @@ from pathlib import Path
 from tutela.language import Text
 from tutela.ledger.checkpoint import Checkpoint, SignedCheckpoint, parse_signed
 from tutela.ledger.entry import Record, parse_entry
-from tutela.ledger.log import CHECKPOINT, Log, read_tile
+from tutela.ledger.log import CHECKPOINT, COSIGNED, Log, read_cosigned, read_tile
 from tutela.ledger.merkle import EMPTY_ROOT, MAX_SIZE, check_consistency, leaf_hash, root_of
-from tutela.ledger.note import MAX_NOTE_BYTES, Note, VerifierKey
+from tutela.ledger.note import MAX_NOTE_BYTES, Note, VerifierKey, parse_note
 from tutela.ledger.refused import ConsistencyError, DamagedError, MalformedError, MissingError, MisuseError, RollbackError
 from tutela.ledger.signing import Ed25519Signer, Signer, verified_by
 from tutela.ledger.store.durable import make_folders, replace, sync_folder, write_new
@@ -71,6 +71,15 @@ def create(public: Path, private: Path, origin: str) -> Ledger:
 
 def _signed(checkpoint: Checkpoint, signers: Sequence[Signer]) -> SignedCheckpoint:
     return SignedCheckpoint(checkpoint, Note(checkpoint.text, tuple(one.sign(checkpoint.text) for one in signers)))
+
+
+def _joined(held: SignedCheckpoint | None, head: SignedCheckpoint) -> bytes:
+    """The checkpoint's file with the signatures of both, where both are the same checkpoint; raises MalformedError if they are too many."""
+    note = head.note
+    if held and held.note.text == note.text:
+        note = held.note.with_signatures(tuple(one for one in note.signatures if one not in held.note.signatures))
+    parse_note(note.content)
+    return note.content
 
 
 class Ledger:
@@ -135,6 +144,30 @@ class Ledger:
         with self._turn():
             self._settle()
             return self._known.find(record.identity)
+
+    def add_cosignatures(self, head: SignedCheckpoint, *, enough: bool) -> None:
+        """Publishes a checkpoint of this log with the cosignatures under it, which the caller has verified.
+
+        They go to the published checkpoint, if that is still the one, and to the file that keeps the newest cosigned one while the log grows on. There an older one
+        stays until `enough` witnesses have cosigned the newer. Raises UnsignedError or RollbackError if the checkpoint is not one of this log's.
+        """
+        verified_by(head.note, self.keys)
+        with self._turn():
+            self._settle()
+            public = self._published()
+            if head.checkpoint.size > public.checkpoint.size:
+                raise RollbackError(
+                    Text(
+                        f"{self.public} 只到 {public.checkpoint.size} 条，见证的检查点有 {head.checkpoint.size} 条",
+                        f"{self.public} ends at {public.checkpoint.size} entries, the checkpoint that was cosigned has {head.checkpoint.size}",
+                    )
+                )
+            held = read_cosigned(self._folder)
+            if held is None or held.note.text == head.note.text or (enough and held.checkpoint.size < head.checkpoint.size):
+                replace(self.public / COSIGNED, _joined(held, head))
+            if public.note.text == head.note.text:
+                replace(self.public / CHECKPOINT, _joined(public, head))
+            self._seen = self._marks()
 
     @contextmanager
     def _lock(self) -> Iterator[int]:
