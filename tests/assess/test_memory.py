@@ -25,7 +25,8 @@ from tutela.library import load_content
 from tutela.report.json import Lines, document, encoded
 from tutela.site import Site
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
 
 
 @cache
@@ -34,41 +35,47 @@ def shipped() -> Rulebook:
     return resolve(content, (content.default_profile,), {})
 
 
-def varied(count: int, seed: int) -> Iterator[Bundle]:
-    """Real bundles with sources dropped, changed, swapped between hosts and seen otherwise; some hosts not reached at all."""
+def varied(count: int, seed: int, days: int = 1) -> Iterator[Bundle]:
+    """Real bundles with sources dropped, changed, swapped between hosts and seen otherwise, then a little more of that day after day; some hosts not reached at all."""
     chance = random.Random(seed)
     seeds = [read_bundle(path) for path in sorted(EXAMPLES.glob("*.bundle"))]
     for number in range(count):
         one, other = chance.choice(seeds), chance.choice(seeds)
         sources = dict(one.sources)
-        for name in chance.sample(sorted(sources), chance.choice([0, 1, 3, 10])):
-            given = sources[name]
-            content = given.content
-            kind = chance.choice(["drop", "byte", "line", "status", "swap"])
-            if kind == "drop":
-                del sources[name]
-            elif kind == "byte" and content:
-                at = chance.randrange(len(content))
-                sources[name] = Evidence(name, given.status, content[:at] + bytes([chance.randrange(256)]) + content[at + 1 :], given.rc)
-            elif kind == "line":
-                lines = content.split(b"\n")
-                lines.pop(chance.randrange(len(lines)))
-                sources[name] = Evidence(name, given.status, b"\n".join(lines), given.rc)
-            elif kind == "status":
-                sources[name] = Evidence(name, chance.choice([each for each in Status if each is not Status.MISSING]), content, chance.choice([0, 1]))
-            elif kind == "swap":
-                sources[name] = other.sources.get(name, given)
-        meta = {"unreachable": "no route", "unreachable_zh": "没有路由"} if chance.random() < 0.1 else one.meta
-        if "unreachable" in meta:
-            sources = {}
-        yield replace(
-            one,
-            subject=f"host-{number}.example",
-            collected_at=one.collected_at + timedelta(hours=chance.choice([0, 1, 30])),
-            sources=sources,
-            frames=write_frames(sources.values()),
-            meta=meta,
-        )
+        alter(sources, other, chance.choice([0, 1, 3, 10]), chance)
+        for day in range(days):
+            if day:
+                alter(sources, other, chance.choice([0, 1, 3]), chance)
+            meta = {"unreachable": "no route", "unreachable_zh": "没有路由"} if chance.random() < 0.1 else one.meta
+            seen = {} if "unreachable" in meta else sources
+            yield replace(
+                one,
+                subject=f"host-{number}.example",
+                collected_at=one.collected_at + timedelta(days=day, hours=chance.choice([0, 1, 30])),
+                sources=dict(seen),
+                frames=write_frames(seen.values()),
+                meta=meta,
+            )
+
+
+def alter(sources: dict[str, Evidence], other: Bundle, count: int, chance: random.Random) -> None:
+    for name in chance.sample(sorted(sources), count):
+        given = sources[name]
+        content = given.content
+        kind = chance.choice(["drop", "byte", "line", "status", "swap"])
+        if kind == "drop":
+            del sources[name]
+        elif kind == "byte" and content:
+            at = chance.randrange(len(content))
+            sources[name] = Evidence(name, given.status, content[:at] + bytes([chance.randrange(256)]) + content[at + 1 :], given.rc)
+        elif kind == "line":
+            lines = content.split(b"\n")
+            lines.pop(chance.randrange(len(lines)))
+            sources[name] = Evidence(name, given.status, b"\n".join(lines), given.rc)
+        elif kind == "status":
+            sources[name] = Evidence(name, chance.choice([each for each in Status if each is not Status.MISSING]), content, chance.choice([0, 1]))
+        elif kind == "swap":
+            sources[name] = other.sources.get(name, given)
 
 
 @pytest.mark.parametrize("size", [16 << 20, 300_000])
@@ -76,7 +83,7 @@ def test_real_hosts_are_judged_the_same_alone_and_among_others_to_the_byte(size:
     memory, frames, lines = Memory(size), Frames(200_000), Lines(500_000)
     site = Site()
 
-    for bundle in varied(25, size):
+    for bundle in varied(10, size, days=4):
         alone = encoded(document(assess(bundle, shipped(), site))) + "\n"
         among = lines.line(assess(Bundle.from_bytes(bundle.to_bytes(), frames), shipped(), site, memory=memory))
 
