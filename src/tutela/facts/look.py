@@ -51,10 +51,10 @@ class Look:
         self._memory = memory
         self._site = site
         self.reference = reference
-        self.sights: Reads = {}
-        """What was read here so far; for a memory."""
         self._reading: list[Reads] = []
         self._all_names = tuple(bundle.sources)
+        self.sights: Reads = {} if memory is None else memory.begin(self)
+        """What was read here so far, or stands as it stood in the bundle before; for a memory."""
 
     @property
     def now(self) -> datetime:
@@ -142,6 +142,17 @@ class Look:
         if found is None:
             found = self.sights[read] = self._sight(read) if isinstance(read, str) else self._known(read)
         return found
+
+    def unlike(self, other: Look) -> list[Any]:
+        """What the other look read besides facts, as far as it may give something else here."""
+        here, there = self._bundle.sources, other._bundle.sources
+        # Frames that were read before are the same objects, so nothing needs to be compared.
+        found: list[Any] = [name for name, evidence in here.items() if there.get(name) is not evidence]
+        others: list[Any] = [_NOW, _COLLECTED, _TODAY, _ROOT, _SITE, _SUBJECT, _META]
+        if self._all_names != other._all_names:
+            found += there.keys() - here.keys()
+            others += [read for read in other.sights if isinstance(read, str) and read.startswith(_NAMES)]
+        return found + [read for read in others if read in other.sights and other.sights[read] != self._sight(read)]
 
     def _known(self, parse: Parse) -> Known:
         if self._memory is not None:

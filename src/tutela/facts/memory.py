@@ -25,6 +25,8 @@ class _Generation:
     def __init__(self) -> None:
         self.facts: dict[Parse, _Fork | Known] = {}
         self.values: dict[tuple[Parse, bytes], Known] = {}
+        self.readers: dict[str | Parse, set[Parse]] = {}
+        """What is read -> the facts that read it on some host."""
         self.weight = 0
 
     def add(self, parse: Parse, reads: Reads, known: Known) -> None:
@@ -35,6 +37,7 @@ class _Generation:
             fork = place.get(key)
             if not isinstance(fork, _Fork) or fork.read != read:
                 fork = place[key] = _Fork(read)
+                self.readers.setdefault(read, set()).add(parse)
             place, key = fork.branches, seen
         place[key] = known
 
@@ -57,8 +60,26 @@ class Memory:
         self.names: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {}
         self.news: dict[Parse, tuple[int, int]] = {}
         """How often in a row a fact was unlike all before, and its bytes."""
+        self.last: tuple[Look, _Generation] | None = None
+        """The look before, and the generation that knows all its facts."""
         self.judges: Any = None
         """What judging keeps for its rulebook."""
+
+    def begin(self, look: Look) -> Reads:
+        """What stands in this look as it stood in the one before: bundles of one host, or of hosts alike, often follow one another.
+
+        What is unlike goes, and every fact that reads it, and what reads those; it is recalled or made again when asked for.
+        """
+        last, self.last = self.last, (look, self.young)
+        if last is None or last[1] is not self.young:
+            return {}
+        same, readers = last[0].sights.copy(), self.young.readers
+        unlike = look.unlike(last[0])
+        while unlike:
+            read = unlike.pop()
+            if same.pop(read, None) is not None:
+                unlike += readers.get(read, ())
+        return same
 
     def recall(self, parse: Parse, look: Look) -> Known | None:
         """The fact, if this look would read the same as an earlier one."""
