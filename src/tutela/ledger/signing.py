@@ -1,4 +1,4 @@
-"""The signature algorithms of notes: Ed25519 by logs (type 0x01) and by cosigners with the time (0x04).
+"""The signature algorithms of notes: Ed25519 by logs (type 0x01) and by cosigners with the time (0x04), SM2 by logs beside it (see `sm2`).
 
 https://c2sp.org/signed-note and https://c2sp.org/tlog-cosignature. Which key is trusted is not decided here: see `policy`.
 """
@@ -11,8 +11,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from tutela.language import Text
+from tutela.ledger import sm2
 from tutela.ledger.note import Note, Signature, VerifierKey, decoded, is_name
 from tutela.ledger.refused import MalformedError, UnsignedError
+from tutela.ledger.sm2 import IDENTIFIER, Sm2Signer
 from tutela.record import record
 
 if TYPE_CHECKING:
@@ -83,22 +85,28 @@ class Cosigner:
         return Signature(key.name, key.key_id, time.to_bytes(_TIME_BYTES, "big") + signed)
 
 
-def private_key(signer: Ed25519Signer | Cosigner) -> str:
+def private_key(signer: Ed25519Signer | Cosigner | Sm2Signer) -> str:
     """A private key as text, in the form that golang.org/x/mod/sumdb/note reads."""
     key = signer.key
-    return f"PRIVATE+KEY+{key.name}+{key.key_id.hex()}+{base64.b64encode(bytes([key.kind]) + signer.seed).decode()}"
+    material = bytes([key.kind]) + (IDENTIFIER + signer.scalar if isinstance(signer, Sm2Signer) else signer.seed)
+    return f"PRIVATE+KEY+{key.name}+{key.key_id.hex()}+{base64.b64encode(material).decode()}"
 
 
-def parse_private_key(words: str) -> Ed25519Signer | Cosigner:
+def parse_private_key(words: str) -> Ed25519Signer | Cosigner | Sm2Signer:
     """The signer behind a private key's text; raises MalformedError, which never repeats the key."""
     parts = words.split("+", 4)
     if len(parts) == 5 and parts[:2] == ["PRIVATE", "KEY"] and is_name(parts[2]):
-        material = decoded(parts[4])
-        kinds: dict[int, type[Ed25519Signer | Cosigner]] = {ED25519: Ed25519Signer, COSIGNATURE: Cosigner}
-        if len(material) == 1 + _SEED_BYTES and material[0] in kinds:
-            signer = kinds[material[0]](parts[2], material[1:])
-            if signer.key.key_id.hex() == parts[3]:
-                return signer
+        material, name = decoded(parts[4]), parts[2]
+        secret = material[-_SEED_BYTES:]
+        signer: Ed25519Signer | Cosigner | Sm2Signer | None = None
+        if material[:-_SEED_BYTES] == bytes([ED25519]):
+            signer = Ed25519Signer(name, secret)
+        elif material[:-_SEED_BYTES] == bytes([COSIGNATURE]):
+            signer = Cosigner(name, secret)
+        elif material[:-_SEED_BYTES] == bytes([sm2.KIND]) + IDENTIFIER:
+            signer = Sm2Signer(name, secret)
+        if signer is not None and signer.key.key_id.hex() == parts[3]:
+            return signer
     raise MalformedError(Text("这不是我们认识的私钥", "this is no private key that we know"))
 
 
@@ -120,6 +128,8 @@ def verify(key: VerifierKey, text: str, signature: bytes) -> Signed:
     elif key.kind == COSIGNATURE:
         time = int.from_bytes(signature[:_TIME_BYTES], "big")
         good = time < 1 << 63 and _verified(key.material, signature[_TIME_BYTES:], _cosigned(text, time))
+    elif key.kind == sm2.KIND and key.material.startswith(IDENTIFIER):
+        good = sm2.verified(key.material, signature, content)
     else:
         raise UnsignedError(Text(f"不认识签名类型 {key.kind:#04x}（{key.name}）", f"signature type {key.kind:#04x} of {key.name} is not known"))
     if not good:
