@@ -52,7 +52,9 @@ class Kind(StrEnum):
         return self in (Kind.LETTER, Kind.INCIDENT, Kind.VOTE)
 
 
-_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
+# Years of four digits, which strftime(3) writes as they are; no hour 24, which newer Pythons read as the next day's first.
+_TIME = r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}Z"
+_EARLIEST, _LATEST = -30_610_224_000, 253_402_300_799
 _SUBJECT = re.compile(r"(?:sha256|hmac-sha256):[0-9a-f]{64}")
 _ENTRY = re.compile(
     rf'\{{"edition":1,"effective":"({_TIME})","kind":"([a-z][a-z0-9-]{{0,31}})","logged":"({_TIME})","received":"({_TIME})","subject":"({_SUBJECT.pattern})"\}}'.encode()
@@ -99,6 +101,9 @@ def new_record(kind: Kind, subject: str, effective: int, received: int) -> Recor
                 f"a subject is sha256: and 64 hexadecimal digits, not {subject[:80]!r}",
             )
         )
+    for time in (effective, received):
+        if not _EARLIEST <= time <= _LATEST:
+            raise MisuseError(Text(f"时间 {time} 不在 1000 年到 9999 年之间", f"the time {time} lies outside the years 1000 to 9999"))
     return Record(kind.value, subject, effective, received)
 
 

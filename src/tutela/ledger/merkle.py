@@ -41,7 +41,7 @@ def root_of(hashes: Sequence[bytes]) -> bytes:
     row = list(hashes)
     while len(row) > 1:
         # A last one without a neighbour goes up as it is: the same tree as the RFC's, which parts from the left.
-        above = [sha256(b"\1" + row[i] + row[i + 1]).digest() for i in range(0, len(row) - 1, 2)]
+        above = [sha256(b"\1" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=False)]
         if len(row) % 2:
             above.append(row[-1])
         row = above
@@ -141,7 +141,7 @@ def check_consistency(old: int, old_root: bytes, new: int, new_root: bytes, proo
             )
         )
     if old == 0:
-        first, second = EMPTY_ROOT, new_root
+        first, second = EMPTY_ROOT, new_root if new else EMPTY_ROOT
     elif old == new:
         first, second = old_root, old_root
     else:
