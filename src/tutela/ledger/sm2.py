@@ -96,10 +96,10 @@ def _point(scalar: bytes) -> bytes:
 
 @contextmanager
 def _private(scalar: bytes) -> Iterator[ctypes.c_void_p]:
+    if not 0 < int.from_bytes(scalar, "big") < _ORDER - 1:
+        raise MalformedError(Text("SM2 私钥不在曲线的范围内", "the SM2 private key is out of the curve's range"))
     with _parsed("d2i_AutoPrivateKey", _PRIVATE + scalar) as key:
-        if not key:
-            _supported()
-            raise MalformedError(Text("SM2 私钥不在曲线的范围内", "the SM2 private key is out of the curve's range"))
+        _done(key)
         yield key
 
 

@@ -77,6 +77,10 @@ def _verified(arguments: argparse.Namespace) -> Iterator[Text]:
 
 def source_of(target: str) -> Source:
     """A ledger's files at a folder or a URL."""
+    if "://" in target:
+        from tutela.ledger.web import Web
+
+        return Web(target)
     from tutela.ledger.store.folder import Folder
 
     return Folder(Path(target))
