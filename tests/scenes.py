@@ -64,6 +64,7 @@ def scan(
     answers: str = "65000 closed 0 filtered 0 silent",
     everything: bool = False,
     echo: bool = False,
+    identified: bool = True,
     opened: tuple[str, ...] = (),
     end: str = "end",
 ) -> tuple[str, str]:
@@ -74,6 +75,7 @@ def scan(
         f"answers {answers}",
         *(["everything answers"] if everything else []),
         *(["echo answers"] if echo else []),
+        *([] if identified else ["services not asked"]),
         *(f"open {one}" for one in opened),
         end,
     ]

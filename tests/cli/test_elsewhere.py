@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -25,6 +25,7 @@ from tutela.language import Text
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 HOST = SshTarget("web1", "web1.example")
+DESK = SshTarget("desk", "desk.example")
 RESIDENT = (Path("/run/tutela/scanner.sock"), False)
 LOST = 0.02
 OWN = ["192.0.2.10", "203.0.113.80"]
@@ -133,13 +134,66 @@ def test_this_host_needs_somebody_else_to_look(scanned: list[str]) -> None:
 
 def test_what_another_place_saw_stands_beside(monkeypatch: pytest.MonkeyPatch, scanned: list[str]) -> None:
     resolving(monkeypatch, "web1.example", "192.0.2.10")
-    monkeypatch.setattr(elsewhere, "look_from", lambda *_words, **_options: [Seen("192.0.2.10", "198.51.100.9", (22, 80), 65533, 0, 0, 2)])
+    asked = asked_by_way_of_desk(monkeypatch, (22, 80))
 
-    found = added(HOST, places=[SshTarget("desk", "desk.example")])
+    found = added(HOST, places=[DESK])
 
     assert scanned == ["192.0.2.10"]
-    assert b"open tcp 80\n" in found["scan of 192.0.2.10 from 198.51.100.9"].content
+    assert asked == [22, 80]
+    content = found["scan of 192.0.2.10 from 198.51.100.9"].content
+    assert b'open tcp 80 {"name":"http"' in content
+    assert b"services not asked" not in content
     assert Bundle.from_bytes(found.to_bytes()) == found
+
+
+@pytest.mark.parametrize("way", ["breaks", "is not there"])
+def test_where_nobody_could_ask_from_there_what_answers_this_is_said(monkeypatch: pytest.MonkeyPatch, scanned: list[str], way: str) -> None:
+    resolving(monkeypatch, "web1.example", "192.0.2.10")
+    asked_by_way_of_desk(monkeypatch, (22, 80), way=way)
+
+    content = added(HOST, places=[DESK])["scan of 192.0.2.10 from 198.51.100.9"].content
+
+    assert content.endswith(b"services not asked\nopen tcp 22\nopen tcp 80\nend")
+
+
+def test_where_something_answers_on_every_port_only_ports_that_matter_are_asked(monkeypatch: pytest.MonkeyPatch, scanned: list[str]) -> None:
+    resolving(monkeypatch, "web1.example", "192.0.2.10")
+    asked = asked_by_way_of_desk(monkeypatch, tuple(range(1, 2001)))
+
+    content = added(HOST, places=[DESK])["scan of 192.0.2.10 from 198.51.100.9"].content
+
+    assert b"everything answers\n" in content
+    assert 10 < len(asked) < 100
+    assert 22 in asked
+
+
+def asked_by_way_of_desk(monkeypatch: pytest.MonkeyPatch, opened: tuple[int, ...], *, way: str = "stands") -> list[int]:
+    """Ports that are asked what they are, from a place that found these open; nothing is sent."""
+    asked: list[int] = []
+
+    class Relay:
+        ended = way == "breaks"
+        connect = None
+
+        def __init__(self, argv: list[str], running: Running) -> None:
+            if way == "is not there":
+                raise CollectError(Text("无法运行 ssh", "cannot run ssh"))
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *problem: object) -> None:
+            pass
+
+    def identify(places: list[tuple[str, str, int]], **options: object) -> Iterator[Service]:
+        if "way" in options:
+            asked.extend(port for _, _, port in places)
+            yield from (Service(address, "tcp", port, "http") for address, _, port in places)
+
+    monkeypatch.setattr(elsewhere, "look_from", lambda *_words, **_options: [Seen("192.0.2.10", "198.51.100.9", opened, 65535 - len(opened), 0, 0, 2)])
+    monkeypatch.setattr(elsewhere, "Relay", Relay)
+    monkeypatch.setattr(elsewhere, "identify", identify)
+    return asked
 
 
 def test_a_place_that_cannot_look_says_why(monkeypatch: pytest.MonkeyPatch, scanned: list[str]) -> None:

@@ -22,6 +22,17 @@ began = time.monotonic()
 for service in identify([(sys.argv[1], "tcp", int(port)) for port in sys.argv[2:]]):
     print(json.dumps({"after": time.monotonic() - began, **asdict(service)}))
 """
+BY_WAY_OF_ANOTHER = """
+import json, sys
+from dataclasses import asdict
+from tutela.collect.relay import Relay, guest_argv
+from tutela.collect.run import Running
+from tutela.exposure.identify import identify
+with Relay(guest_argv(sys.executable), Running()) as relay:
+    for service in identify([(sys.argv[1], "tcp", int(port)) for port in sys.argv[2:]], way=relay.connect):
+        print(json.dumps(asdict(service)))
+    assert not relay.ended
+"""
 SILENT = (4000, 27017)
 SERVICES = {
     22: ("ssh", "OpenSSH_", None),
@@ -64,6 +75,12 @@ def net():
 def found(net):
     lines = net.python(IDENTIFY, TARGET, *map(str, SERVICES)).splitlines()
     return {service["port"]: service for service in map(json.loads, lines)}
+
+
+def test_by_way_of_another_host_the_same_is_seen(net, found):
+    told = map(json.loads, net.python(BY_WAY_OF_ANOTHER, TARGET, *map(str, SERVICES)).splitlines())
+
+    assert {one["port"]: one for one in told} == {port: {key: value for key, value in one.items() if key != "after"} for port, one in found.items()}
 
 
 @pytest.mark.parametrize("port", SERVICES)

@@ -10,18 +10,18 @@ import pytest
 from tests.exposure import made_up
 from tests.exposure.daemons import certificate
 from tests.exposure.net import TARGET, Net
-from tests.exposure.test_identify import IDENTIFY
+from tests.exposure.test_identify import BY_WAY_OF_ANOTHER, IDENTIFY
 
 pytestmark = pytest.mark.root
 
 
-@pytest.fixture(scope="module")
-def found():
+@pytest.fixture(scope="module", params=[IDENTIFY, BY_WAY_OF_ANOTHER], ids=["directly", "by way of another"])
+def found(request):
     with tempfile.TemporaryDirectory() as folder, Net() as net:
         files = map(str, certificate(Path(folder)))
         server = net.start_on_target([sys.executable, "-m", "tests.exposure.made_up", *files], cwd=Path(__file__).parents[2])
         assert server.stdout.readline() == "listening\n"
-        yield {one["port"]: one for one in map(json.loads, net.python(IDENTIFY, TARGET, *map(str, made_up.SERVERS)).splitlines())}
+        yield {one["port"]: one for one in map(json.loads, net.python(request.param, TARGET, *map(str, made_up.SERVERS)).splitlines())}
 
 
 @pytest.mark.parametrize("port", made_up.SERVERS)

@@ -15,6 +15,7 @@ import pytest
 from tests.hosts import look
 from tests.lab.host import Host
 from tests.lab.lab import Lab
+from tutela.collect.archive import read_bundle
 
 pytest_plugins = ["tests.lab.fixtures"]
 pytestmark = [pytest.mark.lab, pytest.mark.root]
@@ -91,6 +92,10 @@ def test_a_scan_from_two_places_decides_and_is_replayed_to_the_same_bytes(target
     assert len(scans) == 4, scans
     assert {report["sources"][name]["status"] for name in scans} == {"ok"}
     assert any("external" in one for one in observed(report, "H-026"))
+
+    assert report["exposure"]["services_not_asked_from"] == []
+    there = read_bundle(folder / "kept" / "scanned.bundle")["scan of 198.18.1.10 from 198.18.1.11"].content
+    assert b'open tcp 22 {"name":"ssh","said":"OpenSSH_' in there
 
     replayed = tutela(target, "check", folder / "kept" / "scanned.bundle", "--format", "json", "--site", folder / "site.yaml")
     assert json.loads(replayed.stdout) == report

@@ -55,6 +55,15 @@ def test_json_is_valid_and_says_nothing_where_nobody_looked() -> None:
     assert "exposure" not in json.loads(said("json", scene=SCENE | {"sources": {}}))
 
 
+def test_where_nobody_asked_what_answers_this_is_said() -> None:
+    name, text = scenes.scan("192.0.2.40", "203.0.113.7", opened=("tcp 443",), identified=False)
+    scene = SCENE | {"sources": SCENE["sources"] | {name: text}}
+
+    assert "What answers on open ports was not asked from: external." in " ".join(said("text", scene=scene).split())
+    assert json.loads(said("json", scene=scene))["exposure"]["services_not_asked_from"] == ["external"]
+    assert "was not asked from" not in said("text")
+
+
 UDP_TABLE = """\
   53/udp    -         unbound    -             ?external
   161/udp   -         snmpd      -             +external

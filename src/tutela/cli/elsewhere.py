@@ -16,6 +16,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from tutela.collect.elsewhere import Seen, look_from
+from tutela.collect.relay import Relay, relay_argv
 from tutela.collect.run import Look, Running
 from tutela.collect.ssh import connected_to
 from tutela.collect.target import BundleTarget, LocalTarget, SshTarget, Target
@@ -26,7 +27,9 @@ from tutela.exposure import loss
 from tutela.exposure.echo import answers_echo
 from tutela.exposure.evidence import Recorder, not_looked, own_address
 from tutela.exposure.identify import identify
-from tutela.exposure.model import CONNECT, Address, Open, Request, Summary, Tally
+from tutela.exposure.model import CONNECT, Address, Request, Service, Summary, Tally
+from tutela.exposure.notes import EVERY_PORT
+from tutela.exposure.ports import POPULAR, TOO_MANY
 from tutela.exposure.scan import scan
 from tutela.exposure.targets import read_targets
 from tutela.exposure.udp import scan_udp, udp_ports
@@ -181,7 +184,20 @@ class Elsewhere:
             seen = look_from(place, tuple(map(str, addresses)), f"{PORTS[0]}-{PORTS[-1]}", self.look, options=self.options, running=self.running)
         except CollectError as problem:
             return [not_looked(str(address), place.name, problem.message) for address in addresses]
-        return [_recorded(one, place, at) for one in seen]
+        services = self._services(place, seen)
+        return [_recorded(one, place, at, services) for one in seen]
+
+    def _services(self, place: SshTarget, seen: list[Seen]) -> list[Service] | None:
+        """What answers on the open ports, by the same questions as from here; None where they could not be asked from there."""
+        opened = [(one.address, "tcp", port) for one in seen for port in one.open if not _everything(one) or port in POPULAR]
+        if not opened:
+            return []
+        try:
+            with Relay(relay_argv(place, self.look, self.options), self.running) as relay:
+                services = list(identify(opened, stop=self._stopped, way=relay.connect))
+                return None if relay.ended or self._stopped() else services
+        except CollectError:
+            return None
 
 
 _NO_ADDRESS = Text(
@@ -194,17 +210,21 @@ _NOT_FROM_ITSELF = Text(
 )
 
 
-def _recorded(seen: Seen, place: SshTarget, at: datetime) -> Evidence:
+def _recorded(seen: Seen, place: SshTarget, at: datetime, services: list[Service] | None) -> Evidence:
     if seen.vantage is None:
         return not_looked(seen.address, place.name, _NO_ROUTE)
     recorder = Recorder(PORTS)
-    for event in _events(seen):
+    for event in (*_events(seen), *(services or ())):
         recorder.take(event)
-    return recorder.evidence(seen.address, seen.vantage, at, whole=seen.whole, echo=seen.echo)
+    return recorder.evidence(seen.address, seen.vantage, at, whole=seen.whole, echo=seen.echo, identified=services is not None)
 
 
-def _events(seen: Seen) -> Iterator[Open | Tally | Summary]:
-    yield Tally(seen.address, len(PORTS), seen.open, seen.closed, seen.filtered, seen.silent)
+def _everything(seen: Seen) -> bool:
+    return len(seen.open) > TOO_MANY
+
+
+def _events(seen: Seen) -> Iterator[Tally | Summary]:
+    yield Tally(seen.address, len(PORTS), seen.open, seen.closed, seen.filtered, seen.silent, EVERY_PORT if _everything(seen) else None)
     answered = len(seen.open) + seen.closed
     asked = answered + seen.late
     lost = seen.late / asked if asked else None

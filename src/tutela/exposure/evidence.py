@@ -52,10 +52,10 @@ class Recorder:
         elif isinstance(event, Summary) and self._summary is None:
             self._summary = event
 
-    def evidence(self, address: str, vantage: str, at: datetime, *, whole: bool, echo: bool = False) -> Evidence:
+    def evidence(self, address: str, vantage: str, at: datetime, *, whole: bool, echo: bool = False, identified: bool = True) -> Evidence:
         """What was seen of one address from `vantage`, the address packets came from.
 
-        `whole`: the scan went to its end; `echo`: it answered an ICMP echo request, so there is a way to it.
+        `whole`: the scan went to its end; `echo`: it answered an ICMP echo request, so there is a way to it; `identified`: open ports were asked what answers.
         """
         lines = [MAGIC, f"of {address}", f"from {vantage}", f"at {at.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"]
         summary, tally = self._summary, self._tallies.get(address)
@@ -76,6 +76,8 @@ class Recorder:
                 lines.append("everything answers")
         if echo:
             lines.append("echo answers")
+        if not identified:
+            lines.append("services not asked")
         lines += [self._line(address, port) for port in sorted(self._open.get(address, set()))]
         lines.append("end" if whole and tally is not None else "cut")
         return Evidence(scan_name(address, vantage), Status.OK, "\n".join(lines).encode("ascii"))

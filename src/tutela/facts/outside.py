@@ -118,7 +118,23 @@ def parse(look: Look) -> Outside:
         return Outside((), (), _ahead(look, known.seen) or TOO_OLD)
     found = tuple(_open_port(look, place, one) for place in places for one in place.open)
     strangers = tuple(one for one in found if one.data_service and one.vantage in (EXTERNAL, CAMPUS))
-    return Outside(places, found, (*strangers, *unlooked(look, places, DATA_PORTS, neutral=True)))
+    return Outside(places, found, (*strangers, *unasked(places), *unlooked(look, places, DATA_PORTS, neutral=True)))
+
+
+def unasked(places: tuple[Place, ...]) -> tuple[Unobserved, ...]:
+    """Open ports that strangers reach and that nobody asked what answers there: it may be data, on whatever port."""
+    asked = {(place.address, one.protocol, one.port) for place in places if place.scan.identified for one in place.open}
+    holes = []
+    for place in places:
+        ports = [
+            one.port for one in place.open if one.protocol == "tcp" and one.port not in DATA_PORTS and (place.address, one.protocol, one.port) not in asked
+        ]
+        if place.vantage in (EXTERNAL, CAMPUS) and ports:
+            listed = ", ".join(map(str, ports[:5])) + (", …" if ports[5:] else "")
+            zh = f"从 {place.source} 看 {place.address} 的端口 {listed} 开放，但没有询问是什么服务"
+            en = f"ports of {place.address} are open to {place.source}, and nobody asked what answers there: {listed}"
+            holes.append(Unobserved(Reason.NO_DATA, f"scan of {place.address}", Text(zh, en)))
+    return tuple(holes)
 
 
 def unlooked(look: Look, places: tuple[Place, ...], ports: frozenset[int], *, neutral: bool) -> tuple[Unobserved, ...]:

@@ -40,13 +40,15 @@ class JoinedPort:
 
 @record
 class Reachable:
-    """Reachable(ports=(JoinedPort(…),), looked=('external',), udp=())"""
+    """Reachable(ports=(JoinedPort(…),), looked=('external',), udp=(), unasked=())"""
 
     ports: tuple[JoinedPort, ...] | Unobserved
     looked: tuple[str, ...]
     """Classes of places that looked."""
     udp: tuple[str, ...]
     """Those that asked over UDP."""
+    unasked: tuple[str, ...]
+    """Those that found open ports and did not ask what answers there."""
 
 
 def parse(look: Look) -> Reachable:
@@ -55,9 +57,10 @@ def parse(look: Look) -> Reachable:
     places = tuple(place for place in measured.places if place.vantage != ITSELF)
     looked = tuple(sorted({place.vantage for place in places}))
     udp = tuple(sorted({place.vantage for place in places if place.udp}))
+    unasked = tuple(sorted({place.vantage for place in places if place.open and not place.scan.identified}))
     said = look.fact(exposure.parse)
     if isinstance(said, Unobserved):
-        return Reachable(said, looked, udp)
+        return Reachable(said, looked, udp, unasked)
     keys = {(port.port, port.protocol) for port in said.ports if not port.local}
     keys |= {(one.port, one.protocol) for place in places for one in place.open}
     keys |= {(one.port, one.protocol) for one in look.site.approved_ports or ()}
@@ -84,4 +87,4 @@ def parse(look: Look) -> Reachable:
                 service=next((one.service for _, one in answers if one.service is not None), None),
             )
         )
-    return Reachable(tuple(found), looked, udp)
+    return Reachable(tuple(found), looked, udp, unasked)

@@ -75,6 +75,8 @@ class Scan:
     """At least one answer came, a port's or to an ICMP echo request: there is a way from there to here."""
     missed: float | None
     """Open ports that loss may have hidden, at the upper bound."""
+    identified: bool
+    """Open ports were asked what answers there."""
     open: tuple[Found, ...]
 
     def asked(self, ports: frozenset[int]) -> bool:
@@ -107,7 +109,7 @@ def parse(look: Look) -> Scans:
 _HEAD = re.compile(
     rf"{MAGIC}\nof (?P<of>\S{{2,45}})\nfrom (?P<from>\S{{2,45}})\nat (?P<at>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}Z)\n"
     r"method (?P<method>[a-z-]{1,20})\n(?:by the resident scanner\n)?tcp (?P<tcp>\S+)\nudp (?P<udp>\S+)\nrounds [0-9]{1,4}\nlost (?:-|[01]\.[0-9]{4})\nmissed (?P<missed>-|[0-9]{1,9}\.[0-9]{2})\n"
-    r"answers (?P<closed>-|[0-9]{1,6}) closed (?:-|[0-9]{1,6}) filtered (?:-|[0-9]{1,6}) silent\n(?P<everything>everything answers\n)?(?P<echo>echo answers\n)?",
+    r"answers (?P<closed>-|[0-9]{1,6}) closed (?:-|[0-9]{1,6}) filtered (?:-|[0-9]{1,6}) silent\n(?P<everything>everything answers\n)?(?P<echo>echo answers\n)?(?P<unasked>services not asked\n)?",
     re.ASCII,
 )
 _OPEN = re.compile(r"open (tcp|udp) ([1-9][0-9]{0,4})(?: (\{.*\}))?", re.ASCII)
@@ -150,6 +152,7 @@ def _scan(look: Look, name: str) -> Scan | Unobserved:
         everything=head["everything"] is not None,
         answered=bool(found) or refused or head["echo"] is not None,
         missed=None if head["missed"] == "-" else float(head["missed"]),
+        identified=head["unasked"] is None,
         open=tuple(found),
     )
 

@@ -37,6 +37,7 @@ _NOWHERE = Text("没有从别处看到；", "Not seen from elsewhere. ")
 _UDP = Text("从 {places} 测试了 UDP。", "UDP was tested from: {places}.")
 _NO_UDP = Text("UDP 未测试。", "UDP was not tested.")
 _UNCLEAR = Text("“?”：问过而无从判断（UDP 无应答，或探测不完整）。", '"?": asked, and cannot be told (no answer over UDP, or an incomplete scan).')
+_UNASKED = Text("没有从 {places} 询问开放端口上是什么服务。", "What answers on open ports was not asked from: {places}.")
 _UNTESTED = Text("未测试", "not tested")
 _NARROWEST, _WIDEST = 8, 24
 """Columns of a name."""
@@ -65,10 +66,12 @@ def rows(found: Reachable, lang: Lang, columns: int = 0) -> list[list[str]]:
 def footnote(found: Reachable, lang: Lang) -> str:
     """From where one looked, and what was left out."""
     looked = _LOOKED.with_values(places=_places(found.looked, lang)) if found.looked else _NOWHERE
-    udp = _UDP.with_values(places=_places(found.udp, lang)) if found.udp else _NO_UDP
-    unclear = not isinstance(found.ports, Unobserved) and any(one.unclear_from for one in found.ports)
-    between = Text("", " ").in_(lang)
-    return looked.in_(lang) + udp.in_(lang) + (between + _UNCLEAR.in_(lang) if unclear else "")
+    said = [_UDP.with_values(places=_places(found.udp, lang)) if found.udp else _NO_UDP]
+    if found.unasked:
+        said.append(_UNASKED.with_values(places=_places(found.unasked, lang)))
+    if not isinstance(found.ports, Unobserved) and any(one.unclear_from for one in found.ports):
+        said.append(_UNCLEAR)
+    return looked.in_(lang) + Text("", " ").in_(lang).join(one.in_(lang) for one in said)
 
 
 def document(found: Reachable) -> dict[str, Any]:
@@ -77,6 +80,7 @@ def document(found: Reachable) -> dict[str, Any]:
         "looked_from": list(found.looked),
         "udp_tested": bool(found.udp),
         "udp_looked_from": list(found.udp),
+        "services_not_asked_from": list(found.unasked),
         "ports": None
         if isinstance(found.ports, Unobserved)
         else [

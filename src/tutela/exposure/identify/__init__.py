@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 
+from tutela.exposure.identify.door import Way
 from tutela.exposure.identify.port import look
 from tutela.exposure.model import Service
 from tutela.exposure.ports import FRAGILE
@@ -18,10 +19,10 @@ AT_ONCE = 100
 _TURN_S = 0.1
 
 
-def identify(opened: Iterable[tuple[str, str, int]], *, stop: Callable[[], bool] = lambda: False) -> Iterator[Service]:
+def identify(opened: Iterable[tuple[str, str, int]], *, stop: Callable[[], bool] = lambda: False, way: Way | None = None) -> Iterator[Service]:
     """Address, protocol and port of what is open; its services as they are recognised, in no order.
 
-    Fragile ports and UDP are passed over in silence.
+    Fragile ports and UDP are passed over in silence. With `way` the connections are made from somewhere else.
     """
     waiting = iter([(address, port) for address, protocol, port in opened if protocol == "tcp" and port not in FRAGILE])
     running: set[asyncio.Task[Service]] = set()
@@ -31,7 +32,7 @@ def identify(opened: Iterable[tuple[str, str, int]], *, stop: Callable[[], bool]
     try:
         while not stop():
             for address, port in waiting:
-                running.add(loop.create_task(look(address, port)))
+                running.add(loop.create_task(look(address, port, way)))
                 if len(running) >= AT_ONCE:
                     break
             if not running:

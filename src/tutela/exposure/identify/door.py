@@ -10,6 +10,7 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -25,11 +26,15 @@ MOST_PIECES = 100
 """An answer in more pieces is cut: bytes that drip one by one must not keep this program busy at the cost of other ports."""
 
 
+Way = Callable[[str, int], socket.socket]
+"""Leads to a port from somewhere else than here: a socket that says one byte once the connection stands, and just ends where there is none."""
+
+
 class Door:
     """One open port."""
 
-    def __init__(self, address: str, port: int) -> None:
-        self.address, self.port = address, port
+    def __init__(self, address: str, port: int, way: Way | None = None) -> None:
+        self.address, self.port, self.way = address, port, way
         self.rtt_s = 0.0
         """Of the first connection, as the kernel measured it: our own clock would count how busy this program is."""
         self.before_tls: tuple[Step, ...] = ()
@@ -110,7 +115,8 @@ class Connection:
         self._held = True
         try:
             async with asyncio.timeout(door.left_s()):
-                self._reader, self._writer = await asyncio.open_connection(door.address, door.port, limit=MOST_BYTES)
+                coming = asyncio.open_connection(door.address, door.port, limit=MOST_BYTES) if door.way is None else self._by(door.way)
+                self._reader, self._writer = await coming
                 door.rtt_s = door.rtt_s or _rtt_s(self._writer.get_extra_info("socket"))
             if self._context is not None:
                 for step in door.before_tls:
@@ -122,6 +128,20 @@ class Connection:
             await self.close()
             raise
         return self
+
+    async def _by(self, way: Way) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        one = way(self._door.address, self._door.port)
+        try:
+            one.setblocking(False)
+            if not await loop.sock_recv(one, 1):
+                raise ConnectionRefusedError
+            self._door.rtt_s = self._door.rtt_s or loop.time() - began
+            return await asyncio.open_connection(sock=one, limit=MOST_BYTES)
+        except BaseException:
+            one.close()
+            raise
 
     async def __aexit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None:
         await self.close()

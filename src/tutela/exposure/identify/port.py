@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from tutela.exposure.identify import greeting, postgresql, tls, web
-from tutela.exposure.identify.door import GREETING_S, PATIENT_S, Door
+from tutela.exposure.identify.door import GREETING_S, PATIENT_S, Door, Way
 from tutela.exposure.identify.hints import BY_PORT, FALLBACK, GREETERS, GREETS_IN_TLS, TLS_FIRST
 from tutela.exposure.identify.starttls import STEPS
 from tutela.exposure.identify.talk import Ask, Finding, Start
@@ -19,9 +19,9 @@ QUIET_S = 0.35
 Answer = tuple[Finding, Tls | None]
 
 
-async def look(address: str, port: int) -> Service:
+async def look(address: str, port: int, way: Way | None = None) -> Service:
     """What it is."""
-    door = Door(address, port)
+    door = Door(address, port, way)
     tasks: set[asyncio.Task[Answer | None]] = set()
 
     def begin(coroutines: Iterable[Coroutine[Any, Any, Answer | None]]) -> None:
