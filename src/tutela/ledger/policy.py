@@ -10,7 +10,10 @@ A checkpoint is acceptable if one of the logs signed it and the quorum of witnes
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tutela.language import Text
+from tutela.ledger import sm2
 from tutela.ledger.checkpoint import SignedCheckpoint
 from tutela.ledger.note import VerifierKey, decimal, parse_vkey
 from tutela.ledger.refused import MalformedError, OriginError, UnwitnessedError
@@ -94,7 +97,8 @@ class Policy:
             names = ", ".join(one.key.name for one in signed)
             raise OriginError(
                 Text(
-                    f"检查点自称属于 {origin}，签名的却是 {names} 的密钥", f"the checkpoint calls itself {origin}, but it is the key of {names} that signed it"
+                    f"检查点自称属于 {origin!r}，签名的却是 {names} 的密钥",
+                    f"the checkpoint calls itself {origin!r}, but it is the key of {names} that signed it",
                 )
             )
         return found
@@ -183,11 +187,11 @@ class _Reading:
         kind, *values = words
         match kind:
             case "log" if len(values) in (1, 2):
-                key = _key(values[0], (ED25519, COSIGNATURE), [one.key for one in self.logs])
+                key = _key(values[0], is_log_key, [one.key for one in self.logs])
                 self.logs.append(KnownLog(key, _second(values, 1)))
             case "witness" if len(values) in (2, 3):
                 name = self._new(values[0])
-                key = _key(values[1], (COSIGNATURE,), [one.key for one in self.witnesses])
+                key = _key(values[1], is_witness_key, [one.key for one in self.witnesses])
                 self.witnesses.append(Witness(name, key, _second(values, 2)))
             case "group" if len(values) >= 3:
                 self._take_group(values[0], values[1], values[2:])
@@ -238,18 +242,29 @@ def _second(values: list[str], at: int) -> str | None:
     return values[at] if len(values) > at else None
 
 
-def _key(words: str, kinds: tuple[int, ...], others: list[VerifierKey]) -> VerifierKey:
+def is_log_key(key: VerifierKey) -> bool:
+    """Whether it is a key that can sign checkpoints, of a type that `signing` verifies."""
+    if key.kind == sm2.KIND:
+        return key.material.startswith(sm2.IDENTIFIER)
+    return key.kind in (ED25519, COSIGNATURE) and len(key.material) == _KEY_BYTES
+
+
+def is_witness_key(key: VerifierKey) -> bool:
+    """The same, for cosigning them."""
+    return key.kind == COSIGNATURE and len(key.material) == _KEY_BYTES
+
+
+def _key(words: str, fits: Callable[[VerifierKey], bool], others: list[VerifierKey]) -> VerifierKey:
     try:
         words.encode("utf-8")
     except UnicodeEncodeError:
         raise MalformedError(Text("验证密钥不是 UTF-8", "the verifier key is not UTF-8")) from None
     key = parse_vkey(words)
-    if key.kind not in kinds or len(key.material) != _KEY_BYTES:
-        allowed = ", ".join(f"{kind:#04x}" for kind in kinds)
+    if not fits(key):
         raise MalformedError(
             Text(
-                f"{key.name} 的密钥类型 {key.kind:#04x} 不能用在这里（可用的 Ed25519 类型：{allowed}）",
-                f"a key of type {key.kind:#04x} ({key.name}) cannot be used here (usable types, Ed25519: {allowed})",
+                f"{key.name} 的密钥（类型 {key.kind:#04x}）不能用在这里：账本用 Ed25519（0x01）或 SM2，见证人用 0x04",
+                f"the key of {key.name}, of type {key.kind:#04x}, cannot be used here: logs have Ed25519 (0x01) or SM2, witnesses 0x04",
             )
         )
     if any(one.material == key.material for one in others):

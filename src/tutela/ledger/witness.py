@@ -74,7 +74,7 @@ def authentic(head: SignedCheckpoint, keys: Sequence[VerifierKey]) -> SignedChec
     origin = head.checkpoint.origin
     trusted = tuple(key for key in keys if key.name == origin)
     if not trusted:
-        raise OriginError(Text(f"不认识账本 {origin}", f"the log {origin} is not known here"))
+        raise OriginError(Text(f"不认识账本 {origin!r}", f"the log {origin!r} is not known here"))
     signed = {one.key.key_id for one in verified_by(head.note, trusted)}
     kept = {one.key_id: one for one in head.note.signatures if one.name == origin and one.key_id in signed}
     return SignedCheckpoint(head.checkpoint, Note(head.note.text, tuple(kept.values())))

@@ -15,10 +15,11 @@ from tutela.errors import LedgerError, UsageError, said_by_system
 from tutela.language import Lang, Text
 from tutela.ledger.checkpoint import SignedCheckpoint
 from tutela.ledger.entry import written
+from tutela.ledger.fork import MAX_FORK_BYTES, TITLE, Fork, TwoHistoriesError, parse_fork
 from tutela.ledger.log import Log, Source, read_checkpoint
 from tutela.ledger.merkle import check_consistency
 from tutela.ledger.receipt import MAX_RECEIPT_BYTES, Receipt, parse_receipt
-from tutela.ledger.refused import DamagedError, MissingError, MisuseError, RollbackError, UnwitnessedError
+from tutela.ledger.refused import DamagedError, MissingError, MisuseError, RollbackError, UnreachableError, UnwitnessedError
 from tutela.ledger.signing import COSIGNATURE, Signed
 
 _VKEY_BYTES = 4096
@@ -29,7 +30,9 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     parser.add_argument(
         "target",
         metavar=Text("收据或账本", "TARGET").in_(lang),
-        help=Text("收据文件，或账本的文件夹或网址", "a receipt, or a ledger's folder or URL").in_(lang),
+        help=Text(
+            "收据文件，账本的文件夹或网址，或见证人保存的两段历史的证据", "a receipt, a ledger's folder or URL, or a witness's proof of two histories"
+        ).in_(lang),
     )
     parser.add_argument(
         "subject",
@@ -56,7 +59,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
             print(line.in_(lang))
     except MisuseError:
         raise
-    except (MissingError, UnwitnessedError) as problem:
+    except (MissingError, UnreachableError, UnwitnessedError) as problem:
         print(Text(f"未能证实：{problem.message.zh}", f"not proven: {problem.message.en}").in_(lang), file=sys.stderr)
         return EXIT_UNPROVEN
     except LedgerError as problem:
@@ -72,7 +75,11 @@ def _verified(arguments: argparse.Namespace) -> Iterator[Text]:
             raise UsageError(Text("对照文件需要收据：先用 tutela ledger prove 开出", "comparing a file needs a receipt: make one with tutela ledger prove"))
         yield from _ledger(arguments, source_of(target))
     else:
-        yield from _receipt(arguments, parse_receipt(_read(Path(target))))
+        content = _read(Path(target))
+        if content.startswith(TITLE.encode()):
+            yield from _fork(arguments, parse_fork(content))
+        else:
+            yield from _receipt(arguments, parse_receipt(content))
 
 
 def source_of(target: str) -> Source:
@@ -89,7 +96,7 @@ def source_of(target: str) -> Source:
 def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(MAX_RECEIPT_BYTES + 1)
+            return file.read(max(MAX_RECEIPT_BYTES, MAX_FORK_BYTES) + 1)
     except OSError as problem:
         why = said_by_system(problem)
         raise UsageError(Text(f"无法读取 {path}：{why.zh}", f"cannot read {path}: {why.en}")) from None
@@ -112,6 +119,15 @@ def _receipt(arguments: argparse.Namespace, receipt: Receipt) -> Iterator[Text]:
     if arguments.subject:
         yield Text(f"  文件  与 {arguments.subject} 相符", f"  file       {arguments.subject} is what was logged")
     yield from _signers(head, signed)
+
+
+def _fork(arguments: argparse.Namespace, fork: Fork) -> Iterator[Text]:
+    """The proof that a witness keeps when a ledger shows two histories."""
+    pinned = Pins().of(fork.first.checkpoint.origin)
+    listed = tuple(one.key for one in trust.read_policy(arguments.policy).logs) if arguments.policy else ()
+    fork.check(trust.keys_of(arguments.key) or listed or (pinned.keys if pinned else ()))
+    proven = TwoHistoriesError(fork).message
+    yield Text(f"证据成立：{proven.zh}", f"the proof holds: {proven.en}")
 
 
 def _ledger(arguments: argparse.Namespace, source: Source) -> Iterator[Text]:

@@ -26,8 +26,9 @@ from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
 from tutela.ledger.fork import Fork, TwoHistoriesError
 from tutela.ledger.log import Log, Source, read_checkpoint
 from tutela.ledger.note import MAX_NOTE_BYTES, Signature, VerifierKey, parse_vkey
+from tutela.ledger.policy import is_log_key
 from tutela.ledger.refused import DamagedError, LedgerError, MalformedError, MissingError, MisuseError
-from tutela.ledger.signing import COSIGNATURE, ED25519, Cosigner, verified_by
+from tutela.ledger.signing import Cosigner, verified_by
 from tutela.ledger.store.durable import make_folders, replace
 from tutela.ledger.store.folder import Folder
 from tutela.ledger.store.keys import read_key, write_key
@@ -89,8 +90,8 @@ class Seen:
 
     def pin(self, key: VerifierKey) -> None:
         """From now on the log with this key is known; a log may have several, since keys change."""
-        if key.kind not in (ED25519, COSIGNATURE):
-            raise MisuseError(Text(f"不认识密钥类型 {key.kind:#04x}（{key.name}）", f"keys of type {key.kind:#04x} are not known ({key.name})"))
+        if not is_log_key(key):
+            raise MisuseError(Text(f"{key.name} 的密钥（类型 {key.kind:#04x}）不是账本的", f"the key of {key.name}, of type {key.kind:#04x}, is no ledger's"))
         with self._turn():
             known = self.keys
             if key not in known:
