@@ -46,6 +46,7 @@ from tutela.ledger.refused import (
     UnwitnessedError,
 )
 from tutela.ledger.signing import verify
+from tutela.ledger.timestamp import MAX_REPLY_BYTES
 from tutela.ledger.witness import SIZE_TYPE, Request
 from tutela.record import record
 
@@ -121,6 +122,15 @@ def submit(url: str, request: Request, seconds: float = SECONDS) -> tuple[Signat
         raise _unreachable(url, problem.message) from None
     said = "".join(char if char.isprintable() else " " for char in words[:200]).strip()
     raise UnwitnessedError(Text(f"{url} 拒绝见证：HTTP {answer.status} {said}", f"{url} refuses to cosign: HTTP {answer.status} {said}"))
+
+
+def time_stamp(url: str, query: bytes, seconds: float = SECONDS) -> bytes:
+    """What a time-stamping authority answers to a query (RFC 3161, 3.4); nothing of it is verified yet. Raises UnreachableError."""
+    url = _prefix(url)
+    answer = _answer(HttpRequest(url, query, {"Content-Type": "application/timestamp-query"}, method="POST"), MAX_REPLY_BYTES, seconds)  # noqa: S310
+    if answer.status != 200 or answer.kind != "application/timestamp-reply" or len(answer.content) > MAX_REPLY_BYTES:
+        raise _unreachable(url, Text(f"没有给出时间戳：HTTP {answer.status} {answer.kind}", f"no time-stamp came back: HTTP {answer.status} {answer.kind}"))
+    return answer.content
 
 
 @record

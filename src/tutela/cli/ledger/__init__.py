@@ -14,6 +14,7 @@ ACTIONS: dict[str, Text] = {
     "prove": Text("为一条记录开出可离线验证的收据", "write a receipt for an entry, which verifies offline"),
     "verify": Text("验证收据，或验证账本的检查点", "verify a receipt, or a ledger's checkpoint"),
     "checkpoint": Text("输出最新检查点，请见证人见证", "print the newest checkpoint, and have it cosigned"),
+    "timestamp": Text("请时间戳机构为最新检查点盖时间戳", "have an authority time-stamp the newest checkpoint"),
     "witness": Text("作为见证人查看账本，只见证由见过的增长而来的", "as a witness, look at a ledger and cosign what continues what was seen"),
     "export": Text("复制整本账，或把记录输出为 JSON 行", "copy a whole ledger, or print its entries as JSON lines"),
     "forget": Text("删除盐：此后无法得知某条记录说的是谁", "delete a salt: nobody can tell any more what an entry spoke of"),

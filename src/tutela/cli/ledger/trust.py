@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tutela.errors import UsageError, said_by_system
+from tutela.cli.ledger.files import read_file
 from tutela.language import Lang, Text
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
 from tutela.ledger.note import VerifierKey, parse_vkey
@@ -21,6 +21,9 @@ from tutela.record import record
 
 if TYPE_CHECKING:
     from tutela.ledger.policy import Policy
+
+_MAX_KEYS_BYTES = 1 << 16
+_MAX_ROOTS_BYTES = 1 << 20
 
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
@@ -43,6 +46,21 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     )
 
 
+def configure_roots(parser: argparse.ArgumentParser | argparse._ArgumentGroup, lang: Lang) -> None:
+    """The option that says which time-stamping authorities to believe."""
+    parser.add_argument(
+        "--tsa-root",
+        type=Path,
+        metavar=Text("文件", "FILE").in_(lang),
+        help=Text("可信时间戳机构的根证书（PEM）", "root certificates of the time-stamping authorities to believe (PEM)").in_(lang),
+    )
+
+
+def roots_of(arguments: argparse.Namespace) -> bytes:
+    """The root certificates that were named; nothing if none were."""
+    return read_file(arguments.tsa_root, _MAX_ROOTS_BYTES) if arguments.tsa_root else b""
+
+
 @record
 class Trusted:
     """What is known of a log from earlier."""
@@ -58,11 +76,7 @@ def keys_of(words: list[str]) -> tuple[VerifierKey, ...]:
         path = Path(word)
         text = word
         if "+" not in word or path.is_file():
-            try:
-                text = path.read_text(encoding="utf-8", errors="replace")
-            except OSError as problem:
-                why = said_by_system(problem)
-                raise UsageError(Text(f"无法读取密钥文件 {word}：{why.zh}", f"cannot read the key file {word}: {why.en}")) from None
+            text = read_file(path, _MAX_KEYS_BYTES).decode("utf-8", "replace")
         found += [parse_vkey(line.strip()) for line in text.splitlines() if line.strip()]
     return tuple(found)
 
@@ -100,13 +114,7 @@ def read_policy(path: Path) -> Policy:
     from tutela.ledger.policy import MAX_POLICY_BYTES, parse_policy
 
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_POLICY_BYTES + 1)
-    except OSError as problem:
-        why = said_by_system(problem)
-        raise UsageError(Text(f"无法读取策略 {path}：{why.zh}", f"cannot read the policy {path}: {why.en}")) from None
-    try:
-        return parse_policy(content)
+        return parse_policy(read_file(path, MAX_POLICY_BYTES))
     except MalformedError as problem:
         raise MalformedError(Text(f"{path}：{problem.message.zh}", f"{path}: {problem.message.en}")) from None
 

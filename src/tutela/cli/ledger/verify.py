@@ -9,18 +9,22 @@ from pathlib import Path
 
 from tutela.cli import EXIT_BROKEN, EXIT_KEPT, EXIT_UNPROVEN
 from tutela.cli.ledger import trust
+from tutela.cli.ledger.files import read_file
 from tutela.cli.ledger.subject import read_subject
 from tutela.cli.ledger.trust import Pins, Trusted
-from tutela.errors import LedgerError, UsageError, said_by_system
-from tutela.language import Lang, Text
+from tutela.errors import LedgerError, UsageError
+from tutela.language import Lang, Text, same
+from tutela.ledger import timestamp
 from tutela.ledger.checkpoint import SignedCheckpoint
 from tutela.ledger.entry import written
-from tutela.ledger.fork import MAX_FORK_BYTES, TITLE, Fork, TwoHistoriesError, parse_fork
+from tutela.ledger.fork import TITLE, Fork, TwoHistoriesError, parse_fork
 from tutela.ledger.log import Log, Source, read_checkpoint
 from tutela.ledger.merkle import check_consistency
 from tutela.ledger.receipt import MAX_RECEIPT_BYTES, Receipt, parse_receipt
 from tutela.ledger.refused import DamagedError, MissingError, MisuseError, RollbackError, UnreachableError, UnwitnessedError
 from tutela.ledger.signing import COSIGNATURE, Signed
+from tutela.ledger.store.stamps import kept
+from tutela.ledger.timestamp import MAX_REPLY_BYTES
 
 _VKEY_BYTES = 4096
 
@@ -42,6 +46,13 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
         help=Text("收据所说的文件，一并对照", "the file that the receipt speaks of, to be compared").in_(lang),
     )
     trust.configure(parser, lang)
+    parser.add_argument(
+        "--timestamp",
+        type=Path,
+        metavar=Text("文件", "FILE").in_(lang),
+        help=Text("收据中检查点的时间戳（.tsr）", "a time-stamp of the receipt's checkpoint (.tsr)").in_(lang),
+    )
+    trust.configure_roots(parser, lang)
     parser.add_argument(
         "--trust-on-first-use",
         action="store_true",
@@ -75,7 +86,7 @@ def _verified(arguments: argparse.Namespace) -> Iterator[Text]:
             raise UsageError(Text("对照文件需要收据：先用 tutela ledger prove 开出", "comparing a file needs a receipt: make one with tutela ledger prove"))
         yield from _ledger(arguments, source_of(target))
     else:
-        content = _read(Path(target))
+        content = read_file(Path(target), MAX_RECEIPT_BYTES)
         if content.startswith(TITLE.encode()):
             yield from _fork(arguments, parse_fork(content))
         else:
@@ -91,15 +102,6 @@ def source_of(target: str) -> Source:
     from tutela.ledger.store.folder import Folder
 
     return Folder(Path(target))
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(max(MAX_RECEIPT_BYTES, MAX_FORK_BYTES) + 1)
-    except OSError as problem:
-        why = said_by_system(problem)
-        raise UsageError(Text(f"无法读取 {path}：{why.zh}", f"cannot read {path}: {why.en}")) from None
 
 
 def _receipt(arguments: argparse.Namespace, receipt: Receipt) -> Iterator[Text]:
@@ -119,6 +121,8 @@ def _receipt(arguments: argparse.Namespace, receipt: Receipt) -> Iterator[Text]:
     if arguments.subject:
         yield Text(f"  文件  与 {arguments.subject} 相符", f"  file       {arguments.subject} is what was logged")
     yield from _signers(head, signed)
+    if arguments.timestamp:
+        yield _stamped(arguments, head, read_file(arguments.timestamp, MAX_REPLY_BYTES))
 
 
 def _fork(arguments: argparse.Namespace, fork: Fork) -> Iterator[Text]:
@@ -138,7 +142,7 @@ def _ledger(arguments: argparse.Namespace, source: Source) -> Iterator[Text]:
     if pinned is None and arguments.trust_on_first_use and not arguments.key and not arguments.policy:
         pinned = Trusted(trust.keys_of([source.read("vkey", _VKEY_BYTES).decode("utf-8", "replace").strip()]))
         yield Text("初次信任，已记住这把密钥，请与账本的主人核对：", "trusted on first use and pinned; compare this key with the ledger's keeper:")
-        yield Text(f"  {pinned.keys[0].vkey}", f"  {pinned.keys[0].vkey}")
+        yield from (same(f"  {key.vkey}") for key in pinned.keys)
     signed = trust.accepted(arguments, head, pinned)
     log = Log(source, head)
     if log.tree.root() != head.checkpoint.root:
@@ -153,6 +157,27 @@ def _ledger(arguments: argparse.Namespace, source: Source) -> Iterator[Text]:
             f"  历史  由上次见到的 {pinned.seen.checkpoint.size} 条增长而来", f"  history    grew out of the {pinned.seen.checkpoint.size} entries seen last"
         )
     yield from _signers(head, signed)
+    if arguments.tsa_root:
+        if "://" in arguments.target:
+            raise UsageError(Text("时间戳只能在文件夹中查看：先 tutela ledger export", "time-stamps are looked for in a folder: tutela ledger export first"))
+        for _, old, reply in kept(Path(arguments.target)):
+            trust.accepted(arguments, old, pinned)
+            grown(log, old)
+            yield _stamped(arguments, old, reply)
+
+
+def _stamped(arguments: argparse.Namespace, head: SignedCheckpoint, reply: bytes) -> Text:
+    """What a time-stamp says; raises unless an authority that is trusted made it for this checkpoint."""
+    roots = trust.roots_of(arguments)
+    if not roots:
+        raise MissingError(
+            Text("没有可信的时间戳机构：用 --tsa-root 给出根证书", "no trusted time-stamping authority: give its root certificate with --tsa-root")
+        )
+    found = timestamp.verify(head.note.text.encode(), reply, roots)
+    at, size = f"{found.time:%Y-%m-%dT%H:%M:%SZ}", head.checkpoint.size
+    return Text(
+        f"  时间  {at} 时已有 {size} 条（时间戳，{found.verified_by} 验证）", f"  stamped    {size} entries existed at {at} (verified by {found.verified_by})"
+    )
 
 
 def grown(log: Log, seen: SignedCheckpoint) -> None:

@@ -7,15 +7,16 @@ from pathlib import Path
 from tutela.language import Text
 from tutela.ledger.refused import MisuseError
 from tutela.ledger.signing import Cosigner, Ed25519Signer, parse_private_key, private_key
+from tutela.ledger.sm2 import Sm2Signer
 from tutela.ledger.store.durable import replace
 
 
-def write_key(path: Path, signer: Ed25519Signer | Cosigner) -> None:
+def write_key(path: Path, signer: Ed25519Signer | Cosigner | Sm2Signer) -> None:
     """Keeps a new key, durably."""
     replace(path, f"{private_key(signer)}\n".encode(), 0o600)
 
 
-def read_key(path: Path, absent: Text) -> Ed25519Signer | Cosigner:
+def read_key(path: Path, absent: Text) -> Ed25519Signer | Cosigner | Sm2Signer:
     """The key in a file; raises MisuseError where others may read it, or with `absent` where there is none."""
     try:
         mode = path.stat().st_mode

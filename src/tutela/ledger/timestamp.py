@@ -1,0 +1,106 @@
+"""Time-stamps of checkpoints by a time-stamping authority (TSA), RFC 3161: that a checkpoint, and so each of its entries, existed at a time that is not ours.
+
+The authority gets a digest and a random number, and answers with a signed token. The answer is kept as it came: parsers differ in what they accept, and years later
+another one may have to read it. rfc3161-client verifies it; where that cannot read or does not accept it, `openssl ts -verify` has the last word, since some authorities order the certificates of
+a token in a way that DER does not allow and OpenSSL does.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tutela.language import Text
+from tutela.ledger.refused import MalformedError, MissingError, UnsignedError
+from tutela.record import record
+
+MAX_REPLY_BYTES = 1 << 18
+_OPENSSL_S = 20
+_TIME = re.compile(r"^Time stamp: ([A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8})(?:\.[0-9]+)? ([0-9]{4}) GMT$", re.MULTILINE)
+
+_WHY = re.compile(r"^Verify error:(.+)$|:error:[0-9A-F]+:[^:]*:[^:]*:([^:]+):", re.MULTILINE)
+
+
+@record
+class Stamped:
+    """A time-stamp that was verified."""
+
+    time: datetime
+    """UTC, by the authority's clock."""
+    verified_by: str
+    """The program that said so."""
+
+
+def query(content: bytes) -> bytes:
+    """The request for a time-stamp over the content's SHA-256, with a nonce, asking for the certificate (DER)."""
+    from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
+
+    return TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).build().as_bytes()
+
+
+def verify(content: bytes, reply: bytes, roots: bytes) -> Stamped:
+    """That an authority which one of the `roots` (PEM) vouches for stamped this content; raises UnsignedError or MalformedError.
+
+    Certificates need to have been valid when it was stamped, not today: a time-stamp outlives its authority's certificate.
+    """
+    if len(reply) > MAX_REPLY_BYTES:
+        raise MalformedError(Text(f"时间戳超过 {MAX_REPLY_BYTES} 字节", f"the time-stamp has more than {MAX_REPLY_BYTES} bytes"))
+    return _by_library(content, reply, roots) or _by_openssl(content, reply, roots)
+
+
+def _by_library(content: bytes, reply: bytes, roots: bytes) -> Stamped | None:
+    from cryptography import x509
+    from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response
+
+    try:
+        trusted = x509.load_pem_x509_certificates(roots)
+    except ValueError:
+        raise MalformedError(Text("时间戳机构的根证书不是 PEM 证书", "the authority's root is no PEM certificate")) from None
+    try:
+        answer = decode_timestamp_response(reply)
+        VerifierBuilder(roots=list(trusted)).build().verify_message(answer, content)
+        return Stamped(answer.tst_info.gen_time.astimezone(UTC), "rfc3161-client")
+    except (VerificationError, ValueError):
+        return None
+
+
+def _by_openssl(content: bytes, reply: bytes, roots: bytes) -> Stamped:
+    with tempfile.TemporaryDirectory(prefix="tutela-") as folder:
+        for name, bytes_ in (("content", content), ("reply", reply), ("roots", roots)):
+            (Path(folder) / name).write_bytes(bytes_)
+        said = _openssl(folder, "-reply", "-in", "reply", "-text")
+        found = _TIME.search(said.stdout)
+        if said.returncode or not found:
+            raise MalformedError(
+                Text("时间戳读不懂：不是 RFC 3161 的回答，或机构拒绝了", "the time-stamp cannot be read: it is no answer by RFC 3161, or a refusal")
+            )
+        time = datetime.strptime(f"{found[1]} {found[2]}", "%b %d %H:%M:%S %Y").replace(tzinfo=UTC)
+        said = _openssl(folder, "-verify", "-data", "content", "-in", "reply", "-CAfile", "roots", "-attime", str(int(time.timestamp())))
+        if said.returncode:
+            why = ", ".join(one or other for one, other in _WHY.findall(said.stderr + said.stdout)) or "?"
+            raise UnsignedError(
+                Text(
+                    f"时间戳不成立：不是为这个检查点盖的，或机构不可信（openssl：{why}）",
+                    f"the time-stamp does not verify: it is for something else, or the authority is not trusted (openssl: {why})",
+                )
+            )
+    return Stamped(time, "openssl ts")
+
+
+def _openssl(folder: str, *words: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(  # noqa: S603 - fixed words; what is foreign stands in files
+            ["openssl", "ts", *words],  # noqa: S607
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_OPENSSL_S,
+            check=False,
+            env={"PATH": "/usr/bin:/bin:/usr/local/bin", "LC_ALL": "C"},
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        raise MissingError(Text("验证这个时间戳需要 openssl 命令", "verifying this time-stamp needs the command openssl")) from None
