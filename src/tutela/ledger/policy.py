@@ -246,7 +246,7 @@ def is_log_key(key: VerifierKey) -> bool:
     """Whether it is a key that can sign checkpoints, of a type that `signing` verifies."""
     if key.kind == sm2.KIND:
         return key.material.startswith(sm2.IDENTIFIER)
-    return key.kind in (ED25519, COSIGNATURE) and len(key.material) == _KEY_BYTES
+    return key.kind == ED25519 and len(key.material) == _KEY_BYTES
 
 
 def is_witness_key(key: VerifierKey) -> bool:

@@ -99,7 +99,13 @@ def check_continues(request: Request, last: SignedCheckpoint | None) -> None:
         if last and shown is not None and shown != root:
             # The proof is sound, of another history; with the same size none is needed.
             raise TwoHistoriesError(Fork(last, request.head, shown, request.proof if new.size > size else ())) from None
-        raise
+        # It may be the proof alone that is wrong, and then it says nothing about the log.
+        raise ConsistencyError(
+            Text(
+                f"证明不能说明 {new.size} 条的日志由见证过的 {size} 条增长而来",
+                f"the proof does not show that the log of {new.size} entries grew out of the {size} that were cosigned",
+            )
+        ) from None
 
 
 def request_for(log: Log, last: SignedCheckpoint | None) -> Request:
