@@ -1,7 +1,7 @@
 """What one bounded walk over the local file systems found: setuid programs, files that all may write, files of nobody, readable secrets.
 
 Sources: `tutela walk`, one find(1) pass; `tutela secret-files`, for which the probe looked at the content and kept only its kind;
-`tutela setuid-packages`, the found programs that belong to a package (dpkg-query -S, rpm -qf); getcap(8).
+`tutela setuid-packages`, the found programs that belong to a package (dpkg: /var/lib/dpkg/info/*.list, rpm -qf); getcap(8).
 A walk that was cut short keeps what it found, with a hole beside it: a find is sure, its absence is not.
 """
 
