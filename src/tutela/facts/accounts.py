@@ -264,8 +264,18 @@ def _dates(look: Look, entry: list[str] | Unobserved) -> tuple[date | Unobserved
     numbers = [int(word) if re.fullmatch(r"\d{1,6}", word) else None for word in (entry + [""] * 8)[:8]]
     changed = date(1970, 1, 1) + timedelta(days=numbers[1]) if numbers[1] is not None else None
     longest = numbers[3] if numbers[3] is not None and numbers[3] < 99999 else None
-    ended = numbers[6] is not None and date(1970, 1, 1) + timedelta(days=numbers[6]) <= look.today
+    ended = numbers[6] is not None and look.fact(_Reached(numbers[6]))
     return changed, longest, ended
+
+
+@record
+class _Reached:
+    """Whether a day, counted from 1970, has come: a fact of its own, so that an account that ends one day is not another account every day."""
+
+    day: int
+
+    def __call__(self, look: Look) -> bool:
+        return date(1970, 1, 1) + timedelta(days=self.day) <= look.today
 
 
 def _keys(look: Look, name: str, home: str) -> int | Unobserved:

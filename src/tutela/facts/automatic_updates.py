@@ -64,7 +64,7 @@ def parse(look: Look) -> AutomaticUpdates | Unobserved:
     image = isinstance(files, UpdateFiles) and "/run/ostree-booted" in files.by_path
     central = _central(look)
     if known.manager == "dpkg":
-        return _apt(look, system, known, files, central, image=image)
+        return _apt(look, known, files, central, image=image)
     return _dnf(look, system, known, files, central, image=image)
 
 
@@ -93,7 +93,7 @@ def _either(*values: bool | Unobserved) -> bool | Unobserved:
 
 def _timer(look: Look, name: str) -> bool | Unobserved:
     """Enabled by a link and active now."""
-    known = look.fact(units.parse)
+    known = look.fact(units.still)
     if isinstance(known, Unobserved):
         return known
     unit = known.by_id.get(name)
@@ -116,20 +116,8 @@ def _days(look: Look, last: datetime | None, files: UpdateFiles) -> float | Unob
 # --- unattended-upgrades ---------------------------------------------------------------------------------------------
 
 
-def _apt(look: Look, system: OsRelease, known: Packages, files: UpdateFiles | Unobserved, central: bool | Unobserved, *, image: bool) -> AutomaticUpdates:
-    settings = look.fact(apt_settings.parse)
-    switched = security = settings if isinstance(settings, Unobserved) else None
-    if isinstance(settings, AptSettings):
-        on = _both(
-            settings.on("apt::periodic::enable", default=True),
-            settings.on("apt::periodic::update-package-lists"),
-            settings.on("apt::periodic::unattended-upgrade"),
-        )
-        allowed = _security(settings, system)
-    else:
-        assert switched is not None
-        assert security is not None
-        on, allowed = switched, security
+def _apt(look: Look, known: Packages, files: UpdateFiles | Unobserved, central: bool | Unobserved, *, image: bool) -> AutomaticUpdates:
+    on, allowed = look.fact(_allows)
     last: datetime | Unobserved | None
     days: float | Unobserved | None
     if isinstance(files, Unobserved):
@@ -141,7 +129,7 @@ def _apt(look: Look, system: OsRelease, known: Packages, files: UpdateFiles | Un
         tool="unattended-upgrades",
         installed=bool(known.named("unattended-upgrades")),
         switched_on=on,
-        timers_on=_apt_timers(look),
+        timers_on=look.fact(_apt_timers),
         security=allowed,
         last_run=last,
         days=days,
@@ -150,8 +138,23 @@ def _apt(look: Look, system: OsRelease, known: Packages, files: UpdateFiles | Un
     )
 
 
+def _allows(look: Look) -> tuple[bool | Unobserved, bool | Unobserved]:
+    """Whether the settings switch it on, and whether they let security fixes in."""
+    settings, system = look.fact(apt_settings.parse), look.fact(os_release.parse)
+    if isinstance(settings, Unobserved):
+        return settings, settings
+    if isinstance(system, Unobserved):
+        return system, system
+    on = _both(
+        settings.on("apt::periodic::enable", default=True),
+        settings.on("apt::periodic::update-package-lists"),
+        settings.on("apt::periodic::unattended-upgrade"),
+    )
+    return on, _security(settings, system)
+
+
 def _apt_timers(look: Look) -> bool | Unobserved:
-    known = look.fact(units.parse)
+    known = look.fact(units.still)
     if isinstance(known, Units) and not known.systemd:
         # Without systemd the same script is run by cron.
         names = look.text_or_none(DAILY)

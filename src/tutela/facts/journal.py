@@ -60,9 +60,9 @@ def parse(look: Look) -> Journal | Unobserved:
     text_logs: bool | Unobserved = files if isinstance(files, Unobserved) else _text_logs(look, files)
     storage: str | Unobserved = settings if isinstance(settings, Unobserved) else settings.get("Storage", "auto").lower()
     persistent = _persistent(storage, files)
-    if _in_memory(look, "/var/log/journal"):
+    if look.fact(_InMemory("/var/log/journal")):
         persistent = False
-    if _in_memory(look, "/var/log"):
+    if look.fact(_InMemory("/var/log")):
         text_logs = False
     journals = _journals(files)
     usage: int | Unobserved = journals if isinstance(journals, Unobserved) else sum(one.size for one in journals)
@@ -80,11 +80,16 @@ def parse(look: Look) -> Journal | Unobserved:
     )
 
 
-def _in_memory(look: Look, path: str) -> bool:
-    """A file system in memory (log2ram and the like); where the mounts are not known, /var/log is taken for a directory of the disk."""
-    seen = look.fact(mounts.parse)
-    mount = None if isinstance(seen, Unobserved) else seen.of(path)
-    return mount is not None and mount.type in ("tmpfs", "ramfs")
+@record
+class _InMemory:
+    """Whether a directory lies on a file system in memory (log2ram and the like); where the mounts are not known, it is taken to lie on the disk."""
+
+    path: str
+
+    def __call__(self, look: Look) -> bool:
+        seen = look.fact(mounts.parse)
+        mount = None if isinstance(seen, Unobserved) else seen.of(self.path)
+        return mount is not None and mount.type in ("tmpfs", "ramfs")
 
 
 def _either(a: bool | Unobserved, b: bool | Unobserved) -> bool | Unobserved:
@@ -124,8 +129,9 @@ def _persistent(storage: str | Unobserved, files: LogFiles | Unobserved) -> bool
         return False
     if isinstance(files, Unobserved):
         return files
-    on_disk = any(re.fullmatch(r"/var/log/journal/[^/]+/system\.journal", one.path) for one in files.files)
-    in_memory = any(re.fullmatch(r"/run/log/journal/[^/]+/system\.journal", one.path) for one in files.files)
+    on_disk, in_memory = (
+        any(_CURRENT.fullmatch(one.path) for one in files.files if one.path.startswith(place)) for place in ("/var/log/journal/", "/run/log/journal/")
+    )
     if not on_disk and any(isinstance(one, Unobserved) for one in files.loose):
         return next(one for one in files.loose if isinstance(one, Unobserved))
     return on_disk and not in_memory
@@ -139,9 +145,11 @@ def _text_logs(look: Look, files: LogFiles) -> bool:
 def _journals(files: LogFiles | Unobserved) -> list[LogFile] | Unobserved:
     if isinstance(files, Unobserved):
         return files
-    return [one for one in files.files if re.fullmatch(r"/var/log/journal/[^/]+/(?:system|user-\d+)(?:@[^/]*)?\.journal~?", one.path)]
+    return [one for one in files.files if one.path.startswith("/var/log/journal/") and _OF_JOURNAL.fullmatch(one.path)]
 
 
+_CURRENT = re.compile(r"/(?:var|run)/log/journal/[^/]+/system\.journal")
+_OF_JOURNAL = re.compile(r"/var/log/journal/[^/]+/(?:system|user-\d+)(?:@[^/]*)?\.journal~?")
 _ARCHIVED = re.compile(r"@(?:[0-9a-f]{32}-[0-9a-f]{16}-)?([0-9a-f]{16})(?:-[0-9a-f]{16})?\.journal~?$")
 
 

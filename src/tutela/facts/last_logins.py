@@ -82,7 +82,7 @@ def parse(look: Look) -> LastLogins | Unobserved:
                     seen[who] = max(seen.get(who, moment), moment)
     if not found:
         return doubt or Unobserved(Reason.NO_DATA, "lastlog", Text("本机没有任何登录记录库", "this host keeps no record of logins"))
-    births = _births(look)
+    births = look.fact(_births)
     listed = [account for account in people.accounts if account.can_log_in is not False]
     return LastLogins(tuple(_login(look, account, seen, never, begins, births) for account in listed))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts.look import Look
@@ -23,7 +24,7 @@ LAST_SECOND = 253_402_300_799
 """The end of the year 9999, beyond which no date can be written."""
 GROUPS_THAT_WRITE = frozenset({"root", "utmp", "syslog", "adm", "systemd-journal"})
 
-_LINE = re.compile(r"([0-7]{1,5}) (\S+) (\S+) (\d{1,18}) (-?\d{1,12}) (-?\d{1,12}|[?W-]) ([^|]*)\|(/.*)")
+_LINE = re.compile(r"([0-7]{1,5}) (\S+) (\S+) (\d{1,18}) (-?\d{1,12}) (-?\d{1,12}|[?W-]) ([^|]*)\|(/.{0,4095})")
 _AUTHENTICATION = re.compile(
     r"/var/log/(?:auth\.log|secure|btmp|tallylog|sudo\.log|sudo-io)[^/]*|/var/log/audit(?:/.*)?|/(?:var|run)/log/journal/[^/]+/system[^/]*"
 )
@@ -92,7 +93,11 @@ def parse(look: Look) -> LogFiles | Unobserved:
     logs = [one for one in files if one.path.startswith(("/var/log", "/run/log/")) and one.kind != "symbolic link"]
     if not any(one.path == "/var/log" for one in logs):
         return Unobserved(Reason.NO_DATA, STAT, Text("没有 /var/log", "there is no /var/log"))
-    loose: list[Loose | Unobserved] = [Loose(one.path, f"{one.mode:o}", one.owner, one.group, fault) for one in logs for fault in _faults(one)]
+    loose: list[Loose | Unobserved] = [
+        Loose(one.path, f"{one.mode:o}", one.owner, one.group, fault)
+        for one in logs
+        for fault in _faults(one.path, one.mode, one.owner, one.group, regular=one.regular)
+    ]
     hidden = look.text(HIDDEN)
     if isinstance(hidden, Unobserved):
         loose.append(hidden)
@@ -105,15 +110,17 @@ def _time(stamp: str) -> datetime:
     return datetime.fromtimestamp(min(max(int(stamp), 0), LAST_SECOND), UTC)
 
 
-def _faults(log: LogFile) -> list[str]:
+@lru_cache(1024)
+def _faults(path: str, mode: int, owner: str, group: str, *, regular: bool) -> tuple[str, ...]:
+    """What is too open about a log. Kept, since the logs of most hosts are called alike and may be read by the same people."""
     faults: list[str] = []
-    authentication = log.regular and _AUTHENTICATION.fullmatch(log.path) is not None
-    if log.mode & 0o002:
+    authentication = regular and _AUTHENTICATION.fullmatch(path) is not None
+    if mode & 0o002:
         faults.append("world-writable")
-    if authentication and log.mode & 0o004:
+    if authentication and mode & 0o004:
         faults.append("world-readable")
-    if authentication and log.owner not in WRITERS:
+    if authentication and owner not in WRITERS:
         faults.append("owner")
-    if authentication and log.mode & 0o020 and log.group not in GROUPS_THAT_WRITE:
+    if authentication and mode & 0o020 and group not in GROUPS_THAT_WRITE:
         faults.append("group-writable")
-    return faults
+    return tuple(faults)

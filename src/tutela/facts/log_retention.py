@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import journal, log_files, logrotate
@@ -16,7 +17,7 @@ from tutela.facts.log_files import LogFile, LogFiles
 from tutela.facts.logrotate import FOREVER, Rule
 from tutela.facts.look import Look
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import record, replace
 
 NEEDS = (*journal.NEEDS, *logrotate.NEEDS)
 YOUNG_DAYS = 180
@@ -76,7 +77,8 @@ def parse(look: Look) -> LogRetention | Unobserved:
         why = Text("设置够长，但无法得知这份日志从何时开始记录", "the settings suffice, but nobody knows when this log began")
         complete = Unobserved(Reason.NO_DATA, log_files.STAT, why)
     logs = _generations(files)
-    kinds = [_best(name, paths, look, logs, rules, book, complete) for name, paths in TEXT.items()]
+    in_journal = _journal(look, book, complete)
+    kinds = [_best(name, paths, look, logs, rules, in_journal, complete) for name, paths in TEXT.items()]
     kinds += [_text(base.split("/")[3], base, look, logs, rules, complete) for base in _service_logs(files)[:MAX_KINDS]]
     return LogRetention(host_days, tuple(kinds))
 
@@ -99,17 +101,13 @@ def _best(
     look: Look,
     logs: dict[str, list[LogFile]],
     rules: tuple[Rule, ...] | Unobserved,
-    book: Journal | Unobserved,
+    in_journal: Kind | None,
     complete: bool | Unobserved,
 ) -> Kind:
     """The text file or the journal, whichever keeps more."""
     found = [_text(name, path, look, logs, rules, complete) for path in paths if any(one.size > 0 for one in logs.get(path, ()))][:1]
-    if not isinstance(book, Unobserved) and book.persistent is True:
-        found.append(_journal(name, look, book, complete))
-    elif isinstance(book, Unobserved) or isinstance(book.persistent, Unobserved):
-        why = book if isinstance(book, Unobserved) else book.persistent
-        assert isinstance(why, Unobserved)
-        found.append(Kind(name, "journal", 0, why, why, journal.CONF))
+    if in_journal is not None:
+        found.append(replace(in_journal, name=name))
     if not found:
         return Kind(name, "-", 0, 0, complete, "-")
     return max(found, key=lambda kind: (kind.days >= YOUNG_DAYS, _rank(kind.configured_days), kind.days))
@@ -128,8 +126,9 @@ _COMPRESSED = re.compile(r"\.(?:gz|xz|bz2|zst|lz4|Z)$")
 _GENERATION = re.compile(r"(?:\.\d{1,4}|-\d{4}-?\d{2}-?\d{2}(?:[-_T]?\d{2,10})?|\.\d{4}-\d{2}-\d{2}|\.old)$")
 
 
+@lru_cache(1024)
 def _base(path: str) -> str:
-    """`/var/log/syslog.2.gz`, `/var/log/messages-20261115` -> the log that was rotated."""
+    """`/var/log/syslog.2.gz`, `/var/log/messages-20261115` -> the log that was rotated. Kept, since logs of most hosts are called alike."""
     return _GENERATION.sub("", _COMPRESSED.sub("", path))
 
 
@@ -198,10 +197,17 @@ def _daily_bytes(look: Look, generations: list[LogFile]) -> float | None:
 # --- the journal ------------------------------------------------------------------------------------------------------
 
 
-def _journal(name: str, look: Look, book: Journal, complete: bool | Unobserved) -> Kind:
+def _journal(look: Look, book: Journal | Unobserved, complete: bool | Unobserved) -> Kind | None:
+    """What the journal keeps, of all kinds alike; None when it is not kept."""
+    doubt = book if isinstance(book, Unobserved) else book.persistent
+    if isinstance(doubt, Unobserved):
+        return Kind("-", "journal", 0, doubt, doubt, journal.CONF)
+    assert not isinstance(book, Unobserved)
+    if not doubt:
+        return None
     oldest = book.oldest
     days = _days(look, oldest) if isinstance(oldest, datetime) else 0
-    return Kind(name, "journal", days, _journal_days(look, book), complete, journal.CONF)
+    return Kind("-", "journal", days, _journal_days(look, book), complete, journal.CONF)
 
 
 def _journal_days(look: Look, book: Journal) -> int | Unobserved:

@@ -93,21 +93,27 @@ def parse(look: Look) -> Units | Unobserved:
     if isinstance(seen, Unobserved) or not seen.systemd:
         return seen
     units = dict(seen.by_id)
-    met: set[str] = set()
+    for unit, (exited, triggered) in look.fact(moments).items():
+        if unit in units:
+            units[unit] = replace(units[unit], exited=exited, triggered=triggered)
+    return Units(systemd=True, by_id=units)
+
+
+def moments(look: Look) -> dict[str, tuple[datetime | None, datetime | None]]:
+    """When the main process of a unit last ended, and when a timer last elapsed; a unit of which neither is known is left out."""
+    found: dict[str, tuple[datetime | None, datetime | None]] = {}
     for name in look.names(SHOW):
         text = look.text(name)
-        for block in text.split("\n\n") if isinstance(text, str) else ():
-            said: dict[str, str] = {}
-            for key, value in _TIMES.findall("\n" + block):
+        said: dict[str, str] = {}
+        for key, value in [*_TIMES.findall(f"\n{text}"), ("", "")] if isinstance(text, str) else ():
+            if key:
                 said.setdefault(key, value)
-            unit = said.get("Id")
-            if unit is None or unit in met or unit not in units:
-                continue  # a unit that is listed twice is as it is listed first
-            met.add(unit)
-            exited, triggered = moment(said.get("ExecMainExitTimestamp", "")), moment(said.get("LastTriggerUSec", ""))
-            if exited is not None or triggered is not None:
-                units[unit] = replace(units[unit], exited=exited, triggered=triggered)
-    return Units(systemd=True, by_id=units)
+                continue
+            if "Id" in said:
+                # A unit that is listed twice is as it is listed first.
+                found.setdefault(said["Id"], (moment(said.get("ExecMainExitTimestamp", "")), moment(said.get("LastTriggerUSec", ""))))
+            said = {}
+    return {unit: times for unit, times in found.items() if times != (None, None)}
 
 
 def still(look: Look) -> Units | Unobserved:
@@ -147,16 +153,23 @@ def _blocks(look: Look) -> str | Unobserved | None:
         text = look.text(name)
         if isinstance(text, Unobserved):
             return text
-        said.append(_PASSING.sub(r"\1", "\n" + text))
+        said.append("\n".join([_lasting(line) if line.startswith(_PASSING) else line for line in text.split("\n")]))
     return "\n\n".join(said)
 
 
-_TIMES = re.compile(r"\n(Id|ExecMainExitTimestamp|LastTriggerUSec)=([^\n]*)")
-_PASSING = re.compile(
-    r"\n(?:ExecMainExitTimestamp|LastTriggerUSec)=[^\n]*"
-    r"|(\nTimers(?:Calendar|Monotonic)=[^;\n]*;|\nExecStart=\{ path=[^ ;\n]* ; argv\[\]=[^\n]*? ; ignore_errors=)[^\n]*"
-)
-"""What passes: moments, and behind a timer's schedule or a command line the next and the last time."""
+_TIMES = re.compile(r"\n(?:(?=\n)|(Id|ExecMainExitTimestamp|LastTriggerUSec)=([^\n]*))")
+"""A property, or nothing where a block ends."""
+_PASSING = ("ExecMainExitTimestamp=", "LastTriggerUSec=", "TimersCalendar=", "TimersMonotonic=", "ExecStart=")
+
+
+def _lasting(line: str) -> str:
+    """What stays the same of a property that holds moments: of a timer its schedule, of a process its command line."""
+    key = line.partition("=")[0]
+    end = {"ExecStart": " ; ignore_errors=", "TimersCalendar": ";", "TimersMonotonic": ";"}.get(key)
+    if end is None:
+        return key
+    first, found, _ = line.partition(end)
+    return first + found
 
 
 def _missing(look: Look) -> Unobserved:
