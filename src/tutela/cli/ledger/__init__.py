@@ -13,6 +13,7 @@ ACTIONS: dict[str, Text] = {
     "append": Text("把文件的摘要记入账本", "log the digests of files"),
     "prove": Text("为一条记录开出可离线验证的收据", "write a receipt for an entry, which verifies offline"),
     "verify": Text("验证收据，或验证账本的检查点", "verify a receipt, or a ledger's checkpoint"),
+    "fsck": Text("由记录重算整本账，指出每个损坏的文件", "recompute a whole ledger from its entries, and name each damaged file"),
     "checkpoint": Text("输出最新检查点，请见证人见证", "print the newest checkpoint, and have it cosigned"),
     "timestamp": Text("请时间戳机构为最新检查点盖时间戳", "have an authority time-stamp the newest checkpoint"),
     "witness": Text("作为见证人查看账本，只见证由见过的增长而来的", "as a witness, look at a ledger and cosign what continues what was seen"),

@@ -1,0 +1,122 @@
+"""`tutela ledger fsck`: everything in a ledger, recomputed from its entries."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tutela.cli import EXIT_BROKEN, EXIT_ERROR, EXIT_KEPT
+from tutela.cli.ledger import trust
+from tutela.cli.ledger.trust import Pins, Trusted
+from tutela.cli.ledger.verify import source_of
+from tutela.errors import LedgerError, UsageError
+from tutela.language import Lang, Text
+from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
+from tutela.ledger.fsck.examination import Examination, Head
+from tutela.ledger.fsck.finding import Finding, Grade
+from tutela.ledger.fsck.identities import Identities
+from tutela.ledger.fsck.strays import VKEY, VKEY_BYTES, strays
+from tutela.ledger.log import CHECKPOINT, Source
+from tutela.ledger.note import MAX_NOTE_BYTES
+from tutela.ledger.refused import MissingError, MisuseError, UnwitnessedError
+from tutela.ledger.signing import Signed
+from tutela.report.inert import inert
+
+
+def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
+    """Arguments of the action."""
+    parser.add_argument(
+        "ledger",
+        metavar=Text("账本", "LEDGER").in_(lang),
+        help=Text("账本的公开文件夹或网址", "the ledger's public folder or URL").in_(lang),
+    )
+    trust.configure(parser, lang)
+    parser.add_argument(
+        "--own-key",
+        action="store_true",
+        help=Text(
+            "相信账本自己给出的密钥：只能发现损坏，发现不了整本伪造",
+            "believe the key that the ledger itself shows: finds damage, but no forgery of the whole",
+        ).in_(lang),
+    )
+
+
+def run(arguments: argparse.Namespace, lang: Lang) -> int:
+    """Name each file that is damaged, and what is wrong with it."""
+    if "://" not in arguments.ledger and not Path(arguments.ledger).is_dir():
+        raise UsageError(Text(f"{arguments.ledger} 不是文件夹", f"{arguments.ledger} is no folder"))
+    source = source_of(arguments.ledger)
+    counts = dict.fromkeys(Grade, 0)
+    head = None
+    try:
+        head, signed = _head(arguments, source)
+        found = _findings(arguments, source, head, signed, Watch(head.checkpoint.size, lang))
+    except (MissingError, MisuseError, UnwitnessedError):
+        raise
+    except LedgerError as problem:
+        found = iter([Finding(CHECKPOINT, Grade.DAMAGED, problem.message)])
+    for one in found:
+        counts[one.grade] += 1
+        print(f"{one.grade.value.in_(lang)}  {inert(one.place)}  {inert(one.what.in_(lang))}")
+    print(_summary(head, counts).in_(lang))
+    return EXIT_BROKEN if counts[Grade.DAMAGED] else EXIT_ERROR if counts[Grade.UNSEEN] else EXIT_KEPT
+
+
+def _summary(head: SignedCheckpoint | None, counts: dict[Grade, int]) -> Text:
+    damaged, unseen = counts[Grade.DAMAGED], counts[Grade.UNSEEN]
+    if damaged or head is None:
+        return Text(f"账本已损坏：以上 {damaged} 处", f"the ledger is damaged: {damaged} findings above")
+    if unseen:
+        return Text(f"以上 {unseen} 处看不到，其余没有发现损坏", f"{unseen} findings above could not be looked at; no damage was found in the rest")
+    one = head.checkpoint
+    return Text(f"账本完好：{one.size} 条，根 {one.root.hex()}", f"the ledger is sound: {one.size} entries, root {one.root.hex()}")
+
+
+def _head(arguments: argparse.Namespace, source: Source) -> tuple[SignedCheckpoint, list[Signed]]:
+    """The published checkpoint, and who of those that are trusted signed it."""
+    head = parse_signed(source.read(CHECKPOINT, MAX_NOTE_BYTES))
+    if arguments.own_key:
+        pinned: Trusted | None = Trusted(trust.keys_of([source.read(VKEY, VKEY_BYTES).decode("utf-8", "replace")]))
+    else:
+        pinned = Pins().of(head.checkpoint.origin)
+    return head, trust.accepted(arguments, head, pinned)
+
+
+def _findings(arguments: argparse.Namespace, source: Source, head: SignedCheckpoint, signed: list[Signed], watch: Watch) -> Iterator[Finding]:
+    with Identities() as identities:
+        examination = Examination(source, [Head(CHECKPOINT, head.checkpoint)], identities, watch.show)
+        for one in examination.findings():
+            watch.clear()
+            yield one
+        watch.clear()
+    if "://" not in arguments.ledger:
+        # Meanwhile the log may have grown: what it needs now is no stray.
+        size = max(examination.size, _head(arguments, source)[0].checkpoint.size)
+        yield from strays(Path(arguments.ledger), source, size, [one.key for one in signed])
+
+
+class Watch:
+    """One line on stderr that says how far it is, for whoever watches longer than two seconds."""
+
+    def __init__(self, size: int, lang: Lang) -> None:
+        self._size, self._lang = size, lang
+        self._watched = sys.stderr.isatty()
+        self._next = time.monotonic() + 2
+        self._shown = False
+
+    def show(self, done: int) -> None:
+        """So many entries are done."""
+        if self._watched and (now := time.monotonic()) >= self._next:
+            self._next = now + 0.2
+            self._shown = True
+            words = Text(f"已看 {done} 条，共 {self._size} 条", f"{done} of {self._size} entries").in_(self._lang)
+            print(f"\r\x1b[K{words}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Takes the line away."""
+        if self._shown:
+            self._shown = False
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
