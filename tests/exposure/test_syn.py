@@ -82,6 +82,15 @@ def test_a_dropping_host_without_loss_is_asked_twice_and_its_open_ports_measure_
     assert scan.sample()[1] >= 1200
 
 
+def test_after_the_last_round_it_waits_for_answers_and_not_for_another_round():
+    scan, chosen = scan_of(200, 1)
+    world = World(scan, chosen, otherwise=None, loss_each_way=0, seed=1)
+    world.run(rate=150_000)
+    assert scan.round == 2
+    # Two rounds of 0.44 s, and after each the shortest wait; a third would begin 0.55 s after the second.
+    assert world.now < 1.03
+
+
 @pytest.mark.parametrize("open_ports", [200, 3])
 def test_the_loss_is_measured(open_ports):
     scan, chosen = scan_of(open_ports, 1)

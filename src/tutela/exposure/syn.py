@@ -218,6 +218,8 @@ class SynScan:
             return True
         if now < self._last_sent + self.trip.wait_s():
             return False
+        # They say whether this round was the last: what has not answered by now counts as lost.
+        self._close_controls()
         if self.round == 1 or self.round >= self.rounds_needed():
             return True
         # Where nearly all are silent, the next round takes as long as this one to come to each.
