@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import tutela.collect
+from tests.collect import probe
+from tests.collect.probe import Stage
 
 PROBE = (Path(tutela.collect.__file__).parent / "probe.sh").read_text("utf-8")
 CANARY = "Kanarienvogel7"
@@ -151,3 +153,23 @@ def test_of_a_log_only_counts_leave_the_host(awk: list[str], text: str, last: st
     said = run(awk, "ENDINGS", text)
 
     assert re.fullmatch(rf"success=\d+ failure=\d+ last={last}", said)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("awk", probe.AWKS)
+def test_what_jobs_name_is_read_and_what_their_scripts_name(tmp_path: Path, awk: str) -> None:
+    stage = Stage(tmp_path).awk(awk)
+    stage.plant("/etc/cron.d/nightly", "15 2 * * * root /opt/nightly.sh\n0 3 * * * root rsync -a /etc/ /srv/backup/\n", "644")
+    stage.plant("/opt/nightly.sh", "#!/bin/sh\n. /etc/nightly.conf\ntouch /var/lib/nightly.stamp\n", "755")
+    stage.plant("/etc/nightly.conf", f"TARGET=/srv/mirror\nRESTIC_PASSWORD={CANARY}\n")
+    stage.plant("/etc/motd.sh", "#!/bin/sh\nno job names it\n", "755")
+    stage.do("mkdir -p /srv/backup /srv/mirror", "touch /var/lib/nightly.stamp", "chmod 755 /srv/backup", "touch /srv/backup/shop.sql")
+
+    found = stage.frames(["sh"], "--quick")
+
+    assert found["/opt/nightly.sh (job)"].content == b"#!/bin/sh\n. /etc/nightly.conf\ntouch /var/lib/nightly.stamp"
+    assert found["/etc/nightly.conf (job)"].content == b"TARGET=/srv/mirror\nRESTIC_PASSWORD=***"
+    assert "/etc/motd.sh (job)" not in found
+    left = found["stat -L -c '%a %u %g %s %Y %F %n' (paths that jobs name)"].content.decode()
+    assert all(f" {path}\n" in left + "\n" for path in ("/srv/backup", "/var/lib/nightly.stamp"))
+    assert found["find (backup directories) -type f -perm -004"].content == b"/srv/backup/shop.sql"

@@ -45,7 +45,7 @@ NL='
 ME=
 { while read -r key _ value _; do if [ "$key" = Uid: ]; then ME=$value; break; fi; done </proc/self/status; } 2>/dev/null
 [ -n "$ME" ] || ME=$(id -u)
-WAITING='' ASKED=''
+WAITING='' ASKED='' NAMES='' LATER=''
 MAX_FILE=524288 # bytes of one file; more is "truncated"
 MAX_FILES=400   # files of one directory
 WALK_SECONDS=10 # for walks over the file system
@@ -221,8 +221,10 @@ files() { # how path... : one source a file, named by its path and SUFFIX; the r
 	done
 }
 
-print_waiting() { # all files and answers that wait, by a single awk
-	if [ -n "$ASKED$WAITING" ]; then { [ -z "$ASKED" ] || ask_all; printf '%s' "$WAITING"; } | awk -v frames=1 -v max="$MAX_FILE" "$AWK"; fi
+print_waiting() { # all files and answers that wait, by a single awk; NAMED: paths of the kinds NAMES that jobs among them name
+	NAMED=
+	[ -n "$ASKED$WAITING" ] || return 0
+	{ NAMED=$({ [ -z "$ASKED" ] || ask_all; printf '%s' "$WAITING"; } 3>&- | awk -v frames=1 -v max="$MAX_FILE" -v names="$NAMES" "$AWK" 2>&1 >&3); } 3>&1
 	WAITING='' ASKED=''
 }
 
@@ -304,6 +306,7 @@ directory() { # how directory pattern : the names in it as one source "<director
 #   hba      pg_hba.conf: options after the method lose their values
 #   server   command lines of data services: values of an allow-list of options (NC9)
 # With frames=1 it reads lines of how, suffix and path, and prints framed sources; else it filters its input.
+# With names it prints paths of these kinds that jobs among the sources name on standard error, one row a path: script, settings or left.
 
 AWK='
 function secret_key(k) {
@@ -805,6 +808,25 @@ function tmout_line(s,   out, n, w, i) {
 	}
 	return out
 }
+# Paths that a job names: scripts, settings, and where it leaves something behind. Of settings and of what is left behind the kind of line decides, of scripts the place.
+function note(kind, p, most) { if (!((kind, p) in noted) && ++notes[kind] <= most) { noted[kind, p]; rows[kind] = rows[kind] kind " " p "\n" } }
+function note_file(kind, p) {
+	sub(/^(argv\[\]=|[0-9]?[<>]+)/, "", p)
+	if (index(names, kind) && p ~ /^\/[A-Za-z0-9_.\/@+-]+$/ && p !~ /^\/(usr\/s?bin|s?bin|usr\/lib|usr\/libexec|usr\/share|lib|dev|proc|sys|run|etc\/cron\.[a-z]+)\//) note(kind, p, 60)
+}
+function note_left(p) {
+	sub(/^[^\/]*/, "", p)
+	sub(/\/+$/, "", p)
+	if (p ~ /^\/[A-Za-z0-9_.\/@+-]+$/ && p !~ /^\/(usr|s?bin|lib|dev|proc|sys)\//) note("left", p, 200)
+}
+function job_names(s,   n, w, i) {
+	n = split(s, w, " ")
+	if (s ~ /^EnvironmentFiles=\//) note_file("settings", substr(w[1], 18))
+	for (i = 1; i < n; i++) if (w[i] == "." || w[i] == "source") note_file("settings", w[i + 1])
+	if (s ~ /^(Exec|[@*0-9]|\t? *[a-z])/) for (i = 1; i <= n; i++) note_file("script", w[i])
+	if (s ~ /(^|[ \/=])(restic|autorestic|borg|borgmatic|rsync|rclone|duplicity|duply|kopia|pgbackrest|xtrabackup|mariabackup|mariadb-backup|mysqldump|mariadb-dump|mydumper|pg_dump|pg_dumpall|pg_basebackup|mongodump|zfs|btrfs|tar|scp|aws|s3cmd|gsutil|ossutil|aide|clamscan|clamdscan|tripwire|touch|date|cp)( |$)|^[A-Za-z_]+=\//)
+		for (i = 1; i <= n; i++) if (w[i] !~ /^[A-Za-z0-9@_.-]+:/) note_left(w[i])
+}
 function redact(s,   f, n, i, k) {
 	gsub(/\000/, "", s)
 	if (inkey) { if (s ~ /-----END/) inkey = 0; return "***" }
@@ -893,6 +915,7 @@ function answer(head,   f, line, masked, left) {
 	for (; left > 0 && (getline line) > 0; left -= length(line) + 1) {
 		if (how == "") { print line; continue }
 		masked = redact(line)
+		if (names != "" && how == "units") job_names(masked)
 		if (how != "last" || masked != "") body = body masked "\n"
 	}
 	if (how == "") return
@@ -913,11 +936,14 @@ BEGIN {
 		if ((path suffix) in printed) continue
 		printed[path suffix]
 		body = ""; status = "ok"; inkey = inscript = 0; nth = 0
+		of_job = names != "" && (how ~ /^(cron|crontab|anacron|script)$/ || suffix == " (job)")
 		while ((r = (getline line < path)) > 0) {
 			if (++nth == 1 && how == "script" && line !~ /^#!/) { status = ""; break }
 			# The patterns below take time with the square of the length: no honest line is that long.
 			if (length(line) > 16384) { line = substr(line, 1, 16384); status = "truncated" }
-			body = body redact(line) "\n"
+			masked = redact(line)
+			if (of_job) job_names(masked)
+			body = body masked "\n"
 			if (length(body) > max) { status = "truncated"; break }
 		}
 		if (r < 0) status = "failed"
@@ -928,6 +954,7 @@ BEGIN {
 		print path suffix
 		print body
 	}
+	printf "%s%s%s", rows["script"], rows["settings"], rows["left"] >"/dev/stderr"
 	if (frames) exit
 }
 { line = redact($0); if ((how != "last" && how != "server") || line != "") print line }
@@ -936,9 +963,11 @@ BEGIN {
 # --- what is looked at -----------------------------------------------------------------------------------------------
 # Lanes (the last lines) run side by side, each holding its output until the lane before it has been passed on.
 
-processes() { # what ps would show, without its cost: PROCESSES, number and name, one a line; TERMINALS, of those that have one: euid, terminal, start in ticks since boot, name
+overview() { # what several parts need to know, by one awk, since the shell reads a file byte by byte
+	# PROCESSES: number, name. TERMINALS, of those that have one: euid, terminal, start in ticks since boot, name. SERVERS that guard, but those in containers: number, name, parent, start.
+	# HOMES of accounts with a shell. LOGINS, of those who may log in: whether the home comes over the network, account, home. MOUNTS of file systems that may hold fscrypt's directory.
 	set +f
-	PROCESSES=$(printf '%s\n' /proc/[0-9]*/stat | awk '
+	OUT=$(printf '%s\n' /proc/[0-9]*/stat | awk '
 		{
 			file = $0
 			if ((getline line < file) <= 0) next
@@ -946,23 +975,51 @@ processes() { # what ps would show, without its cost: PROCESSES, number and name
 			open = index(line, "(")
 			n = split(line, part, /\) /) # a name may hold anything, what follows it cannot
 			split(part[n], f, " ")
+			pid = substr(line, 1, open - 2)
 			name = substr(line, open + 1, length(line) - length(part[n]) - 2 - open)
 			gsub(/[^A-Za-z0-9_.:@+-]/, "?", name)
-			print substr(line, 1, open - 2) " " name
-			if (f[5] + 0 == 0) next
+			print pid " " name
+			guards = name ~ /^(sshd|dropbear|knockd|sshguard|fail2ban-server|crowdsec|denyhosts\.py)$/
+			if (f[5] + 0 == 0 && !guards) next
 			uid = "?"
+			inside = 0 # a process of a container has a number of its own in there
 			sub(/stat$/, "status", file)
-			while ((getline line < file) > 0) if (line ~ /^Uid:/) { split(line, u, /[ \t]+/); uid = u[3]; break }
+			while ((getline line < file) > 0) {
+				if (line ~ /^Uid:/) { split(line, u, /[ \t]+/); uid = u[3] }
+				if (line ~ /^NSpid:/) { inside = split(line, u, /[ \t]+/) > 2; break }
+			}
 			close(file)
+			if (guards && !inside) servers = servers pid " " name " " f[2] " " f[20] "\n"
+			if (f[5] + 0 == 0) next
 			major = int(f[5] / 256) % 4096; minor = f[5] % 256
 			tty = major >= 136 && major < 144 ? "pts/" ((major - 136) * 256 + minor) : major == 4 ? (minor < 64 ? "tty" minor : "ttyS" (minor - 64)) : major == 204 ? "ttyAMA" minor : major == 229 ? "hvc" minor : major "/" minor
-			rows = rows uid " " tty " " f[20] " " name "\n"
+			terminals = terminals uid " " tty " " f[20] " " name "\n"
 		}
-		END { printf "-\n%s", rows }')
+		END {
+			while ((getline line < "/proc/mounts") > 0) {
+				split(line, f, " ")
+				if (f[3] ~ /^(nfs.*|cifs|smb.*|autofs|afs|ceph|glusterfs|lustre|9p|fuse\..*)$/) remote[f[2]]
+				if (f[3] ~ /^(ext4|f2fs)$/ && !index(f[2], "\"")) mounts = mounts f[2] "\n"
+			}
+			while ((getline line < "/etc/passwd") > 0) {
+				split(line, f, ":")
+				if (f[6] !~ /^\/./ || index(f[1] f[6], "\"")) continue
+				if (f[7] !~ /(nologin|false|sync)$/ && !seen[f[6]]++) homes = homes f[6] "\n"
+				if (f[7] ~ /\/(nologin|false|sync|shutdown|halt)$/ || (f[6] f[1]) ~ /[*?[ \t]/ || ++accounts > 200) continue
+				away = "here"
+				for (at in remote) if (index(f[6] "/", at "/") == 1) away = "away"
+				logins = logins away " " f[1] " " f[6] "\n"
+			}
+			printf "\"%s\"%s\"%s\"%s\"%s", terminals, servers, homes, logins, mounts
+		}')
 	set -f
-	TERMINALS=${PROCESSES##*"$NL-"}
-	TERMINALS=${TERMINALS#"$NL"}
-	PROCESSES=${PROCESSES%%"$NL-"*}
+	IFS='"'
+	# shellcheck disable=SC2086 # split at the quotes
+	set -- $OUT
+	IFS=' 	
+'
+	PROCESSES=${1-} TERMINALS=${2-} SERVERS=${3-} HOMES=${4-} LOGINS=${5-} MOUNTS=${6-}
+	TERMINALS=${TERMINALS%"$NL"}
 }
 
 identity() {
@@ -1025,11 +1082,10 @@ sessions() { # ages of sessions, no addresses (a session of root that nobody end
 }
 
 key_files() { # mode, owner, group, birth and time of change of the files that decide who is root, and of home directories
-	homes=$(awk -F: '$7 !~ /(nologin|false|sync)$/ && $6 ~ /^\/./ && !seen[$6]++ { print $6 }' /etc/passwd 2>/dev/null)
 	set +f
 	IFS=$NL
 	# shellcheck disable=SC2086 # one home a line
-	ask lenient '' "stat -c '%f %u %g %W %Y %n' (key files)" stat -c '%f %u %g %W %Y %n' $homes /etc /etc/passwd /etc/passwd- /etc/shadow /etc/shadow- /etc/group /etc/group- \
+	ask lenient '' "stat -c '%f %u %g %W %Y %n' (key files)" stat -c '%f %u %g %W %Y %n' $HOMES /etc /etc/passwd /etc/passwd- /etc/shadow /etc/shadow- /etc/group /etc/group- \
 		/etc/gshadow /etc/gshadow- /etc/sudoers /etc/sudoers.d /etc/sudoers.d/* /etc/doas.conf /etc/crontab /etc/cron.d /etc/cron.d/* \
 		/etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly /etc/cron.allow /etc/cron.deny /etc/at.allow /etc/at.deny \
 		/var/spool/cron /var/spool/cron/crontabs /etc/ssh /etc/ssh/sshd_config /etc/ssh/sshd_config.d /etc/ssh/sshd_config.d/*.conf \
@@ -1279,34 +1335,20 @@ guards() { # states of the units that guard the host, in one call
 	fi
 }
 
-servers() { # processes : running servers by name: process, parent, start in ticks since boot, command line
+servers() { # rows of SERVERS : running servers by name: process, parent, start in ticks since boot, command line
 	OUT=
 	IFS=$NL
-	for f in $1; do
+	for row in $1; do
 		IFS=' 	
 '
-		name=${f#* } f=/proc/${f%% *}
-		case $name in
-		sshd | dropbear | knockd | sshguard | fail2ban-server | crowdsec | denyhosts.py)
-			{ read -r line <"$f/stat"; } 2>/dev/null || continue
-			line=${line##*) }
-			inside= # a process of a container has a number of its own in there
-			{
-				while read -r key _ inner; do
-					if [ "$key" = NSpid: ]; then inside=$inner; break; fi
-				done <"$f/status"
-			} 2>/dev/null
-			[ -z "$inside" ] || continue
-			# shellcheck disable=SC2086 # fields of stat
-			set -- $line
-			case $OUT in *"${NL}pid=$2 name=$name "* | "pid=$2 name=$name "*) continue ;; esac # a session of a server that is listed
-			case $name in
-			sshd | dropbear | knockd) args=$({ tr '\000\n' '  ' <"$f/cmdline"; } 2>/dev/null) ;;
-			*) args='' ;;
-			esac
-			OUT="${OUT}pid=${f##*/} name=$name parent=$2 start=${20} args=$args$NL"
-			;;
+		# shellcheck disable=SC2086 # number, name, parent, start
+		set -- $row
+		case $OUT in *"${NL}pid=$3 name=$2 "* | "pid=$3 name=$2 "*) continue ;; esac # a session of a server that is listed
+		case $2 in
+		sshd | dropbear | knockd) args=$(tr '\000\n' '  ' 2>/dev/null <"/proc/$1/cmdline") ;;
+		*) args='' ;;
 		esac
+		OUT="${OUT}pid=$1 name=$2 parent=$3 start=$4 args=$args$NL"
 	done
 	IFS=' 	
 '
@@ -1316,7 +1358,7 @@ servers() { # processes : running servers by name: process, parent, start in tic
 
 ssh() { # the SSH servers: how they run, their files, what they make of them, and whose keys open them
 	have sshd || have dropbear || [ -e /etc/ssh/sshd_config ] || { emit absent 127 'sshd -T' ''; servers ''; return 0; }
-	servers "$PROCESSES"
+	servers "$SERVERS"
 	configs=/etc/ssh/sshd_config
 	[ -e /etc/ssh/sshd_config ] || [ ! -e /usr/etc/ssh/sshd_config ] || configs=/usr/etc/ssh/sshd_config
 	option=
@@ -1464,14 +1506,9 @@ ssh_keys() { # whose keys open this host, and the modes of all that sshd trusts
 	IFS=' 	
 '
 	for f in $host_keys; do set -- "$@" "$f"; done
-	# Homes of who may log in, and whether they come over the network.
-	homes=$(awk -F: '
-		FILENAME == "/proc/mounts" { split($0, m, " "); if (m[3] ~ /^(nfs.*|cifs|smb.*|autofs|afs|ceph|glusterfs|lustre|9p|fuse\..*)$/) remote[m[2]]; next }
-		$7 ~ /\/(nologin|false|sync|shutdown|halt)$/ || $6 !~ /^\/./ || ($6 $1) ~ /[*?[ \t]/ || ++n > 200 { next }
-		{ away = "-"; for (at in remote) if (index($6 "/", at "/") == 1) away = "away"; print away, $1, $6 }' /proc/mounts /etc/passwd 2>/dev/null)
 	keys=''
 	IFS=$NL
-	for row in $homes; do
+	for row in $LOGINS; do
 		IFS=' 	
 '
 		away=${row%% *} row=${row#* }
@@ -1637,10 +1674,16 @@ update_settings() { # sources of packages, automatic updates, age of the metadat
 	fi
 	set +f
 	set -- /var/lib/apt/lists/*Release
+	# Their long lists of digests are not read.
 	[ ! -e "$1" ] || emit ok 0 'Release (fields, /var/lib/apt/lists)' "$(awk '
-		FNR == 1 { print "File: " FILENAME; stop = 0 }
-		/^(MD5Sum|SHA1|SHA256|SHA512|Description):/ { stop = 1 }
-		!stop && /^(Origin|Label|Suite|Version|Codename|Date|Valid-Until): / { print substr($0, 1, 200) }' "$@" 2>/dev/null </dev/null)"
+		BEGIN { for (i = 1; i < ARGC; i++) {
+			file = ARGV[i]
+			for (nth = 0; (getline line < file) > 0 && line !~ /^(MD5Sum|SHA1|SHA256|SHA512|Description):/;) {
+				if (!nth++) print "File: " file
+				if (line ~ /^(Origin|Label|Suite|Version|Codename|Date|Valid-Until): /) print substr(line, 1, 200)
+			}
+			close(file)
+		} }' "$@" 2>/dev/null </dev/null)"
 	set -- /var/lib/apt/lists /var/lib/apt/periodic/* /run/ostree-booted /etc/machine-id /run/reboot-required /boot/vmlinuz-* /lib/modules/*/vmlinuz \
 		/var/cache/dnf/*/repodata/repomd.xml /var/cache/libdnf5/*/repodata/repomd.xml
 	set -f
@@ -1796,60 +1839,31 @@ cron() {
 }
 
 jobs() { # what runs by itself: units, timers, cron; the scripts and settings they name, and what those leave behind
-	text=$(WAITING='' ASKED=''; units; cron; print_waiting; printf .)
-	text=${text%.} scripts='' left='' seen_files=$NL
-	printf %s "$text"
-	named "$text" 'script settings'
-	[ -z "$scripts" ] || named "$scripts" settings
+	units
+	cron
 	files job /etc/borgmatic/config.yaml /etc/btrbk/btrbk.conf /etc/rsnapshot.conf /etc/pgbackrest.conf /etc/pgbackrest/pgbackrest.conf
 	directory job /etc/borgmatic.d '*.y*ml'
 	files rclone /root/.config/rclone/rclone.conf /etc/rclone.conf
+	NAMES='script settings' LATER=jobs_named
+}
+
+jobs_named() { # what jobs name, what the scripts among that name, and what they leave behind
+	left='' seen_files=$NL
+	named
+	if [ -n "$WAITING" ]; then
+		NAMES=settings
+		print_waiting
+		named
+		NAMES=
+		print_waiting
+	fi
 	left_behind
 }
 
-left_behind() { # mode and time of the paths that jobs name, and what the ends of their logs say
-	set +f
-	set -- /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/*
-	set -f
-	found="$left $*"
-	set --
-	for f in $found; do
-		[ ! -e "$f" ] || set -- "$@" "$f"
-	done
-	[ $# -gt 0 ] || return 0
-	# A path that went away in between is no failure.
-	ask lenient '' "stat -L -c '%a %u %g %s %Y %F %n' (paths that jobs name)" stat -L -c '%a %u %g %s %Y %F %n' "$@"
-	[ "$ME" = 0 ] || return 0
-	logs=0
-	for f in "$@"; do
-		case $f in
-		*.log | /var/log/*)
-			logs=$((logs + 1))
-			if [ ! -f "$f" ] || [ "$logs" -gt 20 ]; then continue; fi
-			OUT=$(limit 5 tail -c 20000 "$f" 2>/dev/null </dev/null | awk "$ENDINGS")
-			emit ok 0 "tail -c 20000 $f" "$OUT"
-			;;
-		*) [ ! -d "$f" ] || case $f in *[Bb]ack[Uu]p* | *[Bb]ak* | *dump* | *borg* | *restic* | *snapshot*) dumps="${dumps-} $f" ;; esac ;;
-		esac
-	done
-	[ -n "${dumps-}" ] && have find || return 0
-	# shellcheck disable=SC2086 # one word a path
-	ask strict '' 'find (backup directories) -type f -perm -004' find $dumps -xdev -maxdepth 2 -type f -perm -004 '(' -name '*.sql*' -o -name '*.dump*' -o -name '*.tar*' -o -name '*.tgz' -o -name '*.xbstream*' -o -name '*.bak' ')' -print
-}
-
-# Only counts leave the host (NC5): how often a log's end tells of success and of failure, and which came last.
-ENDINGS='
-{ line = tolower($0) }
-line ~ /speedup is |snapshot [0-9a-f]+ saved|terminating with success|completed ok!|archive fingerprint:|(rc|exit code|exit status|status|returncode)[ =:]+0([^0-9]|$)|errors 0$|dump completed|backup[a-z ]*(finished|completed|complete|done|succeeded|successful)|scan summary|looks okay/ { good++; last = "success" }
-line ~ /rsync error|rsync warning|fatal|terminating with (error|warning)|traceback|no space left|permission denied|connection (refused|timed out)|backup[a-z ]*fail|(rc|exit code|exit status|returncode)[ =:]+[1-9]/ { bad++; last = "failure" }
-END { printf "success=%d failure=%d last=%s", good, bad, last == "" ? "none" : last }
-'
-
-named() { # text kinds : what jobs in the text name. Files of these kinds that were not read yet are printed and added to `scripts`,
-	# paths where jobs leave something behind are added to `left`
+named() { # the files in NAMED that were not read yet wait, another part of the probe may read them in its own way; paths where jobs leave something behind are added to `left`
 	programs='' settings=''
 	IFS=$NL
-	for row in $(printf %s "$1" | awk -v kinds="$2" "$NAMED"); do
+	for row in $NAMED; do
 		f=${row#* }
 		case $row in
 		left*)
@@ -1865,40 +1879,62 @@ named() { # text kinds : what jobs in the text name. Files of these kinds that w
 	done
 	IFS=' 	
 '
-	[ -n "$programs$settings" ] || return 0
-	# shellcheck disable=SC2086,SC2030,SC2031 # one word a path; another part of the probe may read the same file in its own way
-	found=$(SUFFIX=' (job)' WAITING='' ASKED=''; files script $programs; files job $settings; print_waiting; printf .)
-	scripts=$scripts${found%.}
-	printf %s "${found%.}"
+	SUFFIX=' (job)'
+	# shellcheck disable=SC2086 # one word a path
+	files script $programs
+	# shellcheck disable=SC2086
+	files job $settings
+	SUFFIX=
 }
 
-# One row a path: script, settings or left. Of settings and what is left behind the kind of line decides, of scripts the place.
-NAMED='
-function note(kind, p, most) { if (!((kind, p) in done) && ++n[kind] <= most) { done[kind, p]; rows[kind] = rows[kind] kind " " p "\n" } }
-function file(kind, p) {
-	sub(/^(argv\[\]=|[0-9]?[<>]+)/, "", p)
-	if (index(kinds, kind) && p ~ /^\/[A-Za-z0-9_.\/@+-]+$/ && p !~ /^\/(usr\/s?bin|s?bin|usr\/lib|usr\/libexec|usr\/share|lib|dev|proc|sys|run|etc\/cron\.[a-z]+)\//) note(kind, p, 60)
+left_behind() { # mode and time of the paths that jobs name, and what the ends of their logs say
+	set +f
+	set -- /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/*
+	set -f
+	found="$left $*"
+	set --
+	for f in $found; do
+		[ ! -e "$f" ] || set -- "$@" "$f"
+	done
+	[ $# -gt 0 ] || return 0
+	capture 20 stat -L -c '%a %u %g %s %Y %F %n' "$@"
+	[ "$RC" -gt 123 ] || RC=0 # a path that went away in between is no failure
+	emit_captured "stat -L -c '%a %u %g %s %Y %F %n' (paths that jobs name)"
+	[ "$ME" = 0 ] || return 0
+	logs=0
+	for f in "$@"; do
+		case $f in
+		*.log | /var/log/*)
+			logs=$((logs + 1))
+			if [ ! -f "$f" ] || [ "$logs" -gt 20 ]; then continue; fi
+			OUT=$(limit 5 tail -c 20000 "$f" 2>/dev/null </dev/null | awk "$ENDINGS")
+			emit ok 0 "tail -c 20000 $f" "$OUT"
+			;;
+		*) [ ! -d "$f" ] || case $f in *[Bb]ack[Uu]p* | *[Bb]ak* | *dump* | *borg* | *restic* | *snapshot*) dumps="${dumps-} $f" ;; esac ;;
+		esac
+	done
+	[ -n "${dumps-}" ] && have find || return 0
+	# shellcheck disable=SC2086 # one word a path
+	capture 20 find $dumps -xdev -maxdepth 2 -type f -perm -004 '(' -name '*.sql*' -o -name '*.dump*' -o -name '*.tar*' -o -name '*.tgz' -o -name '*.xbstream*' -o -name '*.bak' ')' -print
+	emit_captured 'find (backup directories) -type f -perm -004'
 }
-function left(p) {
-	sub(/^[^\/]*/, "", p)
-	sub(/\/+$/, "", p)
-	if (p ~ /^\/[A-Za-z0-9_.\/@+-]+$/ && p !~ /^\/(usr|s?bin|lib|dev|proc|sys)\//) note("left", p, 200)
-}
-BEGIN { tool = "(^|[ /=])(restic|autorestic|borg|borgmatic|rsync|rclone|duplicity|duply|kopia|pgbackrest|xtrabackup|mariabackup|mariadb-backup|mysqldump|mariadb-dump|mydumper|pg_dump|pg_dumpall|pg_basebackup|mongodump|zfs|btrfs|tar|scp|aws|s3cmd|gsutil|ossutil|aide|clamscan|clamdscan|tripwire|touch|date|cp)( |$)" }
-/^EnvironmentFiles=\// { file("settings", substr($1, 18)) }
-{ for (i = 1; i < NF; i++) if ($i == "." || $i == "source") file("settings", $(i + 1)) }
-/^Exec/ || /^[@*0-9]/ || /^\t? *[a-z]/ { for (i = 1; i <= NF; i++) file("script", $i) }
-$0 ~ tool || /^[A-Za-z_]+=\// { for (i = 1; i <= NF; i++) if ($i !~ /^[A-Za-z0-9@_.-]+:/) left($i) }
-END { printf "%s%s%s", rows["script"], rows["settings"], rows["left"] }
+
+# Only counts leave the host (NC5): how often a log's end tells of success and of failure, and which came last.
+ENDINGS='
+{ line = tolower($0) }
+line ~ /speedup is |snapshot [0-9a-f]+ saved|terminating with success|completed ok!|archive fingerprint:|(rc|exit code|exit status|status|returncode)[ =:]+0([^0-9]|$)|errors 0$|dump completed|backup[a-z ]*(finished|completed|complete|done|succeeded|successful)|scan summary|looks okay/ { good++; last = "success" }
+line ~ /rsync error|rsync warning|fatal|terminating with (error|warning)|traceback|no space left|permission denied|connection (refused|timed out)|backup[a-z ]*fail|(rc|exit code|exit status|returncode)[ =:]+[1-9]/ { bad++; last = "failure" }
+END { printf "success=%d failure=%d last=%s", good, bad, last == "" ? "none" : last }
 '
 
 storage() {
 	files plain /proc/self/mountinfo /proc/swaps /proc/mdstat /etc/crypttab /sys/class/dmi/id/sys_vendor /sys/class/dmi/id/product_name /run/systemd/container /.dockerenv /run/.containerenv
 	files secrets /etc/fstab
 	encrypted=''
-	while read -r _ _ _ _ point rest; do
-		case $rest in *' - ext4 '* | *' - f2fs '*) [ ! -d "$point/.fscrypt" ] || encrypted="$encrypted${encrypted:+$NL}$point" ;; esac
-	done </proc/self/mountinfo
+	IFS=$NL
+	for point in $MOUNTS; do [ ! -d "$point/.fscrypt" ] || encrypted="$encrypted${encrypted:+$NL}$point"; done
+	IFS=' 	
+'
 	emit ok 0 'ls -d */.fscrypt (mounts)' "$encrypted"
 	set +f
 	set -- /sys/class/scsi_host/host*/proc_name
@@ -1910,17 +1946,19 @@ storage() {
 	fi
 	capture 10 lsblk -J -o NAME,TYPE,FSTYPE,MAJ:MIN,TRAN
 	emit_captured 'lsblk -J -o NAME,TYPE,FSTYPE,MAJ:MIN,TRAN'
-	devices=$(printf %s "$OUT" | awk '
-		{ n = split($0, word, "\""); for (i = 4; i <= n; i++) {
-			if (word[i - 2] == "name") name = word[i]
-			else if (word[i - 2] == "type" && word[i] == "disk") print "disk/" name
-			else if (word[i - 2] == "fstype" && word[i] == "crypto_LUKS") print "luks/" name
-		} }')
-	luks='' disks=''
-	for device in $devices; do
-		case ${device#*/} in *[!A-Za-z0-9_-]* | '') continue ;; esac
-		case $device in luks/*) luks="$luks ${device#*/}" ;; disk/*) disks="$disks ${device#*/}" ;; esac
+	luks='' disks='' device='' key='' between=''
+	IFS='"'
+	for word in $OUT; do # "key": "value"
+		case $key:$word in
+		name:*[!A-Za-z0-9_-]*) device='' ;;
+		name:*) device=$word ;;
+		type:disk) disks="$disks $device" ;;
+		fstype:crypto_LUKS) luks="$luks $device" ;;
+		esac
+		key=$between between=$word
 	done
+	IFS=' 	
+'
 	for device in $luks; do
 		# Without its lock file: a look leaves nothing behind.
 		if [ "$ME" = 0 ]; then run_masked luks cryptsetup luksDump --disable-locks "/dev/$device"; else emit denied 0 "cryptsetup luksDump --disable-locks /dev/$device" ''; fi
@@ -2435,7 +2473,13 @@ postgresql_clusters() { # every cluster's settings and who may log in to it
 }
 
 data_answers() { # what a service says to a stranger on loopback; nothing is read or changed in it
-	for f in $(printf '%s\n' "$processes" | awk '/ name=(redis|valkey|keydb)-/ && / container=0 / { for (i = 5; i <= NF; i++) if ($i ~ /:[0-9]+$/) { p = $i; sub(/.*:/, "", p); if (p > 0 && !(p in done) && ++n <= 8) { done[p]; print p } } }'); do
+	ports=''
+	case $processes in
+	*' name=redis-'* | *' name=valkey-'* | *' name=keydb-'*)
+		ports=$(printf '%s\n' "$processes" | awk '/ name=(redis|valkey|keydb)-/ && / container=0 / { for (i = 5; i <= NF; i++) if ($i ~ /:[0-9]+$/) { p = $i; sub(/.*:/, "", p); if (p > 0 && !(p in done) && ++n <= 8) { done[p]; print p } } }')
+		;;
+	esac
+	for f in $ports; do
 		client=
 		for c in redis-cli valkey-cli; do if have "$c"; then client=$c; break; fi; done
 		[ -n "$client" ] || { emit absent 127 "redis-cli -h 127.0.0.1 -p $f ping" ''; continue; }
@@ -2476,9 +2520,10 @@ mysql_accounts() { # counts of accounts that need no password, by root's own soc
 	emit_captured "$name"
 }
 
-collect() { # function... : what they print at once, then what waits
+collect() { # function... : what they print at once, then what waits, then what follows from that
 	for part in "$@"; do "$part"; done
 	print_waiting
+	$LATER
 }
 
 lane() { # function... : collects first, then passes on what came before it
@@ -2494,17 +2539,17 @@ lanes() { # 'function...'... : each argument is a lane; all run side by side
 	if [ $# -eq 0 ]; then collect $these; else lanes "$@" | lane $these; fi
 }
 
-processes
-# What is slow has a lane of its own; --quick asks nothing of it, and there a lane would cost more than it brings.
+overview
+quick='knock data_services ssh identity jobs log_shipping log_files time_sync kernel web protection
+	packages update_settings sockets firewall firewall_saved plain_services storage containers accounts sessions key_files'
 set -- 'walk journal_logins' applications log_samples updates 'advisories integrity deleted_libraries listening_programs'
-[ -z "$QUICK" ] || set -- "$*"
-first=$1
-shift
-# The client of fail2ban takes as long as a whole lane, where there is a server that it asks.
-case $PROCESSES in *' fail2ban-server'*) set -- "$@" bans ;; *) first="$first bans" ;; esac
-lanes "$first knock data_services ssh identity" "$@" \
-	'jobs log_shipping log_files time_sync kernel web protection' \
-	'packages update_settings sockets firewall firewall_saved plain_services storage containers accounts sessions key_files'
+# What is slow has a lane of its own. With --quick only the client of fail2ban is, where there is a server that it asks; any other lane would cost more than it brings.
+case $QUICK/$PROCESSES in
+/*) set -- "$@" bans ;;
+*' fail2ban-server'*) quick="$* $quick"; set -- bans ;;
+*) quick="$* bans $quick"; set -- ;;
+esac
+lanes "$quick" "$@"
 emit ok 0 finished "$(date +%s)"
 echo end
 
