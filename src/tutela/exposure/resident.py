@@ -71,6 +71,7 @@ class Resident:
         before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
         wakeup = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         log("ready", socket=self._listener.getsockname(), allowed=list(map(str, self.lists.allowed)), opted_out=len(self.lists.opted_out))
+        tell_systemd("READY=1")
         try:
             while not self._over():
                 busy = any(not client.told for client in self._by_job.values())
@@ -459,6 +460,15 @@ def _peer(connection: socket.socket) -> Peer:
     except OSError:
         raw = b""
     return Peer(pid, uid, (gid, *struct.unpack(f"{len(raw) // 4}I", raw[: len(raw) // 4 * 4])))
+
+
+def tell_systemd(words: str) -> None:
+    """To whoever started us as a unit of Type=notify: sd_notify(3)."""
+    name = os.environ.get("NOTIFY_SOCKET", "")
+    if name:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
+            # @ stands for the zero byte of an abstract name: unix(7).
+            one.sendto(words.encode(), "\0" + name[1:] if name.startswith("@") else name)
 
 
 def log(event: str, **more: Any) -> None:
