@@ -21,7 +21,8 @@ MAX_SIGNATURES = 64
 _MAX_NAME = 255
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
-_NAME = re.compile(r"[^\s+]+")
+# Besides blanks and plus signs: what no note can hold, control characters and lone surrogates.
+_NAME = re.compile(r"[^\s+\x00-\x1f\ud800-\udfff]+")
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 _DASH = "\N{EM DASH} "
 
