@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -16,7 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs root is left out for an ordinary user here and nowhere else, since it names users, mounts and network namespaces.
+    """What needs root, or a program that is missing, is left out for an ordinary user here and nowhere else.
 
     Root has every program in dev/packages.txt, by dev/test: one that is missing there is a failure.
     """
@@ -24,7 +25,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     for item in items:
         if item.get_closest_marker("root") or item.get_closest_marker("lab"):
-            item.add_marker(pytest.mark.skip(reason="needs root, as which dev/test runs it"))
+            item.add_marker(pytest.mark.skip(reason="needs root, as which dev/test runs it: it names users, mounts and network namespaces"))
+        missing = [name for marker in item.iter_markers("program") for name in marker.args if shutil.which(name) is None]
+        if missing:
+            item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(missing)} (dev/packages.txt)"))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import pytest
@@ -15,29 +14,23 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().out
 
 
-def shell(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
 @pytest.mark.parametrize("lang", ["zh", "en"])
-@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.program(name)) for name in ("bash", "zsh", "fish")])
 def test_the_shell_reads_its_completion_script(name: str, lang: str, capsys: pytest.CaptureFixture[str]) -> None:
     script = printed(capsys, "completion", name, "--lang", lang)
-    checked = subprocess.run([shell(name), "-n", "/dev/stdin"], input=script, capture_output=True, text=True, check=False)
+    checked = subprocess.run([name, "-n", "/dev/stdin"], input=script, capture_output=True, text=True, check=False)
 
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
+@pytest.mark.program("bash")
 def test_bash_completes_commands_options_and_values(capsys: pytest.CaptureFixture[str]) -> None:
     script = printed(capsys, "completion", "bash", "--lang", "en")
 
     def complete(*words: str) -> list[str]:
         line = " ".join(f"'{word}'" for word in words)
         asked = f"{script}\nCOMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _tutela; printf '%s\\n' \"${{COMPREPLY[@]}}\""
-        return subprocess.run([shell("bash"), "-c", asked], capture_output=True, text=True, check=True).stdout.split()
+        return subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True).stdout.split()
 
     assert complete("tutela", "ch") == ["check"]
     assert complete("tutela", "check", "--fo") == ["--format"]
@@ -49,11 +42,12 @@ def test_bash_completes_commands_options_and_values(capsys: pytest.CaptureFixtur
     assert "letter" in complete("tutela", "ledger", "append", "--kind", "le")
 
 
+@pytest.mark.program("man")
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_the_manual_page_formats_without_a_warning_and_names_every_command(lang: str, capsys: pytest.CaptureFixture[str]) -> None:
     page = printed(capsys, "manual", "--lang", lang)
     shown = subprocess.run(
-        [shell("man"), "--warnings", "-E", "UTF-8", "-l", "-"],
+        ["man", "--warnings", "-E", "UTF-8", "-l", "-"],
         input=page,
         capture_output=True,
         text=True,

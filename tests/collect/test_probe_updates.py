@@ -54,7 +54,7 @@ def test_advisories_of_installed_packages_are_taken_from_updateinfo(awk: list[st
     assert done.stdout == "RLSA-2026:9101\t2026-11-10 08:15:22\tImportant\topenssl-libs\t1:3.2.2-7.el9_5\tx86_64\n"
 
 
-@pytest.mark.skipif(shutil.which("apt-get") is None or shutil.which("strace") is None, reason="needs apt and strace")
+@pytest.mark.program("apt-get", "strace")
 def test_the_simulated_upgrade_writes_nothing(tmp_path: Path) -> None:
     command = next(line.split("capture 120 ", 1)[1] for line in PROBE.split("\n") if "capture 120 apt-get" in line)
     trace = tmp_path / "trace"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import pytest
@@ -21,7 +20,7 @@ DEB = st.builds(
 )
 
 
-@pytest.mark.skipif(shutil.which("dpkg") is None, reason="needs dpkg")
+@pytest.mark.program("dpkg")
 @settings(max_examples=150, deadline=None)
 @given(DEB, DEB)
 def test_debian_versions_are_ordered_as_dpkg_orders_them(left: str, right: str) -> None:

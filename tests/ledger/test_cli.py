@@ -171,6 +171,7 @@ def scanned(*pictures: Path) -> bytes:
     return subprocess.run(read, capture_output=True, check=True).stdout
 
 
+@pytest.mark.program("zbarimg")
 def test_a_receipt_on_paper_reads_back_as_it_was(log: Run) -> None:
     Path("a").write_text("a")
     log("append", "log", "a")
@@ -181,6 +182,7 @@ def test_a_receipt_on_paper_reads_back_as_it_was(log: Run) -> None:
     assert log("prove", "log", "0", "--qr", "code.txt")[0] == 1
 
 
+@pytest.mark.program("zbarimg")
 def test_a_receipt_that_is_too_long_for_one_code_takes_several(tmp_path: Path) -> None:
     content = ("a receipt with many cosignatures\n" * 200).encode()
     pictures = list(write_codes(tmp_path / "code.png", content))

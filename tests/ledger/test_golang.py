@@ -24,9 +24,7 @@ from tutela.ledger.store.folder import Folder
 from tutela.ledger.store.keeper import create
 
 GOPATH = Path("/usr/share/gocode")
-pytestmark = pytest.mark.skipif(
-    shutil.which("go") is None or not (GOPATH / "src/golang.org/x/mod").exists(), reason="needs golang-go and golang-golang-x-mod-dev"
-)
+pytestmark = pytest.mark.program("go")
 
 
 @pytest.fixture(scope="module")

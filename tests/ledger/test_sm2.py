@@ -17,6 +17,7 @@ from tutela.ledger.refused import MalformedError, MissingError, UnsignedError
 from tutela.ledger.signing import Ed25519Signer, parse_private_key, private_key, verified_by
 from tutela.ledger.sm2 import IDENTIFIER, Sm2Signer
 
+pytestmark = pytest.mark.program("openssl")
 TEXT = "ledger.example/centre\n1\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n"
 SIGNER = Sm2Signer.new("ledger.example/centre")
 SPKI = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d034200")

@@ -13,6 +13,7 @@ from tutela.ledger import timestamp
 from tutela.ledger.refused import MalformedError, MissingError, UnsignedError
 from tutela.ledger.timestamp import query, verify
 
+pytestmark = pytest.mark.program("openssl")
 CONTENT = b"ledger.example/centre\n1\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n"
 
 
