@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from fnmatch import filter as matching
 
 from tutela.evidence import Unobserved
-from tutela.facts import exposure, packages, sockets
+from tutela.facts import exposure, firewall, interfaces, packages, sockets
 from tutela.facts.look import Look
 from tutela.record import record
 
@@ -99,6 +99,15 @@ def running(look: Look, service: Service) -> tuple[Process, ...] | Unobserved:
 
 
 def endpoints(look: Look, service: Service) -> Endpoints:
+    """Everything that one engine listens on, and where rules that were not seen may publish it besides."""
+    found = listening(look, service)
+    hidden = look.fact(unseen_forwarding)
+    if isinstance(found, Unobserved) or hidden is None:
+        return found
+    return (*found, Endpoint(next(iter(service.ports), 0), "tcp", "?", hidden, hidden, hidden, approved=False))
+
+
+def listening(look: Look, service: Service) -> Endpoints:
     """Everything that one engine listens on, by its process, else by its usual port."""
     seen = look.fact(exposure.parse)
     if isinstance(seen, Unobserved):
@@ -113,6 +122,19 @@ def endpoints(look: Look, service: Service) -> Endpoints:
         elif mine:
             found.append(_endpoint(port, owner, None))
     return tuple(found)
+
+
+def unseen_forwarding(look: Look) -> Unobserved | None:
+    """Why rules may publish the port of a container or of another host here (DNAT) and nobody would know."""
+    rules = look.fact(firewall.parse)
+    if not isinstance(rules, Unobserved):
+        return None
+    seen = look.fact(interfaces.parse)
+    if isinstance(seen, Unobserved):
+        return rules
+    # Where the kernel sends no packet on, rules cannot either.
+    closed = seen.forwards[0] is False and (seen.forwards[1] is False or seen.ipv6_disabled is True)
+    return None if closed else rules
 
 
 def _owners(look: Look) -> dict[tuple[str, int, str], str]:
@@ -152,7 +174,8 @@ def beyond_loopback(found: Endpoints) -> bool | Unobserved:
     """Whether some endpoint is bound to more than loopback, whatever the packet filter does."""
     if isinstance(found, Unobserved):
         return found
-    return any(one.state != "loopback" for one in found)
+    wide = [one.process for one in found if one.state != "loopback"]
+    return not all(isinstance(one, Unobserved) for one in wide) or next((one for one in wide if isinstance(one, Unobserved)), False)
 
 
 def installed(look: Look, patterns: tuple[str, ...]) -> bool | Unobserved:

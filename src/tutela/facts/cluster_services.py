@@ -50,7 +50,7 @@ class ClusterServices:
 
     present: bool | Unobserved
     endpoints: tuple[Endpoint, ...] | Unobserved
-    components: tuple[Component, ...] | Unobserved
+    components: tuple[Component | Unobserved, ...] | Unobserved
     """Running ones that take requests."""
 
 
@@ -62,10 +62,11 @@ def parse(look: Look) -> ClusterServices | Unobserved:
         return up
     if not isinstance(found, Unobserved):
         found = tuple(one for one in found if one.port in PORTS)  # health ports on loopback and node ports are not meant
+    hidden = look.fact(bound.unseen_forwarding)
     return ClusterServices(
         present=bound.present(look, SERVICE),
         endpoints=found,
-        components=up if isinstance(up, Unobserved) else tuple(_components(look, up, found)),
+        components=up if isinstance(up, Unobserved) else (*_components(look, up, found), *(() if hidden is None else (hidden,))),
     )
 
 

@@ -94,7 +94,7 @@ def parse(look: Look) -> Exports | Unobserved:
                     seen.add((one.path, one.client))
     if isinstance(found, Unobserved) and look.source(MAIN).status is Status.MISSING:
         return found
-    serving = _serving(look, found)
+    serving = _serving(look, bound.listening(look, SERVICE))
     if serving is True and not exports:
         exports.append(Unobserved(Reason.FORMAT, MAIN, Text("有 NFS 服务在运行，却看不到它导出什么", "an NFS server runs, and what it exports is not seen")))
     present: bool | Unobserved = True
@@ -109,7 +109,10 @@ def _serving(look: Look, found: tuple[Endpoint, ...] | Unobserved) -> bool | Uno
         return True
     if isinstance(found, Unobserved):
         return found
-    return any(one.port == 2049 for one in found)
+    if any(one.port == 2049 for one in found):
+        return True
+    hidden = look.fact(bound.unseen_forwarding)
+    return threads if isinstance(threads, Unobserved) else hidden if hidden is not None else False
 
 
 # --- exports(5) ------------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ class OtherServices:
     """OtherServices(present=True, found=(Found(…),))"""
 
     present: bool | Unobserved
-    found: tuple[Found, ...]
+    found: tuple[Found | Unobserved, ...]
     """One for each port that one of them listens on."""
 
 
@@ -196,11 +196,11 @@ def parse(look: Look) -> OtherServices | Unobserved:
     every = bound.processes(look)
     if isinstance(every, Unobserved):
         return every
-    found: list[Found] = []
+    found: list[Found | Unobserved] = []
     for engine in TABLE:
         service = Service(engine.processes, engine.ports, engine.packages)
         up = tuple(one for one in every if one.name in engine.processes)
-        seen = bound.endpoints(look, service)
+        seen = bound.listening(look, service)
         if isinstance(seen, Unobserved):
             return seen
         asks: bool | Unobserved | None = None
@@ -218,4 +218,8 @@ def parse(look: Look) -> OtherServices | Unobserved:
         (),
         tuple(pattern for engine in TABLE for pattern in engine.packages),
     )
-    return OtherServices(present=True if found else bound.present(look, whole), found=tuple(found))
+    present = True if found else bound.present(look, whole)
+    hidden = look.fact(bound.unseen_forwarding)
+    if hidden is not None:
+        found.append(hidden)
+    return OtherServices(present, tuple(found))
