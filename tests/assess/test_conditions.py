@@ -13,6 +13,7 @@ from tutela.assess.conditions import PREDICATES, Scope, holds
 from tutela.checks.model import Condition, Group, Items, Leaf, Outcome, Result, Value
 from tutela.checks.read import PREDICATES as READABLE
 from tutela.evidence import Reason, Unobserved
+from tutela.facts.look import attribute
 from tutela.language import Text
 
 UNSEEN = Unobserved(Reason.PRIVILEGE, "x", Text("权限不足", "not permitted"))
@@ -38,7 +39,7 @@ class Fact:
     unseen: Unobserved = UNSEEN
 
 
-SCOPE = Scope(lambda name: {"fact": Fact(), "gone": UNSEEN}[name], {"profile": {"level": 1}}, {"limit": 3}, Outcome)
+SCOPE = Scope(lambda name, part: attribute({"fact": Fact(), "gone": UNSEEN}[name], part), {"profile": {"level": 1}}, {"limit": 3}, Outcome)
 BAD = Leaf(".bad", "is", Value(literal="true"))
 
 

@@ -16,7 +16,7 @@ from tutela.assess.conditions import Scope
 from tutela.assess.verdict import Sight, Verdict, judge
 from tutela.checks import Check, Outcome, Severity
 from tutela.evidence import Bundle
-from tutela.facts.look import Look
+from tutela.facts.look import Look, attribute
 from tutela.facts.registry import parser
 from tutela.language import Text
 from tutela.record import record
@@ -170,10 +170,10 @@ class _JudgeCheck:
         parts += [look.sources_of(other) for other in others]
         evidence = tuple(sorted(frozenset[str]().union(*parts)))
         scope = Scope(
-            lambda name: look.site if name == "site" else look.fact(parser(name)),
+            lambda name, part: _value(look, name, part),
             {"profile": self.judges.profile},
             self.params,
-            lambda name: look.fact(self._other(name)).result,
+            lambda name: look.part(self._other(name), "result"),
         )
         return judge(self.check, scope, evidence, self.severity)
 
@@ -184,6 +184,13 @@ class _JudgeCheck:
     def essence(verdict: Verdict) -> object:
         """What tells one verdict of this check from another."""
         return verdict.result, verdict.severity, verdict.reason, verdict.code, verdict.observations, verdict.notes, verdict.evidence
+
+
+def _value(look: Look, name: str, part: str) -> Any:
+    """A fact that a check names, or one attribute of it: a verdict stands as long as that does."""
+    if name == "site":
+        return attribute(look.site, part) if part else look.site
+    return look.part(parser(name), part) if part else look.fact(parser(name))
 
 
 class _Waive:

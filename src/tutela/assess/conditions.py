@@ -11,6 +11,7 @@ from typing import Any
 
 from tutela.checks.model import Condition, Group, Items, Leaf, Outcome, Result, Value
 from tutela.evidence import Reason, Unobserved
+from tutela.facts.look import attribute
 from tutela.language import Text
 
 Truth = bool | Unobserved
@@ -22,12 +23,13 @@ class Scope:
 
     def __init__(
         self,
-        fact: Callable[[str], Any],
+        fact: Callable[[str, str], Any],
         others: Mapping[str, Any],
         params: Mapping[str, Any],
         result: Callable[[str], Outcome],
     ) -> None:
         self.fact = fact
+        """Name of a fact, name of one of its attributes -> that attribute; without the second the whole fact."""
         self.others = others
         self.params = params
         self.result = result
@@ -38,11 +40,9 @@ class Scope:
             value, parts = item, path[1:].split(".")
         else:
             root, *parts = path.split(".")
-            value = self.others[root] if root in self.others else self.fact(root)
+            value = self.others[root] if root in self.others else self.fact(root, parts.pop(0) if parts else "")
         for part in parts:
-            if isinstance(value, Unobserved) or value is None:
-                return value
-            value = value.get(part) if isinstance(value, Mapping) else getattr(value, part)
+            value = attribute(value, part)
         return value
 
     def value(self, value: Value, item: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -25,7 +25,7 @@ _SUBJECT = "\0subject"
 class Known:
     """A fact as made. In a memory equal facts are one object, so that what rests on them need not be made again."""
 
-    __slots__ = ("sources", "value", "weight")
+    __slots__ = ("parts", "sources", "value", "weight")
 
     def __init__(self, value: Any, sources: frozenset[str], weight: int = 0) -> None:
         self.value = value
@@ -33,10 +33,22 @@ class Known:
         """Names of the sources in the bundle that the fact rested on, directly or through other facts."""
         self.weight = weight
         """Bytes, about."""
+        self.parts: dict[str, Any] = {}
+        """What tells an attribute of it from that of another; for a memory."""
 
 
-Reads = dict[str | Parse, Any]
+Part = tuple[Parse, str]
+"""An attribute of a fact; without a name, the sources it rested on."""
+Read = str | Parse | Part
+Reads = dict[Read, Any]
 """What was read, in order, and what was seen: a digest, names, a moment, another fact."""
+
+
+def attribute(value: Any, name: str) -> Any:
+    """What a path of a condition leads to; what was not seen or is not there has no attributes and stands for them."""
+    if isinstance(value, Unobserved) or value is None:
+        return value
+    return value.get(name) if isinstance(value, Mapping) else getattr(value, name)
 
 
 class Look:
@@ -124,31 +136,52 @@ class Look:
 
     def fact(self, parse: Callable[[Look], T]) -> T:
         """The fact that `parse` makes, made once."""
-        known = self.sights.get(parse)
-        if known is None:
-            known = self.sights[parse] = self._known(parse)
+        known = self._made(parse)
         if self._reading:
             self._reading[-1][parse] = known
         return cast("T", known.value)
 
+    def part(self, parse: Parse, name: str) -> Any:
+        """One attribute of a fact. Who asks for no more stands as long as that attribute does, whatever becomes of the others."""
+        known = self._made(parse)
+        self._note((parse, name), known)
+        return attribute(known.value, name)
+
     def sources_of(self, parse: Parse) -> frozenset[str]:
         """Names of the sources in the bundle that the fact rested on, directly or through other facts."""
-        self.fact(parse)
-        return cast("Known", self.sights[parse]).sources
+        known = self._made(parse)
+        self._note((parse, ""), known)
+        return known.sources
 
-    def seen(self, read: str | Parse) -> Any:
+    def _made(self, parse: Parse) -> Known:
+        known = self.sights.get(parse)
+        if known is None:
+            known = self.sights[parse] = self._known(parse)
+        return cast("Known", known)
+
+    def _note(self, part: Part, known: Known) -> None:
+        if self._reading and part not in self._reading[-1]:
+            self._reading[-1][part] = known if self._memory is None else self.seen(part)
+
+    def seen(self, read: Read) -> Any:
         """What a read gives here, to compare with another look's."""
         found = self.sights.get(read)
         if found is None:
-            found = self.sights[read] = self._sight(read) if isinstance(read, str) else self._known(read)
+            if isinstance(read, str):
+                found = self._sight(read)
+            elif isinstance(read, tuple):
+                found = cast("Memory", self._memory).sight_of(self._made(read[0]), read[1])
+            else:
+                found = self._known(read)
+            self.sights[read] = found
         return found
 
-    def unlike(self, other: Look) -> list[Any]:
+    def unlike(self, other: Look) -> list[Read]:
         """What the other look read besides facts, as far as it may give something else here."""
         here, there = self._bundle.sources, other._bundle.sources
         # Frames that were read before are the same objects, so nothing needs to be compared.
-        found: list[Any] = [name for name, evidence in here.items() if there.get(name) is not evidence]
-        others: list[Any] = [_NOW, _COLLECTED, _TODAY, _ROOT, _SITE, _SUBJECT, _META]
+        found: list[Read] = [name for name, evidence in here.items() if there.get(name) is not evidence]
+        others = [_NOW, _COLLECTED, _TODAY, _ROOT, _SITE, _SUBJECT, _META]
         if self._all_names != other._all_names:
             found += there.keys() - here.keys()
             others += [read for read in other.sights if isinstance(read, str) and read.startswith(_NAMES)]
@@ -165,7 +198,8 @@ class Look:
         finally:
             reads = self._reading.pop()
         direct = [read for read in reads if isinstance(read, str) and read in self._bundle.sources]
-        sources = frozenset(direct).union(*(seen.sources for seen in reads.values() if isinstance(seen, Known)))
+        facts = (read[0] if isinstance(read, tuple) else read for read in reads if not isinstance(read, str))
+        sources = frozenset(direct).union(*(self.sights[fact].sources for fact in facts))
         if self._memory is None:
             return Known(value, sources)
         return self._memory.keep(parse, reads, value, sources)

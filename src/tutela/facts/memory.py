@@ -6,7 +6,7 @@ import hashlib
 import pickle
 from typing import Any, cast
 
-from tutela.facts.look import Known, Look, Parse, Reads, begin_with
+from tutela.facts.look import Known, Look, Parse, Read, Reads, attribute, begin_with
 
 
 class _Fork:
@@ -14,7 +14,7 @@ class _Fork:
 
     __slots__ = ("branches", "read")
 
-    def __init__(self, read: str | Parse) -> None:
+    def __init__(self, read: Read) -> None:
         self.read = read
         self.branches: dict[Any, _Fork | Known] = {}
 
@@ -24,9 +24,11 @@ class _Generation:
 
     def __init__(self) -> None:
         self.facts: dict[Parse, _Fork | Known] = {}
-        self.values: dict[tuple[Parse, bytes], Known] = {}
-        self.readers: dict[str | Parse, set[Parse]] = {}
-        """What is read -> the facts that read it on some host."""
+        self.values: dict[tuple[Parse, bytes, frozenset[str]], Known] = {}
+        self.sources: dict[frozenset[str], frozenset[str]] = {}
+        """Equal sets of names are one object too."""
+        self.readers: dict[Read, set[Read]] = {}
+        """What is read -> the facts that read it on some host; a fact -> its parts that are read."""
         self.weight = 0
 
     def add(self, parse: Parse, reads: Reads, known: Known) -> None:
@@ -38,6 +40,8 @@ class _Generation:
             if not isinstance(fork, _Fork) or fork.read != read:
                 fork = place[key] = _Fork(read)
                 self.readers.setdefault(read, set()).add(parse)
+                if isinstance(read, tuple):
+                    self.readers.setdefault(read[0], set()).add(read)
             place, key = fork.branches, seen
         place[key] = known
 
@@ -102,14 +106,15 @@ class Memory:
 
     def keep(self, parse: Parse, reads: Reads, value: Any, sources: frozenset[str]) -> Known:
         """Remember a fact with what it read."""
+        sources = self._sources(sources)
         news, weight = self.news.get(parse, (0, 0))
-        content = _essence(parse, value, sources) if news < _ALWAYS_NEW or news % _ALWAYS_NEW == 0 else None
+        content = _essence(parse, value) if news < _ALWAYS_NEW or news % _ALWAYS_NEW == 0 else None
         if content is None:
             self.news[parse] = (news + 1, weight)
             known = Known(value, sources, weight)
             self._add(parse, reads, known, weight)
             return known
-        key = (parse, hashlib.sha256(content).digest())
+        key = (parse, hashlib.sha256(content).digest(), sources)
         known_here = self.young.values.get(key)
         before = known_here or self.old.values.get(key)
         known = before or Known(value, sources, len(content))
@@ -117,6 +122,24 @@ class Memory:
         self.young.values[key] = known
         self._add(parse, reads, known, 0 if known_here else known.weight)
         return known
+
+    def sight_of(self, known: Known, name: str) -> Any:
+        """What tells an attribute of a fact, or its sources, from those of another."""
+        if not name:
+            return known.sources
+        sight = known.parts.get(name)
+        if sight is None:
+            content = _pickled(attribute(known.value, name))
+            sight = known.parts[name] = (known if content is None else content, known.sources)
+            self.young.weight += len(content or b"")
+        return sight
+
+    def _sources(self, names: frozenset[str]) -> frozenset[str]:
+        found = self.young.sources.get(names)
+        if found is None:
+            found = self.young.sources[names] = self.old.sources.get(names, names)
+            self.young.weight += 64 * len(names)
+        return found
 
     def named(self, names: tuple[str, ...], prefix: str) -> tuple[str, ...]:
         """Those of a bundle's names that begin with `prefix`."""
@@ -139,14 +162,18 @@ _ALWAYS_NEW = 32
 """A fact that was new so often, such as the list of packages, is only now and then compared with earlier ones."""
 
 
-def _essence(parse: Parse, value: Any, sources: frozenset[str]) -> bytes | None:
+def _essence(parse: Parse, value: Any) -> bytes | None:
     """Bytes that are the same only for equal facts.
 
-    Not equality itself: True equals 1, and mappings in another order are equal, but they print differently.
     A parser may have an `essence` of its own, which leaves out what it always gives.
     """
     essence = getattr(parse, "essence", None)
+    return _pickled(value if essence is None else essence(value))
+
+
+def _pickled(value: Any) -> bytes | None:
+    """Not equality itself: True equals 1, and mappings in another order are equal, but they print differently."""
     try:
-        return pickle.dumps((value if essence is None else essence(value), sorted(sources)))
+        return pickle.dumps(value)
     except (pickle.PicklingError, RecursionError, TypeError, AttributeError):
         return None
