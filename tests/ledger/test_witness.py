@@ -304,6 +304,12 @@ def test_a_second_history_is_refused_and_its_proof_convinces_others_without_the_
     witness.add(asked(entries("", 20), old))
 
 
+def test_two_roots_at_one_size_need_no_proof_whatever_came_with_them() -> None:
+    with pytest.raises(TwoHistoriesError) as found:
+        check_continues(Request(9, (LEAF,), head(entries("b", 9))), head(HONEST))
+    found.value.fork.check(KEYS)
+
+
 def test_a_proof_that_leaves_the_old_root_out_is_refused_and_proves_nothing(witness: Seen) -> None:
     """The tree of 4 is a complete subtree of the one of 9, and a proof between them does not tell its root."""
     witness.add(asked(HONEST[:4], 0))

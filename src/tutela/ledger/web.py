@@ -211,6 +211,7 @@ class _Redirections(HTTPRedirectHandler):
     def redirect_request(self, req: HttpRequest, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str) -> HttpRequest | None:
         to = urlsplit(newurl).scheme
         if req.data is not None or to not in ("http", "https") or (req.type == "https" and to == "http"):
+            fp.close()
             raise HTTPException(f"HTTP {code} redirects to {re.sub(r'[^!-~]', '?', newurl)[:200]}, which is not followed")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
