@@ -37,9 +37,10 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     add("files", "要记入的文件", "files to log", nargs="*", type=Path, metavar=file)
     add(
         "--kind",
-        "文件是什么（默认认出证据包和评估，其余为 document）",
-        "what the files are (default: bundles and assessments are recognised, others are documents)",
+        f"文件是什么：{'、'.join(Kind)}（默认认出证据包和评估，其余为 document）",
+        f"what the files are: {', '.join(Kind)} (default: bundles and assessments are recognised, others are documents)",
         choices=tuple(one.value for one in Kind),
+        metavar=Text("类型", "KIND").in_(lang),
     )
     add("--effective", "生效时间（默认采集时间或文件修改时间）", "when it took effect (default: when it was collected, or the file was changed)", metavar=time)
     add("--received", "收到的时间（默认现在）", "when it was received (default now)", metavar=time)
