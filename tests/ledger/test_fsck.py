@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,13 @@ from hypothesis import strategies as st
 from tests.ledger import made, naive
 from tutela.cli import main
 from tutela.ledger.checkpoint import parse_signed
-from tutela.ledger.fsck.examination import Examination, Head
+from tutela.ledger.entry import Kind, digest, new_record
+from tutela.ledger.fsck.examination import Examination
 from tutela.ledger.fsck.finding import Finding, Grade
+from tutela.ledger.fsck.heads import Head
 from tutela.ledger.fsck.identities import Identities
 from tutela.ledger.fsck.layout import path_of, place_of
+from tutela.ledger.store.keeper import Ledger, create
 from tutela.ledger.tiles import Tile
 
 Files = dict[str, bytes]
@@ -323,6 +327,76 @@ def test_another_key_beside_the_checkpoint_is_damage(folder: Path, capsys: pytes
     (folder / "vkey").write_text(f"{made.Ed25519Signer(made.ORIGIN, bytes(32)).key.vkey}\n")
     assert fsck(folder) == 2
     assert capsys.readouterr().out.startswith("damaged  vkey  is not the trusted key")
+
+
+def test_what_witnesses_cosigned_and_what_was_time_stamped_must_be_how_the_log_began(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "timestamps").mkdir()
+    stamped = "timestamps/300-0123456789abcdef.checkpoint"
+    (folder / stamped).with_suffix(".tsr").touch()
+    good = {"cosigned": made.files(made.entries(500))["checkpoint"], stamped: made.files(made.entries(300))["checkpoint"]}
+    naive.write(folder, good)
+    assert fsck(folder) == 0
+    other = [made.entry("another history"), *made.entries(SIZE)[1:]]
+    for path, content in {
+        "cosigned": made.files(other[:500])["checkpoint"],
+        stamped: made.files(other[:300])["checkpoint"],
+    }.items():
+        naive.write(folder, {**good, path: content})
+        assert fsck(folder) == 2
+        assert f"damaged  {path}  the first {(path == 'cosigned' and 500) or 300} entries lead to the root" in capsys.readouterr().out
+        naive.write(folder, {path: made.files(made.entries(601))["checkpoint"]})
+        assert fsck(folder) == 2
+        assert f"damaged  {path}  is of 601 entries, but the checkpoint of 600: the log went back" in capsys.readouterr().out
+        naive.write(folder, {path: made.checkpoint([], made.Ed25519Signer(made.ORIGIN, bytes(32)))})
+        assert fsck(folder) == 2
+        assert f"damaged  {path}  no trusted key signed this" in capsys.readouterr().out
+
+
+@pytest.fixture
+def kept(tmp_path: Path, folder: Path) -> Ledger:
+    """A log with its private folder, as the writer keeps them."""
+    ledger = create(tmp_path / "kept", tmp_path / "kept.private", made.ORIGIN)
+    ledger.append([new_record(Kind.SCAN, digest(str(i).encode()), made.START, made.START) for i in range(SIZE)])
+    return ledger
+
+
+def test_what_the_writer_keeps_is_sound_and_its_key_is_believed(kept: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fsck(kept.public, "--private", str(kept.private)) == 0
+    assert capsys.readouterr().out.startswith("the ledger is sound: 600 entries")
+    assert fsck(kept.public, "--private", str(kept.private / "nowhere")) == 1
+
+
+def test_a_state_that_is_older_or_newer_is_remarked_upon(kept: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    old = (kept.public / "checkpoint").read_bytes()
+    kept.append([new_record(Kind.VOTE, digest(b"more"), made.START, made.START)])
+    new = (kept.private / "state").read_bytes()
+    (kept.private / "state").write_bytes(old)
+    assert fsck(kept.public, "--private", str(kept.private)) == 0
+    assert "is of 600 entries, and 601 are published: it looks restored from a backup" in capsys.readouterr().out
+    (kept.private / "state").write_bytes(new)
+    (kept.public / "checkpoint").write_bytes(old)
+    assert fsck(kept.public, "--private", str(kept.private)) == 0
+    assert "is of 601 entries, and 600 are published: an append was cut off" in capsys.readouterr().out
+
+
+def test_a_state_that_is_lost_or_of_another_history_is_damage(kept: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(kept.public, tmp_path / "fork")
+    shutil.copytree(kept.private, tmp_path / "fork.private")
+    Ledger(tmp_path / "fork", tmp_path / "fork.private").append([new_record(Kind.VOTE, digest(b"there"), made.START, made.START)])
+    kept.append([new_record(Kind.VOTE, digest(b"here"), made.START, made.START)])
+    shutil.copy(tmp_path / "fork.private" / "state", kept.private / "state")
+    assert fsck(kept.public, "--private", str(kept.private)) == 2
+    assert f"damaged  {kept.private / 'state'}  the first 601 entries lead to the root" in capsys.readouterr().out
+    (kept.private / "state").unlink()
+    assert fsck(kept.public, "--private", str(kept.private)) == 2
+    assert f"damaged  {kept.private / 'state'}  is missing" in capsys.readouterr().out
+
+
+def test_a_public_folder_from_yesterdays_backup_lacks_what_the_state_signed(kept: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(kept.public, tmp_path / "backup")
+    kept.append([new_record(Kind.VOTE, digest(b"more"), made.START, made.START)])
+    assert fsck(tmp_path / "backup", "--private", str(kept.private)) == 2
+    assert "damaged  tile/entries/002.p/89  is missing" in capsys.readouterr().out
 
 
 def test_what_may_not_be_read_is_not_called_fine(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

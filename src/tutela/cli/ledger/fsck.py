@@ -12,17 +12,20 @@ from tutela.cli import EXIT_BROKEN, EXIT_ERROR, EXIT_KEPT
 from tutela.cli.ledger import trust
 from tutela.cli.ledger.trust import Pins, Trusted
 from tutela.cli.ledger.verify import source_of
-from tutela.errors import LedgerError, UsageError
+from tutela.errors import LedgerError, UsageError, said_by_system
 from tutela.language import Lang, Text
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
-from tutela.ledger.fsck.examination import Examination, Head
+from tutela.ledger.fsck.examination import Examination
 from tutela.ledger.fsck.finding import Finding, Grade
+from tutela.ledger.fsck.heads import Head, other_heads
 from tutela.ledger.fsck.identities import Identities
+from tutela.ledger.fsck.private import state, table
 from tutela.ledger.fsck.strays import VKEY, VKEY_BYTES, strays
 from tutela.ledger.log import CHECKPOINT, Source
-from tutela.ledger.note import MAX_NOTE_BYTES
+from tutela.ledger.note import MAX_NOTE_BYTES, VerifierKey
 from tutela.ledger.refused import MissingError, MisuseError, UnwitnessedError
-from tutela.ledger.signing import Signed
+from tutela.ledger.signing import COSIGNATURE, Signed, parse_private_key
+from tutela.ledger.store.keeper import KEY
 from tutela.report.inert import inert
 
 
@@ -40,6 +43,15 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
         help=Text(
             "相信账本自己给出的密钥：只能发现损坏，发现不了整本伪造",
             "believe the key that the ledger itself shows: finds damage, but no forgery of the whole",
+        ).in_(lang),
+    )
+    parser.add_argument(
+        "--private",
+        type=Path,
+        metavar=Text("文件夹", "DIR").in_(lang),
+        help=Text(
+            "账本的私有文件夹：相信其中的密钥，并核对状态和已知记录表",
+            "the ledger's private folder: believe its key, and look at its state and its table of known records",
         ).in_(lang),
     )
 
@@ -80,22 +92,46 @@ def _head(arguments: argparse.Namespace, source: Source) -> tuple[SignedCheckpoi
     head = parse_signed(source.read(CHECKPOINT, MAX_NOTE_BYTES))
     if arguments.own_key:
         pinned: Trusted | None = Trusted(trust.keys_of([source.read(VKEY, VKEY_BYTES).decode("utf-8", "replace")]))
+    elif arguments.private:
+        pinned = Trusted(_keys_in(arguments.private))
     else:
         pinned = Pins().of(head.checkpoint.origin)
     return head, trust.accepted(arguments, head, pinned)
 
 
+def _keys_in(private: Path) -> tuple[VerifierKey, ...]:
+    """The public halves of the keys in a private folder."""
+    path = private / KEY
+    try:
+        words = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as problem:
+        why = said_by_system(problem)
+        raise UsageError(Text(f"无法读取密钥 {path}：{why.zh}", f"cannot read the key {path}: {why.en}")) from None
+    return tuple(parse_private_key(line).key for line in words.split("\n") if line)
+
+
 def _findings(arguments: argparse.Namespace, source: Source, head: SignedCheckpoint, signed: list[Signed], watch: Watch) -> Iterator[Finding]:
-    with Identities() as identities:
-        examination = Examination(source, [Head(CHECKPOINT, head.checkpoint)], identities, watch.show)
-        for one in examination.findings():
-            watch.clear()
+    published = head.checkpoint
+    folder = None if "://" in arguments.ledger else Path(arguments.ledger)
+    keys = [one.key for one in signed if one.key.kind != COSIGNATURE]
+    heads = [Head(CHECKPOINT, published)]
+    for one in (*other_heads(source, folder, published, keys), *(state(arguments.private, published, keys) if arguments.private else ())):
+        if isinstance(one, Head):
+            heads.append(one)
+        else:
             yield one
+    with Identities() as identities:
+        examination = Examination(source, heads, identities, watch.show)
+        for found in examination.findings():
+            watch.clear()
+            yield found
         watch.clear()
-    if "://" not in arguments.ledger:
+        if arguments.private:
+            yield from table(arguments.private, identities)
+    if folder:
         # Meanwhile the log may have grown: what it needs now is no stray.
         size = max(examination.size, _head(arguments, source)[0].checkpoint.size)
-        yield from strays(Path(arguments.ledger), source, size, [one.key for one in signed])
+        yield from strays(folder, source, size, keys)
 
 
 class Watch:

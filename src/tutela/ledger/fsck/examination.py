@@ -13,14 +13,13 @@ from itertools import product
 
 from tutela.errors import LedgerError
 from tutela.language import Text
-from tutela.ledger.checkpoint import Checkpoint
 from tutela.ledger.entry import parse_entry, written
 from tutela.ledger.fsck.finding import Finding, Grade, unread
+from tutela.ledger.fsck.heads import Head
 from tutela.ledger.fsck.identities import Identities
 from tutela.ledger.fsck.layout import ENTRIES, HASH_BYTES, WIDTH, hash_over, path_of, read, root_over, unpacked
 from tutela.ledger.log import Source
-from tutela.ledger.refused import MalformedError
-from tutela.record import record
+from tutela.ledger.refused import MalformedError, UnreachableError
 
 _LOST = 1000
 """So many bundles missing in a row, with their hashes: it is not worth looking for more, and a hostile size ends here."""
@@ -31,20 +30,14 @@ Row = list[bytes | None]
 """Hashes next to each other; None where neither entries nor a tile tell."""
 
 
-@record
-class Head:
-    """A checkpoint that the entries must lead to, and where it stands."""
-
-    place: str
-    checkpoint: Checkpoint
-
-
 class Examination:
     """One pass over a log, up to its largest head."""
 
     def __init__(self, source: Source, heads: Sequence[Head], identities: Identities, told: Callable[[int], None] = lambda _: None) -> None:
         self._source = source
         self._heads = sorted(heads, key=lambda one: one.checkpoint.size)
+        self._next = 0
+        """The first head that was not passed yet."""
         self._identities = identities
         self._told = told
         self.size = self._heads[-1].checkpoint.size
@@ -100,6 +93,8 @@ class Examination:
         """A file's content; None, and a finding, if it cannot be read."""
         try:
             return read(self._source, level, number, width)
+        except UnreachableError:
+            raise
         except (LedgerError, OSError) as problem:
             self._found.append(unread(path_of(level, number, width), problem))
             return None
@@ -213,10 +208,10 @@ class Examination:
 
     def _check_heads(self, number: int, leaves: Row) -> None:
         """The earlier heads that end in this bundle."""
-        for head in self._heads:
-            end = head.checkpoint.size - number * WIDTH
-            if 0 < end <= len(leaves) and head.checkpoint.size < self.size:
+        while (head := self._heads[self._next]).checkpoint.size < self.size and (end := head.checkpoint.size - number * WIDTH) <= len(leaves):
+            if end > 0:
                 self._check_root(head, [leaves[:end], *self._rows[1:]])
+            self._next += 1
 
     def _check_root(self, head: Head, rows: Sequence[Row]) -> None:
         whole = _whole(rows)
@@ -257,9 +252,8 @@ class Examination:
                 elif right[level] is below:
                     what = Text("与下面的内容不符，而签过的根认可下面的内容", "differs from what lies below it, which the signed root vouches for")
                     self._say(place, Grade.DAMAGED, what)
-        for head in self._heads:
-            if head.checkpoint.size == self.size:
-                self._check_root(head, right or [one[0] for one in choices])
+        for head in self._heads[self._next :]:
+            self._check_root(head, right or [one[0] for one in choices])
 
     def _last(self, level: int) -> int:
         """The number of the partial tile at the right edge."""

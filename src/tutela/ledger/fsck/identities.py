@@ -14,19 +14,24 @@ class Identities(AbstractContextManager["Identities"]):
     _LINE = KEY + 6
 
     def __init__(self) -> None:
-        self._parts = [SpooledTemporaryFile(max_size=1 << 15) for _ in range(256)]  # noqa: SIM115 - closed in __exit__
+        self._parts: dict[int, SpooledTemporaryFile[bytes]] = {}
 
     def __exit__(self, *_: object) -> None:
-        for part in self._parts:
+        for part in self._parts.values():
             part.close()
 
     def add(self, identity: bytes, index: int) -> None:
         """One more."""
-        self._parts[identity[0]].write(identity[: self.KEY] + index.to_bytes(6, "big"))
+        first = identity[0]
+        if first not in self._parts:
+            self._parts[first] = SpooledTemporaryFile(max_size=1 << 15)  # noqa: SIM115 - closed in __exit__
+        self._parts[first].write(identity[: self.KEY] + index.to_bytes(6, "big"))
 
     def part(self, first: int) -> Iterator[tuple[bytes, int]]:
         """Those whose identity begins with this byte, in the order in which they were added."""
-        part = self._parts[first]
+        part = self._parts.get(first)
+        if part is None:
+            return
         part.seek(0)
         while lines := part.read(self._LINE << 10):
             for i in range(0, len(lines), self._LINE):

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from tutela.errors import LedgerError
 from tutela.language import Text
 from tutela.ledger.fsck.finding import Finding, Grade, unread
+from tutela.ledger.fsck.heads import STAMPED
 from tutela.ledger.fsck.layout import BUNDLE_BYTES, ENTRIES, TILE_BYTES, WIDTH, beginning, path_of, place_of, read
-from tutela.ledger.log import CHECKPOINT, Source
+from tutela.ledger.log import CHECKPOINT, COSIGNED, Source
 from tutela.ledger.note import VerifierKey
 
 VKEY = "vkey"
+_STAMP = re.compile(rf"{STAMPED}/[0-9]{{1,19}}-[0-9a-f]{{16}}\.(?:tsr|checkpoint)", re.ASCII)
 VKEY_BYTES = 4096
 
 
 def strays(folder: Path, source: Source, size: int, keys: Collection[VerifierKey]) -> Iterator[Finding]:
     """Looks at every file that a log of `size` entries does not need; `keys` are those that signed it."""
     for path, problem in _files(folder):
+        name = path.rpartition("/")[2]
         place = place_of(path)
         if problem:
             yield unread(path, problem)
@@ -27,9 +31,9 @@ def strays(folder: Path, source: Source, size: int, keys: Collection[VerifierKey
             yield from _tile(source, size, path, *place)
         elif path == VKEY:
             yield from _vkey(source, keys)
-        elif path != CHECKPOINT:
+        elif path not in (CHECKPOINT, COSIGNED) and not _STAMP.fullmatch(path):
             yield Finding(
-                path, Grade.REMARK, _CUT_OFF if path.startswith(".") and path.endswith(".new") else Text("不认识的文件", "is a file that we do not know")
+                path, Grade.REMARK, _CUT_OFF if name.startswith(".") and name.endswith(".new") else Text("不认识的文件", "is a file that we do not know")
             )
 
 
@@ -58,8 +62,11 @@ def _vkey(source: Source, keys: Collection[VerifierKey]) -> Iterator[Finding]:
     except (LedgerError, OSError) as problem:
         yield unread(VKEY, problem)
     else:
-        if words not in [f"{key.vkey}\n".encode() for key in keys]:
+        shown, trusted = words.removesuffix(b"\n").split(b"\n"), [key.vkey.encode() for key in keys]
+        if not set(shown).intersection(trusted):
             yield Finding(VKEY, Grade.DAMAGED, Text("不是签检查点的可信密钥", "is not the trusted key that signed the checkpoint"))
+        elif not set(shown).issubset(trusted):
+            yield Finding(VKEY, Grade.REMARK, Text("还有一把没有被信任的密钥", "holds another key as well, which nobody told us to trust"))
 
 
 def _files(folder: Path) -> Iterator[tuple[str, OSError | None]]:

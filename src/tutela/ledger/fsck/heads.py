@@ -1,0 +1,57 @@
+"""The other checkpoints that a log has signed and that still lie in its folder: its entries must lead to each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from tutela.errors import LedgerError
+from tutela.language import Text
+from tutela.ledger.checkpoint import Checkpoint, parse_signed
+from tutela.ledger.fsck.finding import Finding, Grade, unread
+from tutela.ledger.log import COSIGNED, Source
+from tutela.ledger.note import MAX_NOTE_BYTES, VerifierKey
+from tutela.ledger.refused import MissingError, OriginError, UnreachableError
+from tutela.ledger.signing import verified_by
+from tutela.record import record
+
+STAMPED = "timestamps"
+"""The folder of time-stamps, each with the checkpoint that it stamped."""
+
+
+@record
+class Head:
+    """A checkpoint that the entries must lead to, and where it stands."""
+
+    place: str
+    checkpoint: Checkpoint
+
+
+def signed_head(place: str, content: bytes, origin: str, keys: Collection[VerifierKey]) -> Head:
+    """The checkpoint in a file; raises LedgerError unless the log signed it."""
+    found = parse_signed(content)
+    if found.checkpoint.origin != origin:
+        raise OriginError(Text(f"检查点属于 {found.checkpoint.origin!r}", f"the checkpoint is of {found.checkpoint.origin!r}"))
+    verified_by(found.note, tuple(keys))
+    return Head(place, found.checkpoint)
+
+
+def other_heads(source: Source, folder: Path | None, published: Checkpoint, keys: Collection[VerifierKey]) -> Iterator[Head | Finding]:
+    """The one that witnesses cosigned, and where the log is a folder those that were time-stamped; what is wrong with one is said at once."""
+    stamped = sorted(folder.joinpath(STAMPED).glob("*.checkpoint")) if folder else []
+    for place in (COSIGNED, *(f"{STAMPED}/{path.name}" for path in stamped)):
+        try:
+            head = signed_head(place, source.read(place, MAX_NOTE_BYTES), published.origin, keys)
+        except UnreachableError:
+            raise
+        except MissingError:
+            continue
+        except (LedgerError, OSError) as problem:
+            yield unread(place, problem)
+            continue
+        if head.checkpoint.size > published.size:
+            more, less = head.checkpoint.size, published.size
+            what = Text(f"已签到 {more} 条，而发布的检查点只有 {less} 条：账本倒退了", f"is of {more} entries, but the checkpoint of {less}: the log went back")
+            yield Finding(place, Grade.DAMAGED, what)
+        else:
+            yield head
