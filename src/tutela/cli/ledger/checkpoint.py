@@ -9,8 +9,9 @@ from pathlib import Path
 
 from tutela.cli import EXIT_KEPT, EXIT_UNPROVEN
 from tutela.cli.ledger import folders
+from tutela.cli.ledger.files import read_file
 from tutela.cli.ledger.trust import read_policy
-from tutela.errors import LedgerError, UsageError, said_by_system
+from tutela.errors import LedgerError, UsageError
 from tutela.language import Lang, Text
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
 from tutela.ledger.entry import written
@@ -128,12 +129,7 @@ def _with(head: SignedCheckpoint, signatures: tuple[Signature, ...]) -> SignedCh
 
 def _brought(path: Path, policy: Policy, heads: dict[str, SignedCheckpoint]) -> tuple[SignedCheckpoint, tuple[Signature, ...]]:
     """Cosignatures in a file, and what they stand under: that is in the file too, or is a checkpoint that is published. Raises UnsignedError."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_REQUEST_BYTES + 1)
-    except OSError as problem:
-        why = said_by_system(problem)
-        raise UsageError(Text(f"无法读取 {path}：{why.zh}", f"cannot read {path}: {why.en}")) from None
+    content = read_file(path, MAX_REQUEST_BYTES)
     if content.startswith("\N{EM DASH} ".encode()):
         signatures = parse_signatures(content.decode("utf-8", "replace"))
         under = list(heads.values())

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tutela.cli import EXIT_BROKEN, EXIT_KEPT
+from tutela.cli.ledger.files import read_file
 from tutela.cli.ledger.trust import keys_of
 from tutela.cli.ledger.verify import source_of
 from tutela.errors import UsageError, said_by_system
@@ -168,12 +169,7 @@ def _pin_first(seen: Seen, source: Source, tell: Tell) -> None:
 
 def _brought(seen: Seen, path: Path) -> Request:
     """What was brought by hand: a request, or a bare checkpoint, for which no proof is needed the first time."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_REQUEST_BYTES + 1)
-    except OSError as problem:
-        why = said_by_system(problem)
-        raise UsageError(Text(f"无法读取 {path}：{why.zh}", f"cannot read {path}: {why.en}")) from None
+    content = read_file(path, MAX_REQUEST_BYTES)
     if content.startswith(b"old "):
         return parse_request(content)
     head = parse_signed(content)
