@@ -19,6 +19,7 @@ from tutela.record import record
 
 NEEDS = (*units.NEEDS, *schedules.NEEDS, *FILES)
 DAEMONS = ("clamav-daemon", "clamd", "clamd@", "clamav-clamonacc", "clamonacc")
+SCANS = re.compile(r"(^|[ /])(clamscan|clamdscan)( |$)")
 AGENTS = {
     "falcon-sensor": "CrowdStrike Falcon",
     "mdatp": "Microsoft Defender",
@@ -77,15 +78,15 @@ def parse(look: Look) -> Antivirus | Unobserved:
 
 
 def _scan(look: Look) -> float | Unobserved | None:
-    plans = look.fact(schedules.parse)
-    if isinstance(plans, Unobserved):
-        return plans
+    jobs = schedules.running(look, SCANS)
+    if isinstance(jobs, Unobserved):
+        return jobs
     ages: list[float] = []
     doubt: Unobserved | None = None
-    for job in plans.jobs:
+    for job in jobs:
         if isinstance(job, Unobserved):
             doubt = doubt or job
-        elif any(re.search(r"(^|[ /])(clamscan|clamdscan)( |$)", line) for line in job.lines) and job.enabled is not False:
+        else:
             when = _ran(job)
             if isinstance(when, Unobserved):
                 doubt = doubt or when

@@ -239,18 +239,36 @@ class _Commands:
         return _Said(settings, pipelines)
 
 
+def _saving(look: Look) -> tuple[int, ...]:
+    """Places of the jobs that say something about backups, and of the holes."""
+    plans = look.fact(schedules.planned)
+    return (
+        () if isinstance(plans, Unobserved) else tuple(place for place, plan in enumerate(plans.jobs) if isinstance(plan, Unobserved) or _saves(look, plan.job))
+    )
+
+
+def _saves(look: Look, job: Job) -> bool:
+    return job.id not in OF_THE_SYSTEM and (bool(look.fact(_Commands(job.lines)).pipelines) or _opaque(job) is not None)
+
+
+def _own(look: Look) -> set[str]:
+    """Names and addresses of this host."""
+    own = set(LOCAL_WORDS)
+    hostname, addresses = look.text("hostname"), look.text("ip -o addr")
+    if isinstance(hostname, str) and hostname.strip():
+        own |= {hostname.strip(), hostname.strip().partition(".")[0]}
+    if isinstance(addresses, str):
+        own |= set(re.findall(r" inet6? ([0-9a-f.:]{3,45})/", addresses[:100_000]))
+    return own
+
+
 class _Context:
     def __init__(self, look: Look, plans: Schedules) -> None:
         self.look = look
         self.plans = plans
         mounted = look.fact(mounts.parse)
         self.mounted: Mounts | None = None if isinstance(mounted, Unobserved) else mounted
-        self.own = set(LOCAL_WORDS)
-        hostname, addresses = look.text("hostname"), look.text("ip -o addr")
-        if isinstance(hostname, str) and hostname.strip():
-            self.own |= {hostname.strip(), hostname.strip().partition(".")[0]}
-        if isinstance(addresses, str):
-            self.own |= set(re.findall(r" inet6? ([0-9a-f.:]{3,45})/", addresses[:100_000]))
+        self.own = look.fact(_own)
         self.recognised = False
         self.remotes: dict[str, str] = {}
         for name in RCLONE:
@@ -267,11 +285,10 @@ class _Context:
     def all(self) -> Iterator[Backup | Unobserved]:
         """Every backup of every job, then the agents."""
         count = 0
-        for job in self.plans.jobs:
+        for place in self.look.fact(_saving):
+            job = self.plans.jobs[place]
             if isinstance(job, Unobserved):
                 yield job
-                continue
-            if job.id in OF_THE_SYSTEM:
                 continue
             self.recognised = False
             found = list(self._of_job(job))

@@ -71,16 +71,14 @@ def _review_days(look: Look) -> int | Unobserved:
 
 def _last_check(look: Look) -> tuple[float | Unobserved | None, bool | Unobserved]:
     nothing = Unobserved(Reason.NO_DATA, "aide", Text("没有看到比对结果", "no result of a comparison was seen"))
-    plans = look.fact(schedules.parse)
-    if isinstance(plans, Unobserved):
-        return plans, nothing
+    jobs = schedules.running(look, CHECKS)
+    if isinstance(jobs, Unobserved):
+        return jobs, nothing
     best: tuple[float, bool | Unobserved] | None = None
     doubt: Unobserved | None = None
-    for job in plans.jobs:
+    for job in jobs:
         if isinstance(job, Unobserved):
             doubt = doubt or job
-            continue
-        if job.enabled is False or not any(CHECKS.search(line) for line in job.lines):
             continue
         found: tuple[float, bool | Unobserved] | None = None
         if job.ran is not None and job.status is not None and (job.status == 0 or job.status in DIFFERENCES):

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import os_release, units
@@ -19,7 +20,7 @@ from tutela.facts.look import Look
 from tutela.facts.recurrence import calendar_gap, cron_gap
 from tutela.facts.units import Unit, Units
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import record, replace
 
 PATHS = "stat -L -c '%a %u %g %s %Y %F %n' (paths that jobs name)"
 LOG = "tail -c 20000 "
@@ -95,23 +96,34 @@ class Schedules:
 
 def parse(look: Look) -> Schedules | Unobserved:
     """The fact; a source that cannot be read is a hole in `jobs`."""
-    seen = look.fact(units.parse)
-    if look.source("/etc/crontab").status is Status.MISSING and isinstance(seen, Unobserved):
-        return seen
-    left = _left(look)
-    reader = _Reader(look, left, seen)
-    jobs: list[Job | Unobserved] = []
-    for job in reader.all():
-        if len(jobs) >= MAX_JOBS:
-            jobs.append(Unobserved(Reason.NO_DATA, "cron", Text(f"任务超过 {MAX_JOBS} 个", f"more than {MAX_JOBS} jobs")))
-            break
-        jobs.append(job)
-    return Schedules(tuple(jobs), left, reader.settings)
+    plans = look.fact(planned)
+    if isinstance(plans, Unobserved):
+        return plans
+    left, moments = look.fact(_left), look.fact(units.moments)
+    jobs = tuple(_as_it_went(look, plan, left, moments) if isinstance(plan, Plan) else plan for plan in plans.jobs)
+    return Schedules(jobs, left, plans.settings)
+
+
+def running(look: Look, pattern: re.Pattern[str]) -> list[Job | Unobserved] | Unobserved:
+    """Jobs that are not switched off and have a line in which the pattern is found, and every hole.
+
+    Who asks so is not asked again because another job ran, though all that tells of jobs remains evidence.
+    """
+    look.sources_of(parse)
+    places = look.fact(_Running(pattern))
+    if not isinstance(places, tuple):
+        return places
+    plans = look.fact(parse) if places else None
+    return [plans.jobs[place] for place in places] if isinstance(plans, Schedules) else []
 
 
 def _left(look: Look) -> dict[str, Left]:
     text = look.text(PATHS)
     return {} if isinstance(text, Unobserved) else stat_rows(text)
+
+
+def _modes(look: Look) -> dict[str, int]:
+    return {path: one.mode for path, one in look.fact(_left).items()}
 
 
 def stat_rows(text: str) -> dict[str, Left]:
@@ -286,10 +298,57 @@ def _program(look: Look, commands: list[str], settings: dict[str, str]) -> _Prog
     return _Program(made, tuple(dict.fromkeys(opaque)), tuple(_markers(made)), tuple(_logs(made)))
 
 
+@record
+class Plan:
+    """A job as far as it is the same from day to day, and what may tell how it went."""
+
+    job: Job
+    """Its `succeeded` and `failed` are the doubt that remains when nothing tells."""
+    program: _Program
+    service: Unit | None
+    """The service that a timer starts."""
+
+
+@record
+class Plans:
+    """Plans(jobs=(Plan(…), …), settings={})"""
+
+    jobs: tuple[Plan | Unobserved, ...]
+    settings: dict[str, tuple[str, ...]]
+
+
+def planned(look: Look) -> Plans | Unobserved:
+    """The fact without how it went, which is another story every day: hosts that plan the same share it."""
+    seen = look.fact(units.still)
+    if look.source("/etc/crontab").status is Status.MISSING and isinstance(seen, Unobserved):
+        return seen
+    reader = _Reader(look, look.fact(_modes), seen)
+    jobs = list(islice(reader.all(), MAX_JOBS + 1))
+    if len(jobs) > MAX_JOBS:
+        jobs[MAX_JOBS] = Unobserved(Reason.NO_DATA, "cron", Text(f"任务超过 {MAX_JOBS} 个", f"more than {MAX_JOBS} jobs"))
+    return Plans(tuple(jobs), reader.settings)
+
+
+@record
+class _Running:
+    """See `running`: the places of these jobs."""
+
+    pattern: re.Pattern[str]
+
+    def __call__(self, look: Look) -> tuple[int, ...] | Unobserved:
+        plans = look.fact(planned)
+        if isinstance(plans, Unobserved):
+            return plans
+        return tuple(place for place, plan in enumerate(plans.jobs) if isinstance(plan, Unobserved) or self._fits(plan.job))
+
+    def _fits(self, job: Job) -> bool:
+        return job.enabled is not False and any(self.pattern.search(line) for line in job.lines)
+
+
 class _Reader:
-    def __init__(self, look: Look, left: dict[str, Left], seen: Units | Unobserved) -> None:
+    def __init__(self, look: Look, modes: dict[str, int], seen: Units | Unobserved) -> None:
         self.look = look
-        self.left = left
+        self.modes = modes
         self.units = seen
         self.settings: dict[str, tuple[str, ...]] = {}
         for name in ("/etc/borgmatic/config.yaml", "/etc/btrbk/btrbk.conf", "/etc/rsnapshot.conf", "/etc/pgbackrest.conf", "/etc/pgbackrest/pgbackrest.conf"):
@@ -303,7 +362,7 @@ class _Reader:
         if isinstance(text, str):
             self.settings[name] = tuple(text.split("\n")[:MAX_LINES])
 
-    def all(self) -> Iterator[Job | Unobserved]:
+    def all(self) -> Iterator[Plan | Unobserved]:
         """Every job of every kind."""
         yield from self._timers()
         tables = self.look.fact(_tables)
@@ -316,7 +375,7 @@ class _Reader:
 
     # --- timers
 
-    def _timers(self) -> Iterator[Job | Unobserved]:
+    def _timers(self) -> Iterator[Plan | Unobserved]:
         if isinstance(self.units, Unobserved):
             yield self.units
             return
@@ -328,7 +387,7 @@ class _Reader:
                 else:
                     yield self._from_timer(unit, service)
 
-    def _from_timer(self, timer: Unit, service: Unit) -> Job:
+    def _from_timer(self, timer: Unit, service: Unit) -> Plan:
         gaps = [calendar_gap(one) for one in timer.calendar]
         known = [*(gap for gap in gaps if gap is not None), *timer.every]
         interval: timedelta | Unobserved = Unobserved(Reason.FORMAT, timer.id, Text("无法理解的定时设置", "a schedule that is not understood"))
@@ -336,14 +395,8 @@ class _Reader:
             interval = min(known)
         program = self.look.fact(_OfService(tuple(command.words for command in service.commands), service.environment, service.environment_files))
         enabled = timer.running and service.load == "loaded"
-        failed: bool | Unobserved = service.result != "success"
-        succeeded: datetime | Unobserved = _no_stamp(service.id)
-        if failed is False and service.exited is not None and service.active != "failed":
-            succeeded = service.exited
-        elif failed is False:
-            # Nothing since boot: what earlier runs left behind decides.
-            succeeded, failed = self._traces(program, service.id, first=_no_stamp(service.id))
-        return Job(
+        doubt = Unobserved(Reason.NO_DATA, service.id, Text("开机以来没有运行过，也没有成功标记", "it has not run since boot and left no marker of success"))
+        job = Job(
             id=timer.id,
             kind="timer",
             user=service.user or "root",
@@ -352,11 +405,12 @@ class _Reader:
             interval=interval,
             lines=program.lines,
             opaque=program.opaque,
-            ran=service.exited,
-            status=service.status if service.exited is not None else None,
-            succeeded=succeeded,
-            failed=failed,
+            ran=None,
+            status=None,
+            succeeded=doubt,
+            failed=doubt,
         )
+        return Plan(job, program, service)
 
     # --- cron
 
@@ -375,7 +429,7 @@ class _Reader:
             return True, None
         return False, Text("cron 没有运行", "cron does not run")
 
-    def _from_cron(self, entry: _Entry) -> Job:
+    def _from_cron(self, entry: _Entry) -> Plan:
         anacron = entry.schedule.startswith("anacron ")
         enabled, why_not = self._daemon(anacron=anacron)
         gap = _anacron_gap(entry.schedule[8:]) if anacron else cron_gap(entry.schedule)
@@ -383,11 +437,12 @@ class _Reader:
         if gap is not None:
             interval = gap
         program = self.look.fact(_OfTable(entry.command, tuple(entry.settings.items())))
-        succeeded, failed = self._traces(program, entry.place)
+        doubt = _untold(entry.place)
         kind = "anacron" if anacron else "cron"
-        return Job(entry.place, kind, entry.user, enabled, why_not, interval, program.lines, program.opaque, None, None, succeeded, failed)
+        job = Job(entry.place, kind, entry.user, enabled, why_not, interval, program.lines, program.opaque, None, None, doubt, doubt)
+        return Plan(job, program, None)
 
-    def _periodic(self, tables: list[_Entry]) -> Iterator[Job | Unobserved]:
+    def _periodic(self, tables: list[_Entry]) -> Iterator[Plan | Unobserved]:
         """Scripts in /etc/cron.daily and its like; they run when a table names their directory."""
         system = self.look.fact(os_release.parse)
         for period, interval in PERIODS.items():
@@ -405,37 +460,52 @@ class _Reader:
                 enabled, why_not = self._daemon(anacron=True)
                 if not called:
                     enabled, why_not = False, Text(f"没有任务调用 {directory}", f"nothing calls {directory}")
-                elif (left := self.left.get(path)) is not None and not left.mode & 0o100:
+                elif not self.modes.get(path, 0o100) & 0o100:
                     enabled, why_not = False, Text("文件没有执行权限", "the file is not executable")
                 elif not re.fullmatch(r"[A-Za-z0-9_-]+", name) and _family(self.look, system) == "debian":
                     enabled, why_not = False, Text("run-parts 跳过带点的文件名", "run-parts skips a name with a dot in it")
                 program = self.look.fact(_OfScript(path))
-                succeeded, failed = self._traces(program, path)
-                yield Job(path, "periodic", "root", enabled, why_not, interval, program.lines, program.opaque, None, None, succeeded, failed)
-
-    # --- how it went
-
-    def _traces(self, program: _Program, place: str, first: Unobserved | None = None) -> tuple[datetime | Unobserved, bool | Unobserved]:
-        """Last success and failure by what the job leaves behind."""
-        for path in program.markers:
-            if path in self.left and not self.left[path].directory:
-                return self.left[path].changed, False
-        for path in program.logs:
-            said = self.look.text(LOG + path)
-            left = self.left.get(path)
-            if isinstance(said, str) and left is not None and left.size:
-                if said.endswith("last=success"):
-                    return left.changed, False
-                if said.endswith("last=failure"):
-                    return Unobserved(Reason.NO_DATA, path, Text("日志的末尾是失败", "its log ends with a failure")), True
-        doubt = first or Unobserved(
-            Reason.NO_DATA, place, Text("没有成功标记，也没有能看出结果的日志", "it leaves no marker of success and no log that tells its result")
-        )
-        return doubt, doubt
+                doubt = _untold(path)
+                job = Job(path, "periodic", "root", enabled, why_not, interval, program.lines, program.opaque, None, None, doubt, doubt)
+                yield Plan(job, program, None)
 
 
-def _no_stamp(unit: str) -> Unobserved:
-    return Unobserved(Reason.NO_DATA, unit, Text("开机以来没有运行过，也没有成功标记", "it has not run since boot and left no marker of success"))
+# --- how it went
+
+
+def _as_it_went(look: Look, plan: Plan, left: dict[str, Left], moments: dict[str, tuple[datetime | None, datetime | None]]) -> Job:
+    job, service = plan.job, plan.service
+    if service is not None:
+        exited, _ = moments.get(service.id, (None, None))
+        if exited is not None:
+            job = replace(job, ran=exited, status=service.status)
+        if service.result != "success":
+            return replace(job, failed=True)
+        if exited is not None and service.active != "failed":
+            return replace(job, succeeded=exited, failed=False)
+        # Nothing since boot: what earlier runs left behind decides.
+    told = _traces(look, plan.program, left)
+    return job if told is None else replace(job, succeeded=told[0], failed=told[1])
+
+
+def _traces(look: Look, program: _Program, left: dict[str, Left]) -> tuple[datetime | Unobserved, bool] | None:
+    """Last success and failure by what the job leaves behind; None when it left nothing that tells."""
+    for path in program.markers:
+        if path in left and not left[path].directory:
+            return left[path].changed, False
+    for path in program.logs:
+        said = look.text(LOG + path)
+        log = left.get(path)
+        if isinstance(said, str) and log is not None and log.size:
+            if said.endswith("last=success"):
+                return log.changed, False
+            if said.endswith("last=failure"):
+                return Unobserved(Reason.NO_DATA, path, Text("日志的末尾是失败", "its log ends with a failure")), True
+    return None
+
+
+def _untold(place: str) -> Unobserved:
+    return Unobserved(Reason.NO_DATA, place, Text("没有成功标记，也没有能看出结果的日志", "it leaves no marker of success and no log that tells its result"))
 
 
 def _family(look: Look, system: os_release.OsRelease | Unobserved) -> str | None:
