@@ -132,7 +132,8 @@ def test_among_many_hosts_those_without_an_open_port_take_no_line():
 def test_every_line_of_jsonl_is_valid_against_the_published_schema():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     schema = jsonschema.Draft202012Validator(SCHEMA)
-    events = (*EVENTS, Asked(("192.0.2.1-192.0.2.254",), "22,80"), Change(HOST, "tcp", 22, "closed", "ssh"), Tally(HOST, 9, (1,), 8, 0, 0, EVERY_PORT))
+    changes = [Change(HOST, "tcp", 22, what, "ssh") for what in ("opened", "closed", "filtered", "silent", "service")]
+    events = (*EVENTS, Asked(("192.0.2.1-192.0.2.254",), "22,80"), *changes, Tally(HOST, 9, (1,), 8, 0, 0, EVERY_PORT))
     lines = [json.loads(line) for line in said("jsonl", events=events).splitlines()]
     for line in lines:
         schema.validate(line)

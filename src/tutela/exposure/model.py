@@ -163,7 +163,7 @@ class Change:
     protocol: str
     port: int
     what: str
-    """opened; closed (the host refused); silent (it was open and does not answer now, which is not the same as closed); service."""
+    """opened; closed (the host refused); filtered (something on the way did); silent (it was open and does not answer now, which is not the same as closed); service."""
     before: str = ""
     now: str = ""
     """What answers there, where that was looked into."""
