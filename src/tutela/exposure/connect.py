@@ -28,6 +28,8 @@ MOST_SOCKETS = 20_000
 SPARE_FILES = 64
 """File descriptors left to the rest of the program."""
 SHORTEST_WAIT_S, FIRST_WAIT_S = 0.3, 1.0
+LAST_S = 0.3
+"""A scan that is told to stop waits so long at most for connections under way."""
 PROGRESS_S = 0.2
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM, errno.ENOPROTOOPT}
@@ -61,7 +63,7 @@ class _ConnectScan:
         """Ports that answered only when asked again."""
         self.answered = 0
         self.withheld: set[_Pair] = set()
-        """Not asked, since their address may not be asked (any more)."""
+        """Not asked, since their address may not be asked (any more), or the scan was told to stop."""
         self._next: dict[int | bytes, float] = {}
         """When a host, by its place, and a network, by its first bytes, may be asked again."""
         self._too_early = False
@@ -87,12 +89,22 @@ class _ConnectScan:
                 if now - shown >= PROGRESS_S:
                     shown = now
                     yield self._progress(now, total, len(queue))
+            if stop():
+                if self.round == 1:
+                    self.withheld.update(queue)
+                yield from self._last_answers(silent)
             silent = [pair for pair in silent if pair[0] not in self.suspects]
             if stop() or not silent or self.round >= self._rounds():
                 break
             self.round += 1
             queue.extend(silent)
         yield from self._end(silent)
+
+    def _last_answers(self, silent: list[_Pair]) -> Iterator[Open]:
+        """Connections that are about to stand or to be refused are waited for; none is begun."""
+        until = time.monotonic() + min(LAST_S, self._patience())
+        while self._flying and time.monotonic() < until:
+            yield from self._land(silent, idle=True)
 
     def _rounds(self) -> int:
         if self.request.rounds is not None:

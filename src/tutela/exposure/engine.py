@@ -41,6 +41,8 @@ SLICE_S = 0.002
 PROGRESS_S = 0.2
 MOST_RESETS = 4096
 IDLE_S = 0.005
+LAST_S = 0.3
+"""A scan that is told to stop waits so long at most for answers that are on their way."""
 
 
 class Engine:
@@ -99,12 +101,25 @@ class Engine:
                 if now - shown >= PROGRESS_S:
                     shown = now
                     yield max((job.scan for job in jobs), key=lambda scan: scan.expected_packets()).progress(now)
+            if stop():
+                yield from self._last_answers(jobs)
             for job in jobs:
                 yield from job.scan.tallies()
             yield summary(jobs, self.method, time.monotonic() - began, self.overflowed() - overflowed)
         finally:
             for job in jobs:
                 self.end(job)
+
+    def _last_answers(self, jobs: list[_Job]) -> Iterator[Event]:
+        """What was asked a moment ago may be about to be answered: that is waited for, and nothing more is asked."""
+        until = time.monotonic() + min(LAST_S, max(job.scan.trip.wait_s() for job in jobs))
+        while time.monotonic() < until:
+            for _, event in self._read():
+                yield event
+            self._wait()
+
+    def _wait(self, also: Sequence[int] = ()) -> None:
+        select.select([*(ring.fileno() for ring in self._rings.values()), *also], [], [], IDLE_S)
 
     def step(self, also: Sequence[int] = ()) -> Iterator[tuple[_Job, Open]]:
         """Read what came, send what is due, or wait a moment: for all scans that are on. What happens on the descriptors `also` ends the wait."""
@@ -118,7 +133,7 @@ class Engine:
             if job.scan.done:
                 self._turns.remove(job)
         if not self._send(now):
-            select.select([*(ring.fileno() for ring in self._rings.values()), *also], [], [], IDLE_S)
+            self._wait(also)
 
     def overflowed(self) -> int:
         """Packets so far that came faster than they were read, and were lost."""

@@ -11,7 +11,7 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tutela.exposure.ports import FRAGILE
 
@@ -22,18 +22,18 @@ _UNACKED = 24
 _ESTABLISHED, _CLOSE_WAIT = 1, 8
 
 
-def really_answer(address: str, ports: Sequence[int], *, patience_s: float = PATIENCE_S) -> frozenset[int]:
+def really_answer(address: str, ports: Sequence[int], *, patience_s: float = PATIENCE_S, stop: Callable[[], bool] = lambda: False) -> frozenset[int]:
     """Those of the ports that finish a handshake and then send a byte, acknowledge one of ours, or close in good order.
 
     To fragile ports nothing is sent; they count when they speak first.
     """
     found: set[int] = set()
     for at in range(0, len(ports), AT_ONCE):
-        found |= _some(address, ports[at : at + AT_ONCE], patience_s)
+        found |= _some(address, ports[at : at + AT_ONCE], patience_s, stop)
     return frozenset(found)
 
 
-def _some(address: str, ports: Sequence[int], patience_s: float) -> set[int]:
+def _some(address: str, ports: Sequence[int], patience_s: float, stop: Callable[[], bool]) -> set[int]:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     poll = select.poll()
     waiting: dict[int, tuple[socket.socket, int]] = {}
@@ -49,7 +49,7 @@ def _some(address: str, ports: Sequence[int], patience_s: float) -> set[int]:
             waiting[one.fileno()] = (one, port)
             poll.register(one, select.POLLOUT)
         deadline = time.monotonic() + patience_s
-        while (waiting or sent) and time.monotonic() < deadline:
+        while (waiting or sent) and time.monotonic() < deadline and not stop():
             for number, event in poll.poll(50):
                 if number in waiting and event & select.POLLOUT and not event & select.POLLERR:
                     one, port = waiting.pop(number)

@@ -56,7 +56,7 @@ def scan(
 
     for event in sweep(look).run() if sweep else look(request, over):
         if isinstance(event, Tally) and event.note == EVERY_PORT and not over() and permits(event.address):
-            yield from _behind_the_answers(event)
+            yield from _behind_the_answers(event, over)
         elif isinstance(event, Summary) and sweep is None and not over():
             yield asked_of(request.addresses, request.ports)
             yield event
@@ -108,12 +108,16 @@ def _with_engine(engine: Engine, request: Request, stop: Callable[[], bool]) -> 
         yield from engine.run(request, stop=stop)
 
 
-def _behind_the_answers(tally: Tally) -> Iterator[Event]:
+def _behind_the_answers(tally: Tally, stop: Callable[[], bool]) -> Iterator[Event]:
     """Something answers on every port: tell only what finishes a handshake and takes data, among the ports that matter and a sample."""
     popular = [port for port in tally.open if port in POPULAR]
     others = [port for port in tally.open if port not in POPULAR]
     sample = random.sample(others, min(SAMPLED, len(others)))
-    real = really_answer(tally.address, [*popular, *sample])
+    real = really_answer(tally.address, [*popular, *sample], stop=stop)
+    if stop():
+        # Half a sample says nothing of what is behind.
+        yield tally
+        return
     behind = len(real.intersection(sample))
     for port in sorted(real):
         yield Open(tally.address, "tcp", port, 0.0)

@@ -1,0 +1,55 @@
+"""Told to stop, a scan sends nothing more, takes the answers that are on their way, and ends at once."""
+
+import json
+
+import pytest
+
+from tests.exposure.net import TARGET, Net
+
+pytestmark = pytest.mark.root
+DELAY_S, STOPPED_AFTER_S, SOON_S = 0.15, 0.6, 0.5
+TAKES_NO_DATA = """
+    table inet takes {
+        chain in { type filter hook input priority 0; tcp flags & psh == psh drop; }
+    }
+"""
+SCAN = """
+import json, sys, time
+from ipaddress import ip_address
+from tutela.exposure.model import Request, Tally
+from tutela.exposure.scan import scan
+began = time.monotonic()
+request = Request((ip_address(sys.argv[1]),), tuple(range(1, 65536)), 3000.0)
+for event in scan(request, sys.argv[2], stop=lambda: time.monotonic() > began + float(sys.argv[3])):
+    if isinstance(event, Tally):
+        tally = event
+print(json.dumps({"seconds": time.monotonic() - began, "asked": tally.asked, "silent": tally.silent, "open": tally.open}))
+"""
+PROOF = """
+import sys, time
+from tutela.exposure.handshake import really_answer
+began = time.monotonic()
+really_answer(sys.argv[1], range(1000, 1040), stop=lambda: time.monotonic() > began + float(sys.argv[2]))
+print(time.monotonic() - began)
+"""
+
+
+@pytest.mark.parametrize("method", ["raw", "connect"])
+def test_answers_that_are_on_their_way_are_taken(method):
+    with Net(delay_ms=DELAY_S * 1000) as net:
+        # Popular ports are asked first.
+        net.open(0, also=(22, 443))
+        said = json.loads(net.python(SCAN, TARGET, method, str(STOPPED_AFTER_S)))
+
+    assert 500 < said["asked"] < 3000 * STOPPED_AFTER_S + 500
+    assert said["silent"] == 0
+    assert said["open"] == [22, 443]
+    assert said["seconds"] < STOPPED_AFTER_S + SOON_S
+
+
+def test_proving_that_something_answers_in_the_hosts_place_ends_at_once():
+    with Net() as net:
+        net.open(0, also=range(1000, 1040))
+        net.nft(TAKES_NO_DATA)
+        assert float(net.python(PROOF, TARGET, "0.2")) < 0.2 + SOON_S
+        assert float(net.python(PROOF, TARGET, "60")) > 1
