@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tutela.errors import ContentError, UsageError, said_by_system
 from tutela.language import Lang, Text
@@ -24,104 +24,86 @@ def positive(words: str) -> int:
     return value
 
 
+FILE, FOLDER = Text("文件", "FILE"), Text("文件夹", "DIR")
+
+
+class Group:
+    """Options under one heading, explained in the reader's language."""
+
+    def __init__(self, parser: argparse.ArgumentParser, lang: Lang, zh: str, en: str) -> None:
+        self._group, self._lang = parser.add_argument_group(Text(zh, en).in_(lang)), lang
+
+    def add(self, *names: str, zh: str, en: str, metavar: Text | str | None = None, **more: Any) -> None:
+        """One option; what is not said here is as for argparse's add_argument."""
+        if metavar is not None:
+            more["metavar"] = metavar.in_(self._lang) if isinstance(metavar, Text) else metavar
+        self._group.add_argument(*names, help=Text(zh, en).in_(self._lang), **more)
+
+
 def add_looking(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """How to reach and look at targets."""
-    group = parser.add_argument_group(Text("采集", "looking").in_(lang))
-    group.add_argument(
-        "--quick", action="store_true", help=Text("跳过需要数秒的来源（如软件更新模拟）", "leave out what takes seconds (the update simulation)").in_(lang)
-    )
-    group.add_argument("--become", action="store_true", help=Text("在目标上使用 sudo", "use sudo on the target").in_(lang))
-    group.add_argument(
+    group = Group(parser, lang, "采集", "looking")
+    group.add("--quick", zh="跳过需要数秒的来源（如软件更新模拟）", en="leave out what takes seconds (the update simulation)", action="store_true")
+    group.add("--become", zh="在目标上使用 sudo", en="use sudo on the target", action="store_true")
+    group.add(
         "--passwords",
+        zh="在主机上测试弱口令（哈希与口令都不离开内存）",
+        en="test for weak passwords on the host (no hash, no password leaves its memory)",
         action="store_true",
-        help=Text("在主机上测试弱口令（哈希与口令都不离开内存）", "test for weak passwords on the host (no hash, no password leaves its memory)").in_(lang),
     )
-    group.add_argument(
-        "--jobs", "-j", type=positive, default=16, metavar="N", help=Text("同时检查的主机数（默认 16）", "hosts looked at side by side (default 16)").in_(lang)
-    )
-    group.add_argument(
-        "--timeout",
-        type=positive,
-        default=180,
-        metavar=Text("秒", "SECONDS").in_(lang),
-        help=Text("每台主机的时限（默认 180）", "time limit for a host (default 180)").in_(lang),
-    )
-    group.add_argument(
-        "--ssh-config", metavar=Text("文件", "FILE").in_(lang), help=Text("ssh 配置文件（同 ssh -F）", "configuration file for ssh (its -F)").in_(lang)
-    )
-
-
-def add_scanner(group: argparse._ArgumentGroup, lang: Lang) -> None:
-    """Who sends the packets of a scan."""
-    group.add_argument(
-        "--scanner",
-        type=Path,
-        metavar=Text("套接字", "SOCKET").in_(lang),
-        help=Text(
-            "常驻扫描进程的套接字（默认 $TUTELA_SCANNER 或 /run/tutela/scanner.sock，存在时使用）",
-            "socket of a resident scanner (default $TUTELA_SCANNER, or /run/tutela/scanner.sock where it exists)",
-        ).in_(lang),
-    )
-
-
-def add_udp(group: argparse._ArgumentGroup, lang: Lang) -> None:
-    """Whether a scan asks over UDP too."""
-    group.add_argument(
-        "--udp",
-        action="store_true",
-        help=Text("随后询问约 40 个 UDP 服务端口（约 3 秒；不需要特权）", "then ask the services on some 40 UDP ports too (about 3 s; needs no privilege)").in_(
-            lang
-        ),
-    )
+    group.add("--jobs", "-j", zh="同时检查的主机数（默认 16）", en="hosts looked at side by side (default 16)", type=positive, default=16, metavar="N")
+    group.add("--timeout", zh="每台主机的时限（默认 180）", en="time limit for a host (default 180)", type=positive, default=180, metavar=Text("秒", "SECONDS"))
+    group.add("--ssh-config", zh="ssh 配置文件（同 ssh -F）", en="configuration file for ssh (its -F)", metavar=FILE)
 
 
 def add_scanning(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Whether to look from elsewhere too."""
-    group = parser.add_argument_group(Text("从外部探测", "looking from elsewhere").in_(lang))
-    group.add_argument(
+    group = Group(parser, lang, "从外部探测", "looking from elsewhere")
+    group.add(
         "--scan",
+        zh="同时从这里探测目标的全部 TCP 端口，与主机的说法对照",
+        en="scan all TCP ports of the targets from here too, and hold them against the host's word",
         action="store_true",
-        help=Text(
-            "同时从这里探测目标的全部 TCP 端口，与主机的说法对照", "scan all TCP ports of the targets from here too, and hold them against the host's word"
-        ).in_(lang),
     )
-    group.add_argument(
+    group.add(
         "--scan-from",
+        zh="也从另一台主机探测（需要 python3，不安装任何东西）；可多次给出",
+        en="look from another host too (it needs python3; nothing is installed); may be given again",
         action="append",
         default=[],
         metavar="ssh://…",
-        help=Text(
-            "也从另一台主机探测（需要 python3，不安装任何东西）；可多次给出",
-            "look from another host too (it needs python3; nothing is installed); may be given again",
-        ).in_(lang),
     )
-    add_udp(group, lang)
-    add_scanner(group, lang)
+    add_udp(group)
+    add_scanner(group)
+
+
+def add_udp(group: Group) -> None:
+    """Whether a scan asks over UDP too."""
+    group.add(
+        "--udp",
+        zh="随后询问约 40 个 UDP 服务端口（约 3 秒；不需要特权）",
+        en="then ask the services on some 40 UDP ports too (about 3 s; needs no privilege)",
+        action="store_true",
+    )
+
+
+def add_scanner(group: Group) -> None:
+    """Who sends the packets of a scan."""
+    group.add(
+        "--scanner",
+        zh="常驻扫描进程的套接字（默认 $TUTELA_SCANNER 或 /run/tutela/scanner.sock，存在时使用）",
+        en="socket of a resident scanner (default $TUTELA_SCANNER, or /run/tutela/scanner.sock where it exists)",
+        type=Path,
+        metavar=Text("套接字", "SOCKET"),
+    )
 
 
 def add_judging(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """What to judge by."""
-    group = parser.add_argument_group(Text("判定", "judging").in_(lang))
-    group.add_argument(
-        "--profile",
-        action="append",
-        metavar="ID",
-        help=Text("配置档案，可多次给出（默认 campus-L1）", "profile; may be given again (default campus-L1)").in_(lang),
-    )
-    group.add_argument(
-        "--site",
-        type=Path,
-        metavar=Text("文件", "FILE").in_(lang),
-        help=Text("站点文件（tutela site init 可生成）", "site file (tutela site init writes one)").in_(lang),
-    )
-    group.add_argument(
-        "--content",
-        type=Path,
-        action="append",
-        default=[],
-        metavar=Text("文件夹", "DIR").in_(lang),
-        help=Text("追加自己的检查与协议", "add your own checks and agreements").in_(lang),
-    )
+    group = Group(parser, lang, "判定", "judging")
+    group.add("--profile", zh="配置档案，可多次给出（默认 campus-L1）", en="profile; may be given again (default campus-L1)", action="append", metavar="ID")
+    group.add("--site", zh="站点文件（tutela site init 可生成）", en="site file (tutela site init writes one)", type=Path, metavar=FILE)
+    group.add("--content", zh="追加自己的检查与协议", en="add your own checks and agreements", type=Path, action="append", default=[], metavar=FOLDER)
 
 
 def read_targets(words: list[str]) -> list[Target]:

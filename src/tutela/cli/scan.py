@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, TextIO
 
 from tutela.cli import EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN, sweeping
-from tutela.cli.options import add_scanner, add_udp, positive
+from tutela.cli.options import FILE, Group, add_scanner, add_udp, positive
 from tutela.cli.sweeping import SINGLE
 from tutela.errors import UsageError, said_by_system
 from tutela.language import Lang, Text
@@ -33,74 +33,49 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
             lang
         ),
     )
-    group = parser.add_argument_group(Text("探测", "asking").in_(lang))
-    group.add_argument(
+    group = Group(parser, lang, "探测", "asking")
+    group.add(
         "--ports",
         "-p",
-        metavar=Text("端口", "PORTS").in_(lang),
-        help=Text(
-            "all、popular 或 22,80,8000-8099（默认：少数主机 all，网段 popular）",
-            "all, popular, or 22,80,8000-8099 (default: all for few hosts, popular for prefixes)",
-        ).in_(lang),
+        zh="all、popular 或 22,80,8000-8099（默认：少数主机 all，网段 popular）",
+        en="all, popular, or 22,80,8000-8099 (default: all for few hosts, popular for prefixes)",
+        metavar=Text("端口", "PORTS"),
     )
-    group.add_argument(
+    group.add(
         "--method",
+        zh="raw 需要 CAP_NET_RAW；没有时 auto 用普通连接",
+        en="raw needs CAP_NET_RAW; without it, auto makes ordinary connections",
         choices=METHODS,
         default="auto",
-        help=Text("raw 需要 CAP_NET_RAW；没有时 auto 用普通连接", "raw needs CAP_NET_RAW; without it, auto makes ordinary connections").in_(lang),
     )
-    add_scanner(group, lang)
-    group.add_argument(
+    add_scanner(group)
+    group.add(
         "--rate",
+        zh="每秒探测包总数（默认 150000，地址多于 16 个时 10000）",
+        en="packets a second in all (default 150000; 10000 to more than 16 addresses)",
         type=positive,
         metavar="N",
-        help=Text("每秒探测包总数（默认 150000，地址多于 16 个时 10000）", "packets a second in all (default 150000; 10000 to more than 16 addresses)").in_(
-            lang
-        ),
     )
-    group.add_argument("--host-rate", type=positive, metavar="N", help=Text("每个地址每秒最多", "packets a second to one address").in_(lang))
-    group.add_argument("--network-rate", type=positive, metavar="N", help=Text("每个 /24 每秒最多", "packets a second to one /24").in_(lang))
-    group.add_argument(
-        "--rounds",
-        type=positive,
-        metavar="N",
-        help=Text("无应答端口询问次数（默认按实测丢包率）", "times a silent port is asked (default: by measured loss)").in_(lang),
+    group.add("--host-rate", zh="每个地址每秒最多", en="packets a second to one address", type=positive, metavar="N")
+    group.add("--network-rate", zh="每个 /24 每秒最多", en="packets a second to one /24", type=positive, metavar="N")
+    group.add(
+        "--rounds", zh="无应答端口询问次数（默认按实测丢包率）", en="times a silent port is asked (default: by measured loss)", type=positive, metavar="N"
     )
-    group.add_argument(
-        "--allow",
-        action="append",
-        type=Path,
-        default=[],
-        metavar=Text("文件", "FILE").in_(lang),
-        help=Text("只允许扫描此文件中的网段", "scan nothing outside the prefixes in this file").in_(lang),
+    group.add(
+        "--allow", zh="只允许扫描此文件中的网段", en="scan nothing outside the prefixes in this file", type=Path, action="append", default=[], metavar=FILE
     )
-    group.add_argument(
-        "--opt-out",
-        action="append",
-        type=Path,
-        default=[],
-        metavar=Text("文件", "FILE").in_(lang),
-        help=Text("不扫描此文件中的地址", "never scan the addresses in this file").in_(lang),
-    )
-    group.add_argument(
+    group.add("--opt-out", zh="不扫描此文件中的地址", en="never scan the addresses in this file", type=Path, action="append", default=[], metavar=FILE)
+    group.add(
         "--identify",
+        zh="识别开放端口上的服务，及其是否无需认证即可访问（默认：少数主机识别）",
+        en="tell what answers on open ports and whether it does so without authentication (default: for few hosts)",
         action=argparse.BooleanOptionalAction,
-        help=Text(
-            "识别开放端口上的服务，及其是否无需认证即可访问（默认：少数主机识别）",
-            "tell what answers on open ports and whether it does so without authentication (default: for few hosts)",
-        ).in_(lang),
     )
-    add_udp(group, lang)
+    add_udp(group)
     sweeping.configure(parser, lang)
-    group = parser.add_argument_group(Text("报告", "reporting").in_(lang))
-    group.add_argument("--format", "-f", choices=FORMATS, default="text", metavar=Text("格式", "FORMAT").in_(lang), help=", ".join(FORMATS))
-    group.add_argument(
-        "--output",
-        "-o",
-        type=Path,
-        metavar=Text("文件", "FILE").in_(lang),
-        help=Text("写入文件而不是标准输出", "write to a file instead of standard output").in_(lang),
-    )
+    group = Group(parser, lang, "报告", "reporting")
+    group.add("--format", "-f", zh=", ".join(FORMATS), en=", ".join(FORMATS), choices=FORMATS, default="text", metavar=Text("格式", "FORMAT"))
+    group.add("--output", "-o", zh="写入文件而不是标准输出", en="write to a file instead of standard output", type=Path, metavar=FILE)
 
 
 def run(arguments: argparse.Namespace, lang: Lang) -> int:

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tutela.cli.options import positive
+from tutela.cli.options import FILE, Group, positive
 from tutela.errors import ScanError, UsageError, said_by_system
 from tutela.language import Lang, Text
 
@@ -25,71 +25,61 @@ SHOWN = {"service": "tutela-scanner.service", "users": "tutela-scanner.sysusers"
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Arguments of the command."""
-    files, names = Text("文件", "FILE").in_(lang), Text("名称", "NAME").in_(lang)
-
-    def add(group: argparse._ArgumentGroup, option: str, zh: str, en: str, **more: object) -> None:
-        group.add_argument(option, help=Text(zh, en).in_(lang), **more)  # type: ignore[arg-type]
-
-    group = parser.add_argument_group(Text("允许什么", "what is allowed").in_(lang))
-    add(
-        group,
+    name = Text("名称", "NAME")
+    group = Group(parser, lang, "允许什么", "what is allowed")
+    group.add(
         "--allow",
-        "可以扫描的网段，每行一个（必需）",
-        "prefixes that may be scanned, one a line (required)",
+        zh="可以扫描的网段，每行一个（必需）",
+        en="prefixes that may be scanned, one a line (required)",
+        type=Path,
         action="append",
-        type=Path,
         default=[],
-        metavar=files,
+        metavar=FILE,
     )
-    add(group, "--opt-out", "从不扫描的地址", "addresses that are never scanned", action="append", type=Path, default=[], metavar=files)
-    add(group, "--allow-group", "可以使用它的组", "a group that may use it", action="append", default=[], metavar=names)
-    add(group, "--allow-user", "可以使用它的用户", "a user who may use it", action="append", default=[], metavar=names)
-    group = parser.add_argument_group(Text("怎样运行", "how it runs").in_(lang))
-    add(
-        group,
+    group.add("--opt-out", zh="从不扫描的地址", en="addresses that are never scanned", type=Path, action="append", default=[], metavar=FILE)
+    group.add("--allow-group", zh="可以使用它的组", en="a group that may use it", action="append", default=[], metavar=name)
+    group.add("--allow-user", zh="可以使用它的用户", en="a user who may use it", action="append", default=[], metavar=name)
+    group = Group(parser, lang, "怎样运行", "how it runs")
+    group.add(
         "--socket",
-        "监听的套接字（默认 /run/tutela/scanner.sock）",
-        "the socket it listens on (default /run/tutela/scanner.sock)",
+        zh="监听的套接字（默认 /run/tutela/scanner.sock）",
+        en="the socket it listens on (default /run/tutela/scanner.sock)",
         type=Path,
-        metavar=files,
+        metavar=FILE,
     )
-    add(group, "--user", "以 root 启动时换成的用户", "the user it becomes when root starts it", metavar=names)
-    group = parser.add_argument_group(Text("限度", "limits").in_(lang))
-    add(
-        group,
+    group.add("--user", zh="以 root 启动时换成的用户", en="the user it becomes when root starts it", metavar=name)
+    group = Group(parser, lang, "限度", "limits")
+    group.add(
         "--rate",
-        "所有扫描合计每秒探测包（默认 50000）",
-        "packets a second of all scans together (default 50000)",
+        zh="所有扫描合计每秒探测包（默认 50000）",
+        en="packets a second of all scans together (default 50000)",
         type=positive,
         default=50_000,
         metavar="N",
     )
-    add(group, "--jobs", "同时的扫描数（默认 16）", "scans at a time (default 16)", type=positive, default=16, metavar="N")
-    add(group, "--jobs-a-user", "每个用户同时的扫描数（默认 4）", "scans at a time of one user (default 4)", type=positive, default=4, metavar="N")
-    add(group, "--seconds", "一次扫描的时限（默认 900）", "time limit of a scan (default 900)", type=positive, default=900, metavar="N")
-    add(
-        group,
+    group.add("--jobs", zh="同时的扫描数（默认 16）", en="scans at a time (default 16)", type=positive, default=16, metavar="N")
+    group.add("--jobs-a-user", zh="每个用户同时的扫描数（默认 4）", en="scans at a time of one user (default 4)", type=positive, default=4, metavar="N")
+    group.add("--seconds", zh="一次扫描的时限（默认 900）", en="time limit of a scan (default 900)", type=positive, default=900, metavar="N")
+    group.add(
         "--again",
-        "同样的问题在这么多秒内只扫描一次（默认 60）",
-        "the same question is scanned once in so many seconds (default 60)",
+        zh="同样的问题在这么多秒内只扫描一次（默认 60）",
+        en="the same question is scanned once in so many seconds (default 60)",
         type=positive,
         default=60,
         metavar="N",
     )
-    add(
-        group,
+    group.add(
         "--entries",
-        "路径上防火墙状态表中允许占用的条目数（默认不限）",
-        "entries that silent ports may fill in tables of firewalls on the way (default: no limit)",
+        zh="路径上防火墙状态表中允许占用的条目数（默认不限）",
+        en="entries that silent ports may fill in tables of firewalls on the way (default: no limit)",
         type=positive,
         metavar="N",
     )
-    group = parser.add_argument_group(Text("安装", "installing").in_(lang))
-    add(
-        group,
+    group = Group(parser, lang, "安装", "installing")
+    group.add(
         "--show",
-        "打印 systemd 单元、sysusers 文件或 nftables 规则（规则含 --allow 的网段）",
-        "print the systemd unit, the sysusers file, or nftables rules (with the prefixes of --allow)",
+        zh="打印 systemd 单元、sysusers 文件或 nftables 规则（规则含 --allow 的网段）",
+        en="print the systemd unit, the sysusers file, or nftables rules (with the prefixes of --allow)",
         choices=tuple(SHOWN),
     )
 

@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from tutela.cli.options import FILE, Group
 from tutela.errors import UsageError
 from tutela.language import Lang, Text
 
@@ -28,40 +29,35 @@ RATE, SWEEP_RATE = 150_000.0, 10_000.0
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Their arguments."""
-    group = parser.add_argument_group(Text("大范围扫描", "sweeps").in_(lang))
-    group.add_argument(
+    group = Group(parser, lang, "大范围扫描", "sweeps")
+    group.add(
         "--window",
+        zh='只在维护窗口内发送，到点即停，可多次给出："mon-fri 07:00-09:00"（本机时区）',
+        en='send only inside this maintenance window and stop at its end; may be given again: "mon-fri 07:00-09:00" (this machine\'s time zone)',
         action="append",
         default=[],
-        metavar=Text("窗口", "WINDOW").in_(lang),
-        help=Text(
-            '只在维护窗口内发送，到点即停，可多次给出："mon-fri 07:00-09:00"（本机时区）',
-            'send only inside this maintenance window and stop at its end; may be given again: "mon-fri 07:00-09:00" (this machine\'s time zone)',
-        ).in_(lang),
+        metavar=Text("窗口", "WINDOW"),
     )
-    group.add_argument("--wait", action="store_true", help=Text("等待下一个窗口，直到全部完成", "wait for the next window until everything is done").in_(lang))
-    group.add_argument(
+    group.add("--wait", zh="等待下一个窗口，直到全部完成", en="wait for the next window until everything is done", action="store_true")
+    group.add(
         "--journal",
+        zh="把进度记入此文件；中断或崩溃后用同一文件续扫，已完成的部分不再询问",
+        en="remember progress in this file; after an interrupt or a crash the same file goes on, and what is done is not asked again",
         type=Path,
-        metavar=Text("文件", "FILE").in_(lang),
-        help=Text(
-            "把进度记入此文件；中断或崩溃后用同一文件续扫，已完成的部分不再询问",
-            "remember progress in this file; after an interrupt or a crash the same file goes on, and what is done is not asked again",
-        ).in_(lang),
+        metavar=FILE,
     )
-    group.add_argument(
+    group.add(
         "--since",
+        zh="与上次的结果（--format jsonl）比较，报告变化",
+        en="report what has changed since an earlier result (--format jsonl)",
         type=Path,
-        metavar=Text("文件", "FILE").in_(lang),
-        help=Text("与上次的结果（--format jsonl）比较，报告变化", "report what has changed since an earlier result (--format jsonl)").in_(lang),
+        metavar=FILE,
     )
-    group.add_argument(
+    group.add(
         "--gentle",
+        zh="不再询问变慢、沉默或经 ICMP 声明禁止的主机（默认：地址多时）",
+        en="leave hosts in peace that slow down, fall silent or are declared prohibited by ICMP (default: of many addresses)",
         action=argparse.BooleanOptionalAction,
-        help=Text(
-            "不再询问变慢、沉默或经 ICMP 声明禁止的主机（默认：地址多时）",
-            "leave hosts in peace that slow down, fall silent or are declared prohibited by ICMP (default: of many addresses)",
-        ).in_(lang),
     )
 
 
