@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import threading
 from pathlib import Path
 
 import pytest
 
-from tutela.ledger.entry import Kind, Record, digest, new_record
+from tutela.ledger.entry import Kind, Record, digest, new_record, parse_entry
 from tutela.ledger.merkle import check_consistency, leaf_hash, root_of
 from tutela.ledger.refused import ConsistencyError, DamagedError, MissingError, MisuseError, RollbackError
 from tutela.ledger.store.keeper import CHECKPOINT, STATE, Ledger, create
@@ -147,6 +148,26 @@ def test_the_table_of_known_records_is_made_anew(ledger: Ledger, loss: str) -> N
         content = table.read_bytes()
         table.write_bytes(content[:100] if loss == "cut" else content[:40] + b"0" * 36 + content[76:])
     assert again(ledger).append([made_up(650), made_up(700)]) == [650, 700]
+
+
+def test_a_table_that_lies_gives_nobody_an_index_that_is_not_theirs(ledger: Ledger) -> None:
+    ledger.append([made_up(i) for i in range(10)])
+    table = ledger.private / "known"
+    content = table.read_bytes()
+    for lie in (3, 1_000_000):
+        table.write_bytes(content[:4096] + b"".join(slot[:8] + lie.to_bytes(8, "little") for (slot,) in struct.iter_unpack("16s", content[4096:])))
+        indices = again(ledger).append([made_up(3), made_up(5), made_up(f"new {lie}")])
+        log = ledger.log()
+        for record, index in zip([made_up(3), made_up(5)], indices, strict=False):
+            assert parse_entry(log.entry(index)).record == record
+
+
+def test_the_log_goes_on_where_two_levels_of_tiles_are_full(ledger: Ledger) -> None:
+    assert list(ledger.append_all(made_up(i) for i in range(65_536))) == list(range(65_536))
+    assert again(ledger).append([made_up("next"), made_up(7)]) == [65_536, 7]
+    log = again(ledger).log()
+    for index in (0, 7, 65_535, 65_536):
+        log.proof(index)
 
 
 def test_the_table_grows_and_forgets_nothing(ledger: Ledger) -> None:

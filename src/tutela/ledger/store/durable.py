@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
+_TOGETHER = 8
+"""Files that are written at the same time; a file system brings several to the disk in nearly the time of one."""
 
-def write_new(path: Path, content: bytes) -> None:
-    """A file nobody refers to yet, durable but for its name: the caller syncs its folder.
 
-    What a crash left under that name is written over: nothing that was signed refers to it.
+def write_new(files: Sequence[tuple[Path, bytes]]) -> None:
+    """Files nobody refers to yet, with their folders.
+
+    What a crash left under such a name is written over: nothing that was signed refers to it.
     """
-    _write(path, content, 0o644)
+    folders = {path.parent: None for path, _ in files}
+    for folder in folders:
+        make_folders(folder)
+        _sync_name(folder)
+    if len(files) > _TOGETHER:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_TOGETHER) as threads:
+            for _ in threads.map(_write_one, files):
+                pass
+    else:
+        for one in files:
+            _write_one(one)
+    for folder in folders:
+        sync_folder(folder)
 
 
 def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
@@ -41,6 +60,16 @@ def make_folders(path: Path) -> None:
     except FileExistsError:
         return
     sync_folder(path.parent)
+
+
+@lru_cache(maxsize=256)
+def _sync_name(folder: Path) -> None:
+    """Once in a process: another one may have been killed right after it had made the folder."""
+    sync_folder(folder.parent)
+
+
+def _write_one(file: tuple[Path, bytes]) -> None:
+    _write(*file, 0o644)
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

@@ -19,8 +19,9 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 from tutela.language import Text
@@ -36,11 +37,15 @@ from tutela.ledger.store.folder import Folder
 from tutela.ledger.store.keys import read_key, write_key
 from tutela.ledger.store.known import Known
 from tutela.ledger.store.spool import Spool
-from tutela.ledger.tiles import ENTRIES, WIDTH, Tile, bundle_of, edge_of, entries_in, hashes_in, levels, root_of_edge
+from tutela.ledger.tiles import ENTRIES, HEIGHT, WIDTH, Tile, bundle_of, edge_of, entries_in, hashes_in, levels, root_of_edge
 
 KEY, STATE, LOCK, KNOWN, PENDING, SALTS = "key", "state", "lock", "known", "pending", "salts"
 VKEY = "vkey"
 """The public half of the key, beside the checkpoint: for reading and comparing, not for trusting."""
+_AT_ONCE = 16_384
+"""Records of a large import that are logged in one commit."""
+_SHORTEST_S, _LONGEST_S = 0.0003, 0.010
+"""How long an appender that waits sleeps until it asks again."""
 
 
 def private_beside(public: Path) -> Path:
@@ -69,6 +74,15 @@ def create(public: Path, private: Path, origin: str) -> Ledger:
     return Ledger(public, private)
 
 
+def _locked(lock: int) -> bool:
+    """Takes the lock if nobody has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _signed(checkpoint: Checkpoint, signers: Sequence[Signer]) -> SignedCheckpoint:
     return SignedCheckpoint(checkpoint, Note(checkpoint.text, tuple(one.sign(checkpoint.text) for one in signers)))
 
@@ -90,9 +104,10 @@ class Ledger:
         self._now = now
         self._signers: tuple[Signer, ...] = (_signer(private / KEY),)
         self._folder = Folder(public)
-        self._known = Known(private / KNOWN)
+        self._known = Known(private / KNOWN, self._identity_at)
         self._spool = Spool(private / PENDING)
         self._edge = Edge(0, {}, [])
+        self._log: Log | None = None
         self._seen: tuple[object, ...] = ()
 
     @property
@@ -123,21 +138,26 @@ class Ledger:
         """
         if not records:
             return []
-        handed: Path | None = None
         with self._lock() as lock:
-            try:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    handed = self._spool.put(records)
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-                self._settle()
-                if handed is None or handed.exists():
-                    self._commit([] if handed else records)
-                return [self._index(one) for one in records]
-            finally:
-                if handed:
-                    handed.unlink(missing_ok=True)
+            if not _locked(lock):
+                with self._spool.hand_in(records) as handed:
+                    began = time.monotonic()
+                    while not _locked(lock):
+                        # Asked again and again: were they woken by the lock, all who wait would have to take it in turn, only to hear that they are done.
+                        waited = time.monotonic() - began
+                        time.sleep(min(_SHORTEST_S + waited / 8, _LONGEST_S))
+                        if (indices := handed.indices()) is not None:
+                            return indices
+                    if (indices := handed.indices()) is not None:
+                        return indices
+            self._settle()
+            return self._commit(records)
+
+    def append_all(self, records: Iterable[Record]) -> Iterator[int]:
+        """`append` for any number of records: some thousand at a time, so that memory stays flat and others get their turn."""
+        rest = iter(records)
+        while some := list(islice(rest, _AT_ONCE)):
+            yield from self.append(some)
 
     def index_of(self, record: Record) -> int | None:
         """Where a record is logged, if it is."""
@@ -184,12 +204,6 @@ class Ledger:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _index(self, record: Record) -> int:
-        index = self._known.find(record.identity)
-        if index is None:
-            raise DamagedError(Text(f"记录 {record.subject} 没有写入账本", f"the record {record.subject} was not logged"))
-        return index
-
     # ------------------------------------------------------------------ before a commit
 
     def _settle(self) -> None:
@@ -201,10 +215,17 @@ class Ledger:
         if public is None or public.note.text != state.note.text:
             state = self._agreed(state, public)
         self._edge = self._read_edge(state.checkpoint)
-        if public is None or public.checkpoint.size < state.checkpoint.size:
-            replace(self.public / CHECKPOINT, state.content)
+        self._log = Log(self._folder, state)
         self._known.refresh()
-        self._catch_up(state)
+        behind = public is None or public.checkpoint.size < self._edge.size
+        # Records are entered into the table once the checkpoint is published for good: if some are missing, whoever signed it did not come that far.
+        if behind or self._known.covered != self._edge.size:
+            sync_folder(self.private)
+            if behind:
+                replace(self.public / CHECKPOINT, state.content)
+            else:
+                sync_folder(self.public)
+            self._catch_up()
         self._seen = self._marks()
 
     def _marks(self) -> tuple[object, ...]:
@@ -284,51 +305,56 @@ class Ledger:
             )
         return Edge(head.size, hashes, entries)
 
-    def _catch_up(self, head: SignedCheckpoint) -> None:
+    def _catch_up(self) -> None:
         """Enters into the table what is logged and not in it yet."""
-        size = head.checkpoint.size
+        size = self._edge.size
         if self._known.covered > size:
             self._known.restart()
-        log = Log(self._folder, head)
         while self._known.covered < size:
             first = self._known.covered
             until = min(size, (first // WIDTH + 1) * WIDTH)
-            self._known.add([parse_entry(log.entry(index)).record.identity for index in range(first, until)], first)
+            self._known.add([self._identity_at(index) for index in range(first, until)], first)
+
+    def _identity_at(self, index: int) -> bytes:
+        if self._log is None or index >= self._log.size:
+            return b""
+        return parse_entry(self._log.entry(index)).record.identity
 
     # ------------------------------------------------------------------ a commit
 
-    def _commit(self, own: Sequence[Record]) -> None:
-        """Logs `own` and what others have handed in."""
+    def _commit(self, own: Sequence[Record]) -> list[int]:
+        """Logs `own` and what others have handed in; gives the indices of `own`."""
         waiting = self._spool.take()
+        indices: dict[bytes, int] = {}
         fresh: dict[bytes, Record] = {}
-        for record in [*own, *(one for _, records in waiting for one in records)]:
-            identity = record.identity
-            if identity not in fresh and self._known.find(identity) is None:
-                fresh[identity] = record
+        answers = []
+        for records in (own, *(one.records for one in waiting)):
+            identities = [one.identity for one in records]
+            for identity, record in zip(identities, records, strict=True):
+                if identity not in indices:
+                    index = self._known.find(identity)
+                    if index is None:
+                        index = self._edge.size + len(fresh)
+                        fresh[identity] = record
+                    indices[identity] = index
+            answers.append([indices[identity] for identity in identities])
         if fresh:
             logged = int(self._now())
             self._write([one.entry(logged) for one in fresh.values()], list(fresh))
-        for path, _ in waiting:
-            path.unlink(missing_ok=True)
+        for one, answer in zip(waiting, answers[1:], strict=True):
+            one.answer(answer)
+        return answers[0]
 
     def _write(self, entries: list[bytes], identities: list[bytes]) -> None:
         if self._edge.size + len(entries) > MAX_SIZE:
             raise MisuseError(Text("账本已满", "the ledger is full"))
         first = self._edge.size
         edge, files = self._edge.grown(entries)
-        folders = {}
-        for tile, content in files:
-            path = self.public / tile.path
-            if path.parent not in folders:
-                make_folders(path.parent)
-                folders[path.parent] = True
-            write_new(path, content)
-        for folder in folders:
-            sync_folder(folder)
+        write_new([(self.public / tile.path, content) for tile, content in files])
         head = _signed(Checkpoint(self.origin, edge.size, edge.root), self._signers)
         replace(self.private / STATE, head.content, 0o600)
         replace(self.public / CHECKPOINT, head.content)
-        self._edge = edge
+        self._edge, self._log = edge, Log(self._folder, head)
         self._known.add(identities, first)
         self._seen = self._marks()
         self._tidy(files)
@@ -361,32 +387,28 @@ class Edge:
         rows = {level: list(held) for level, held in self.hashes.items()}
         last = list(self.entries)
         files: list[tuple[Tile, bytes]] = []
-        changed: set[int] = set()
-        for entry in entries:
-            last.append(entry)
-            size += 1
+        done = 0
+        while done < len(entries):
+            some = entries[done : done + WIDTH - len(last)]
+            done += len(some)
+            size += len(some)
+            last += some
+            rows.setdefault(0, []).extend(map(leaf_hash, some))
             if len(last) == WIDTH:
                 files.append((Tile(ENTRIES, (size - 1) // WIDTH, WIDTH), bundle_of(last)))
                 last = []
-            above: bytes | None = leaf_hash(entry)
             level = 0
-            while above is not None:
-                row = rows.setdefault(level, [])
-                row.append(above)
-                changed.add(level)
-                above = None
-                if len(row) == WIDTH:
-                    number = (size - 1) >> 8 * (level + 1)
-                    files.append((Tile(level, number, WIDTH), b"".join(row)))
-                    above = root_of(row)
-                    rows[level] = []
-                    level += 1
+            while len(rows[level]) == WIDTH:
+                row, rows[level] = rows[level], []
+                files.append((Tile(level, (size - 1) >> HEIGHT * (level + 1), WIDTH), b"".join(row)))
+                level += 1
+                rows.setdefault(level, []).append(root_of(row))
         if last:
             files.append((Tile(ENTRIES, size // WIDTH, len(last)), bundle_of(last)))
         for level in range(levels(size)):
             row = rows.get(level, [])
-            if row and level in changed:
-                files.append((Tile(level, (size >> 8 * level) // WIDTH, len(row)), b"".join(row)))
+            if row and size >> HEIGHT * level != self.size >> HEIGHT * level:
+                files.append((Tile(level, (size >> HEIGHT * level) // WIDTH, len(row)), b"".join(row)))
         return Edge(size, rows, last), files
 
 

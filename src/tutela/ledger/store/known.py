@@ -1,174 +1,181 @@
 """Which records are logged already: a table on disk from a record's identity to its index.
 
-It is derived from the log's entries and can be thrown away. Open addressing over fixed slots, in the order of the identities, so growing copies it in one pass.
+It is derived from the log's entries and can be thrown away. Open addressing over fixed slots, in a file that is mapped into memory:
 
-    slot   18 bytes of identity, 6 bytes of index + 1 (0: free)
+    slot    two numbers of 8 bytes: how the identity begins (0: free), and the index
 
-Read and written with pread and pwrite: what it costs in memory does not grow with the log, and a full disk is an error rather than a signal.
+What it says is a hint: an index is believed only if the entry there has the identity that was asked for. A table that is torn, stale or forged can make
+a record be logged twice, but gives nobody an index that is not theirs.
+
+The blocks are allocated when the file is made, so a full disk is an error then, and no signal later. The memory it takes is the page cache's.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
-_KEY, _SLOT = 18, 24
-_HEADER = struct.Struct(">16sB7xQQ36s")
-"""Magic; bits; records held; entries of the log that are entered; the boot in which it was written."""
-_MAGIC = b"tutela-known-1\n\0"
+_HEADER = struct.Struct("=16sQQQ36s")
+"""Magic; bits; entries of the log that are entered; how many of these are on the disk itself; the boot in which it was written."""
+_MAGIC = b"tutela-known-2\n\0"
 _START = 4096
-_MARGIN = 1024
-"""Slots behind the last, so that a run of full ones needs no wrapping round."""
-_WINDOW = 8
+_SLOT = 16
 _FULL = 0.6
 _FIRST_BITS = 12
-_FREE = bytes(6)
+_SYNC_EVERY = 1 << 20
+"""Entries until the table is brought to the disk itself: so many at most are entered again after a crash of the machine."""
+_AT_ONCE = 1 << 16
 
 
 class Known:
     """The table in a file. One process writes at a time: the caller holds the writer's lock."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, identity_at: Callable[[int], bytes]) -> None:
+        """`identity_at` reads the identity of an entry from the log; beyond its end there is none, b''."""
         self._path = path
-        self._file = -1
-        self._inode = -1
-        self._bits = _FIRST_BITS
-        self.count = 0
+        self._identity_at = identity_at
+        self._map: mmap.mmap | None = None
+        self._file = (-1, -1)
+        self._slots = memoryview(b"")
+        self._bits = 0
+        self._synced = 0
         self.covered = 0
         """How many entries of the log are entered."""
 
     def refresh(self) -> None:
-        """Sees what other processes have done; a table that is missing, or that a crash of the machine may have torn, begins anew."""
+        """Sees what other processes have done; a table that is missing or damaged begins anew."""
         try:
-            now = self._path.stat().st_ino
+            of = self._path.stat()
         except FileNotFoundError:
-            now = -1
-        if now != self._inode or now == -1:
+            self.restart()
+            return
+        if (of.st_ino, of.st_size) != self._file:
             self.close()
-            if now == -1:
-                self._create(self._path, _FIRST_BITS)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-            self._inode = os.fstat(self._file).st_ino
-        header = os.pread(self._file, _HEADER.size, 0)
-        if len(header) == _HEADER.size:
-            magic, self._bits, self.count, self.covered, boot = _HEADER.unpack(header)
-            if magic == _MAGIC and boot == _boot() and os.fstat(self._file).st_size == _size(self._bits):
+            if of.st_size < _size(_FIRST_BITS):
+                self.restart()
                 return
-        self.restart()
+            self._map = _mapped(self._path)
+            self._file = (of.st_ino, of.st_size)
+            self._slots = _slots(self._map)
+        assert self._map is not None
+        magic, self._bits, self.covered, self._synced, boot = _HEADER.unpack_from(self._map)
+        if magic != _MAGIC or self._bits > 64 or of.st_size != _size(self._bits):
+            self.restart()
+        elif boot != _boot():
+            # Perhaps the machine crashed: what was not brought to the disk may be missing.
+            self.covered = self._synced
 
     def restart(self) -> None:
         """Empties the table."""
         self.close()
         self._path.unlink(missing_ok=True)
+        _create(self._path, _FIRST_BITS)
         self.refresh()
 
     def find(self, identity: bytes) -> int | None:
         """The index of a record, if it is logged."""
-        key = identity[:_KEY]
-        at = self._first(key)
-        while True:
-            window = os.pread(self._file, _SLOT * _WINDOW, at)
-            for i in range(0, len(window), _SLOT):
-                index = window[i + _KEY : i + _SLOT]
-                if index == _FREE:
-                    return None
-                if window[i : i + _KEY] == key:
-                    return int.from_bytes(index, "big") - 1
-            if len(window) < _SLOT * _WINDOW:
-                return None
-            at += _SLOT * _WINDOW
+        slots, mark = self._slots, _mark(identity)
+        at, mask = mark >> 64 - self._bits << 1, len(slots) - 1
+        while held := slots[at]:
+            if held == mark and self._identity_at(slots[at + 1]) == identity:
+                return slots[at + 1]
+            at = at + 2 & mask
+        return None
 
-    def add(self, identities: Iterable[bytes], first: int) -> None:
-        """Enters the records that were logged from index `first` on; of a record that is entered already the lower index stays."""
-        index = first
-        for identity in identities:
-            if self.count + 1 > _FULL * (1 << self._bits) or not self._put(identity[:_KEY], index):
-                self._grow()
-                self._put(identity[:_KEY], index)
-            index += 1
-        self.covered = max(self.covered, index)
-        self._write_header(self._file, self._bits, self.count, self.covered)
+    def add(self, identities: Sequence[bytes], first: int) -> None:
+        """Enters the records that were logged from index `first` on; entering them twice changes nothing."""
+        covered = first + len(identities)
+        while covered > _FULL * (1 << self._bits):
+            self._grow()
+        _put(self._slots, self._bits, zip(map(_mark, identities), range(first, covered), strict=True))
+        assert self._map is not None
+        if covered - self._synced >= _SYNC_EVERY:
+            self._map.flush()
+            self._synced = covered
+        self.covered = covered
+        _write_header(self._map, self._bits, covered, self._synced)
 
     def close(self) -> None:
-        """Closes the file."""
-        if self._file >= 0:
-            os.close(self._file)
-        self._file = self._inode = -1
-
-    def _first(self, key: bytes) -> int:
-        return _START + _SLOT * (int.from_bytes(key[:8], "big") >> 64 - self._bits)
-
-    def _put(self, key: bytes, index: int) -> bool:
-        """Whether there was room."""
-        at = self._first(key)
-        while True:
-            window = os.pread(self._file, _SLOT * _WINDOW, at)
-            for i in range(0, len(window), _SLOT):
-                if window[i + _KEY : i + _SLOT] == _FREE:
-                    os.pwrite(self._file, key + (index + 1).to_bytes(6, "big"), at + i)
-                    self.count += 1
-                    return True
-                if window[i : i + _KEY] == key:
-                    return True
-            if len(window) < _SLOT * _WINDOW:
-                return False
-            at += _SLOT * _WINDOW
+        """Lets go of the file."""
+        self._slots.release()
+        if self._map is not None:
+            self._map.close()
+        self._map, self._file = None, (-1, -1)
 
     def _grow(self) -> None:
         """Twice the slots, in a new file that takes the old one's place."""
         beside = self._path.with_name(f".{self._path.name}.new")
         bits = self._bits + 1
-        self._create(beside, bits)
-        file = os.open(beside, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            end = _START
-            for run in self._runs():
-                # In the order of the keys, each goes to its own slot or right behind the one before it.
-                for slot in sorted(run):
-                    at = max(_START + _SLOT * (int.from_bytes(slot[:8], "big") >> 64 - bits), end)
-                    os.pwrite(file, slot, at)
-                    end = at + _SLOT
-            self._write_header(file, bits, self.count, self.covered)
-        finally:
-            os.close(file)
+        _create(beside, bits)
+        with _mapped(beside) as larger, _slots(larger) as slots:
+            _put(slots, bits, self._held())
+            _write_header(larger, bits, self.covered, 0)
         beside.rename(self._path)
         self.refresh()
 
-    def _runs(self) -> Iterator[list[bytes]]:
-        """The slots that are taken, as runs without a free one between; every key of a run is smaller than those of the next."""
-        run: list[bytes] = []
-        at = _START
-        while chunk := os.pread(self._file, _SLOT << 14, at):
-            at += len(chunk)
-            for i in range(0, len(chunk), _SLOT):
-                slot = chunk[i : i + _SLOT]
-                if slot[_KEY:] != _FREE:
-                    run.append(slot)
-                elif run:
-                    yield run
-                    run = []
-        if run:
-            yield run
+    def _held(self) -> Iterator[tuple[int, int]]:
+        for start in range(0, len(self._slots), _AT_ONCE):
+            numbers = self._slots[start : start + _AT_ONCE].tolist()
+            yield from (pair for pair in zip(numbers[::2], numbers[1::2], strict=True) if pair[0])
 
-    def _create(self, path: Path, bits: int) -> None:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.ftruncate(file, _size(bits))
-            self._write_header(file, bits, 0, 0)
-        finally:
-            os.close(file)
 
-    @staticmethod
-    def _write_header(file: int, bits: int, count: int, covered: int) -> None:
-        os.pwrite(file, _HEADER.pack(_MAGIC, bits, count, covered, _boot()), 0)
+def _mark(identity: bytes) -> int:
+    return int.from_bytes(identity[:8], "big") or 1
+
+
+def _put(slots: memoryview, bits: int, pairs: Iterable[tuple[int, int]]) -> None:
+    """Puts each mark and index into the first free slot from its own on; the caller sees to it that there are some."""
+    shift, mask = 64 - bits, len(slots) - 1
+    for mark, index in pairs:
+        at = mark >> shift << 1
+        while held := slots[at]:
+            if held == mark and slots[at + 1] == index:
+                break
+            at = at + 2 & mask
+        else:
+            # The mark comes last: a process killed between the two leaves a free slot.
+            slots[at + 1] = index
+            slots[at] = mark
+
+
+def _create(path: Path, bits: int) -> None:
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(file, 0, _size(bits))
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(file)
+    with _mapped(path) as made:
+        _write_header(made, bits, 0, 0)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return mmap.mmap(file, 0)
+    finally:
+        os.close(file)
+
+
+def _slots(table: mmap.mmap) -> memoryview:
+    return memoryview(table)[_START:].cast("Q")
+
+
+def _write_header(table: mmap.mmap, bits: int, covered: int, synced: int) -> None:
+    _HEADER.pack_into(table, 0, _MAGIC, bits, covered, synced, _boot())
 
 
 def _size(bits: int) -> int:
-    return _START + _SLOT * ((1 << bits) + _MARGIN)
+    return _START + (_SLOT << bits)
 
 
+@lru_cache(maxsize=1)
 def _boot() -> bytes:
     """What names this boot of the machine: the page cache holds what was written since, even by a process that was killed."""
     return Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
