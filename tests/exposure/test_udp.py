@@ -54,10 +54,35 @@ def serve(net, names):
     return set(json.loads(server.stdout.readline()))
 
 
-def start(net, code):
+def start(net, code, *words):
     """A Python program on the target that says `ready`."""
-    program = net.start_on_target([sys.executable, "-c", code])
+    program = net.start_on_target([sys.executable, "-c", code, *words])
     assert program.stdout.readline() == "ready\n"
+
+
+ANSWERING = """
+import json, select, socket, sys
+def bound(*place):
+    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    one.bind(place)
+    return one
+held = {one.fileno(): one for one in (bound(*place) for place in json.loads(sys.argv[1]))}
+%s
+print("ready", flush=True)
+poll = select.epoll()
+for number in held:
+    poll.register(number, select.EPOLLIN)
+while True:
+    for number, _ in poll.poll():
+        one = held[number]
+        asked, peer = one.recvfrom(2000)
+        %s
+"""
+
+
+def answer(net, places, answering, before=""):
+    """On the target each of these addresses and ports is answered by a line of Python, which has `one`, `asked` and `peer`."""
+    start(net, ANSWERING % (before, answering), json.dumps(places))
 
 
 def wait_until_held(net, *ports):
@@ -200,31 +225,13 @@ def test_an_address_that_nobody_has_is_silent(net):
 
 def test_an_answer_from_elsewhere_opens_nothing(net):
     net.target(["ip", "address", "add", "198.18.0.3/24", "dev", "host0"])
-    start(
+    forged = r'asked, b"\x00\x05\x00\x01no\x00", b"HTTP/1.1 200 OK\r\n\r\n", asked[:2] + b"\x81\x80" + asked[4:]'
+    # From another port of the same host comes only what does not belong to the protocol.
+    answer(
         net,
-        """
-import select, socket
-held = {}
-for port in (53, 69, 1900, 3478):
-    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    one.bind(("198.18.0.2", port))
-    held[one.fileno()] = one
-other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-other.bind(("198.18.0.3", 0))
-same = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-same.bind(("198.18.0.2", 0))
-print("ready", flush=True)
-poll = select.epoll()
-for number in held:
-    poll.register(number, select.EPOLLIN)
-while True:
-    for number, _ in poll.poll():
-        asked, peer = held[number].recvfrom(2000)
-        for answer in (asked, b"\\x00\\x05\\x00\\x01no\\x00", b"HTTP/1.1 200 OK\\r\\n\\r\\n", asked[:2] + b"\\x81\\x80" + asked[4:]):
-            other.sendto(answer, peer)
-        # From another port of the same host, but nothing that belongs to the protocol.
-        same.sendto(b"garbage", peer)
-""",
+        [(TARGET, port) for port in (53, 69, 1900, 3478)],
+        f'[other.sendto(said, peer) for said in ({forged})]; same.sendto(b"garbage", peer)',
+        'other, same = bound("198.18.0.3", 0), bound("198.18.0.2", 0)',
     )
     found = scan(net)
     assert (found["told"], found["services"]) == ([], [])
@@ -260,24 +267,7 @@ while True:
 
 
 def test_where_something_answers_every_question_alike_it_says_so(net):
-    start(
-        net,
-        f"""
-import select, socket
-held = {{}}
-for port in {list(PORTS)}:
-    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    one.bind(("198.18.0.2", port))
-    held[one.fileno()] = one
-print("ready", flush=True)
-poll = select.epoll()
-for number in held:
-    poll.register(number, select.EPOLLIN)
-while True:
-    for number, _ in poll.poll():
-        held[number].sendto(b"\\xff\\xfe", held[number].recvfrom(2000)[1])
-""",
-    )
+    answer(net, [(TARGET, port) for port in PORTS], r'one.sendto(b"\xff\xfe", peer)')
     found = scan(net)
     assert "in the host's place" in found["tallies"][TARGET]["note"]
     assert [one for one in found["services"] if one[1] is not None] == []
@@ -286,25 +276,7 @@ while True:
 def test_many_hosts_side_by_side(net):
     for last in range(10, 20):
         net.target(["ip", "address", "add", f"198.18.0.{last}/24", "dev", "host0"])
-    start(
-        net,
-        """
-import select, socket
-held = {}
-for last in range(10, 20):
-    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    one.bind((f"198.18.0.{last}", 3478))
-    held[one.fileno()] = one
-print("ready", flush=True)
-poll = select.epoll()
-for number in held:
-    poll.register(number, select.EPOLLIN)
-while True:
-    for number, _ in poll.poll():
-        asked, peer = held[number].recvfrom(2000)
-        held[number].sendto(b"\\x01\\x01\\x00\\x00" + asked[4:20], peer)
-""",
-    )
+    answer(net, [(f"198.18.0.{last}", 3478) for last in range(10, 20)], r'one.sendto(b"\x01\x01\x00\x00" + asked[4:20], peer)')
     targets = [f"198.18.0.{last}" for last in range(10, 30)]
     found = scan(net, *targets)
     assert [address for address, tally in found["tallies"].items() if tally["open"] == [3478]] == targets[:10]
