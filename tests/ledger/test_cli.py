@@ -119,6 +119,27 @@ def test_bundles_and_assessments_are_recognised_however_they_are_written(log: Ru
     assert kinds == ["bundle", "assessment"]
 
 
+def test_parties_bound_to_national_algorithms_need_sm2_alone(run: Run) -> None:
+    assert run("init", "log", "--origin", "ledger.example/centre", "--sm2")[0] == 0
+    ed25519, sm2 = Path("log/vkey").read_text().split()
+    Path("a").write_text("a")
+    assert run("append", "log", "a")[0] == 0
+    run("prove", "log", "0", "--output", "receipt")
+    for keys, signed in (((sm2,), 1), ((ed25519,), 1), ((ed25519, sm2), 2)):
+        status, out, _ = run("verify", "receipt", "a", *(word for key in keys for word in ("--key", key)))
+        assert (status, out.count("  signed     by ledger.example/centre")) == (0, signed)
+    assert run("verify", "log", "--trust-on-first-use")[1].count("signed     by") == 2
+    # Without the SM2 line, who pins SM2 alone does not accept it.
+    lines = Path("receipt").read_text().splitlines(keepends=True)
+    Path("receipt").write_text("".join(lines[:-1]))
+    assert run("verify", "receipt", "--key", ed25519)[0] == 0
+    status, _, err = run("verify", "receipt", "--key", sm2)
+    assert (status, err.split(" (")[0]) == (2, "does not verify: no trusted key signed this")
+    Path("log.private/key.sm2").write_text(Path("log.private/key").read_text())
+    Path("log.private/key.sm2").chmod(0o600)
+    assert run("append", "log", "receipt")[2] == "tutela: log.private/key.sm2 is no SM2 key of this ledger\n"
+
+
 def test_many_records_come_from_json_lines(log: Run) -> None:
     lines = [
         json.dumps({"kind": "segment", "subject": f"sha256:{i:064x}", "effective": 1_700_000_000 + i, "received": "2026-11-22T00:00:00Z"}) for i in range(300)

@@ -20,6 +20,13 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
             "the ledger's unique name, best a URL without https://, like ledger.example.edu/2026",
         ).in_(lang),
     )
+    parser.add_argument(
+        "--sm2",
+        action="store_true",
+        help=Text(
+            "另用国密 SM2/SM3 签名（第二把密钥，由系统的 OpenSSL 3 计算）", "sign by SM2 with SM3 too, a second key (computed by the system's OpenSSL 3)"
+        ).in_(lang),
+    )
 
 
 def run(arguments: argparse.Namespace, lang: Lang) -> int:
@@ -27,18 +34,18 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     from tutela.ledger.store.keeper import create
 
     private = folders.private(arguments)
-    made = create(arguments.ledger, private, arguments.origin)
-    key = made.keys[0].vkey
+    made = create(arguments.ledger, private, arguments.origin, sm2=arguments.sm2)
+    keys = "\n".join(f"  {key.vkey}" for key in made.keys)
     print(
         Text(
             f"已建账本 {made.origin}\n"
             f"公开：{arguments.ledger}（可由任何静态网站发布）\n"
             f"私有：{private}（签名密钥和状态；不要发布，不要从备份恢复）\n"
-            f"验证密钥（请当面或另行交给对方，由对方保存）：\n  {key}",
+            f"验证密钥（请当面或另行交给对方，由对方保存）：\n{keys}",
             f"made the ledger {made.origin}\n"
             f"public: {arguments.ledger} (any static web server can publish it)\n"
             f"private: {private} (signing key and state; never publish it, nor restore it from a backup)\n"
-            f"verifier key (hand it to the other side in person or by another way, for them to keep):\n  {key}",
+            f"verifier key (hand it to the other side in person or by another way, for them to keep):\n{keys}",
         ).in_(lang)
     )
     return 0

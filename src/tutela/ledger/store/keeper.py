@@ -32,6 +32,7 @@ from tutela.ledger.merkle import EMPTY_ROOT, MAX_SIZE, check_consistency, leaf_h
 from tutela.ledger.note import MAX_NOTE_BYTES, Note, VerifierKey, parse_note
 from tutela.ledger.refused import ConsistencyError, DamagedError, MalformedError, MissingError, MisuseError, RollbackError
 from tutela.ledger.signing import Ed25519Signer, Signer, verified_by
+from tutela.ledger.sm2 import Sm2Signer
 from tutela.ledger.store.durable import make_folders, replace, sync_folder, write_new
 from tutela.ledger.store.folder import Folder
 from tutela.ledger.store.keys import read_key, write_key
@@ -39,7 +40,7 @@ from tutela.ledger.store.known import Known
 from tutela.ledger.store.spool import Spool
 from tutela.ledger.tiles import ENTRIES, HEIGHT, WIDTH, Tile, bundle_of, edge_of, entries_in, hashes_in, levels, root_of_edge
 
-KEY, STATE, LOCK, KNOWN, PENDING, SALTS = "key", "state", "lock", "known", "pending", "salts"
+KEY, SM2_KEY, STATE, LOCK, KNOWN, PENDING, SALTS = "key", "key.sm2", "state", "lock", "known", "pending", "salts"
 VKEY = "vkey"
 """The public half of the key, beside the checkpoint: for reading and comparing, not for trusting."""
 _AT_ONCE = 16_384
@@ -53,23 +54,25 @@ def private_beside(public: Path) -> Path:
     return public.with_name(f"{public.name}.private")
 
 
-def create(public: Path, private: Path, origin: str) -> Ledger:
-    """A new, empty log with a new key; raises MisuseError where something stands already."""
+def create(public: Path, private: Path, origin: str, *, sm2: bool = False) -> Ledger:
+    """A new, empty log with a new key, or with `sm2` two; raises MisuseError where something stands already."""
     for folder in (public, private):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise MisuseError(Text(f"{folder} 已有内容：新账本要用空文件夹", f"{folder} is not empty: a new ledger needs an empty folder"))
     signer = Ed25519Signer.new(origin)
-    key = signer.key
+    signers: tuple[Ed25519Signer | Sm2Signer, ...] = (signer, Sm2Signer.new(origin)) if sm2 else (signer,)
+    keys = "".join(f"{one.key.vkey}\n" for one in signers)
     make_folders(public)
     make_folders(private)
     private.chmod(0o700)
     for name in (PENDING, SALTS):
         make_folders(private / name)
-    replace(public / VKEY, f"{key.vkey}\n".encode())
-    empty = _signed(Checkpoint(origin, 0, EMPTY_ROOT), (signer,))
+    replace(public / VKEY, keys.encode())
+    empty = _signed(Checkpoint(origin, 0, EMPTY_ROOT), signers)
     replace(private / STATE, empty.content, 0o600)
-    # The key comes last: without it the folder is no ledger, and creating may be tried again.
-    write_key(private / KEY, signer)
+    # The key comes last: without it the folder is no ledger.
+    for one, name in reversed(list(zip(signers, (KEY, SM2_KEY), strict=False))):
+        write_key(private / name, one)
     replace(public / CHECKPOINT, empty.content)
     return Ledger(public, private)
 
@@ -102,7 +105,7 @@ class Ledger:
     def __init__(self, public: Path, private: Path, now: Callable[[], float] = time.time) -> None:
         self.public, self.private = public, private
         self._now = now
-        self._signers: tuple[Signer, ...] = (_signer(private / KEY),)
+        self._signers = _signers(private)
         self._folder = Folder(public)
         self._known = Known(private / KNOWN, self._identity_at)
         self._spool = Spool(private / PENDING)
@@ -412,10 +415,16 @@ class Edge:
         return Edge(size, rows, last), files
 
 
-def _signer(path: Path) -> Ed25519Signer:
-    """The log's key."""
+def _signers(private: Path) -> tuple[Signer, ...]:
+    """The log's key, and the one for SM2 if there is one."""
+    path, second = private / KEY, private / SM2_KEY
     absent = Text(f"{path} 不存在：这里没有账本（先用 tutela ledger init）", f"{path} does not exist: there is no ledger here (begin with tutela ledger init)")
     signer = read_key(path, absent)
     if not isinstance(signer, Ed25519Signer):
-        raise MalformedError(Text(f"{path} 是见证人的密钥，不是账本的", f"{path} is a witness's key, not a ledger's"))
-    return signer
+        raise MalformedError(Text(f"{path} 不是账本的密钥（Ed25519）", f"{path} is no ledger's key (Ed25519)"))
+    if not second.exists():
+        return (signer,)
+    other = read_key(second, absent)
+    if not isinstance(other, Sm2Signer) or other.name != signer.name:
+        raise MalformedError(Text(f"{second} 不是这本账的 SM2 密钥", f"{second} is no SM2 key of this ledger"))
+    return (signer, other)
