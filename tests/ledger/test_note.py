@@ -135,6 +135,10 @@ def test_a_cosignature_says_its_time_and_no_other() -> None:
     for moved in ((1_700_000_001).to_bytes(8, "big"), (1_700_000_000 | 1 << 63).to_bytes(8, "big")):
         with pytest.raises(UnsignedError, match="does not verify"):
             verify(witness.key, TEXT, moved + good.signature[8:])
+    # The specification has no later time, though this one is signed.
+    assert verify(witness.key, TEXT, witness.cosign(TEXT, (1 << 63) - 1).signature).time == (1 << 63) - 1
+    with pytest.raises(UnsignedError, match="does not verify"):
+        verify(witness.key, TEXT, witness.cosign(TEXT, 1 << 63).signature)
 
 
 @pytest.mark.parametrize("material", [b"", bytes(31), bytes(33), b"\xff" * 32])
