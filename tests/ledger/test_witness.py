@@ -242,6 +242,14 @@ def test_a_known_logs_name_alone_or_a_known_id_alone_is_not_its_key(witness: See
         witness.add(Request(0, (), SignedCheckpoint(head(HONEST).checkpoint, Note(text, (wrong_name,)))))
 
 
+def test_names_of_strangers_are_shown_as_escapes(witness: Seen) -> None:
+    stranger = Ed25519Signer("\x9b2Jx\u202e", bytes(32))
+    for origin in (made.ORIGIN, "\x9b2Jx\u202e"):
+        with pytest.raises(LedgerError, match=r"\\x9b2Jx\\u202e") as refusal:
+            witness.add(Request(0, (), signed(9, bytes(32), stranger, origin)))
+        assert str(refusal.value).isprintable()
+
+
 def test_signatures_of_others_are_passed_over_and_not_kept(witness: Seen) -> None:
     good = head(HONEST)
     other = Cosigner("other.example", bytes(32)).cosign(good.note.text, 5)

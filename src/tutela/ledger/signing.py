@@ -153,7 +153,8 @@ def verified_by(note: Note, keys: tuple[VerifierKey, ...]) -> list[Signed]:
         if key is not None:
             found.append(verify(key, note.text, one.signature))
     if not found:
-        names = ", ".join(sorted({one.name for one in note.signatures}))
+        # Whoever they are, their names must not steer a terminal.
+        names = ", ".join(sorted({repr(one.name)[1:-1] for one in note.signatures}))
         raise UnsignedError(
             Text(
                 f"没有可信密钥的签名（签名者：{names}；可信：{'、'.join(key.name for key in keys) or '无'}）",
