@@ -52,7 +52,9 @@ class _ConnectScan:
         self.request = request
         self.permits = permits
         self.most = sockets_allowed()
-        self.addresses = [str(address) for address in request.addresses]
+        self.hosts = tuple(request.addresses)
+        self.addresses = [str(address) for address in self.hosts]
+        self._limited = request.host_rate is not None or request.network_rate is not None
         self.open: list[set[int]] = [set() for _ in self.addresses]
         self.closed = [0] * len(self.addresses)
         self.filtered = [0] * len(self.addresses)
@@ -81,10 +83,11 @@ class _ConnectScan:
             silent: list[_Pair] = []
             total = len(queue)
             while (queue or self._again or self._flying) and not stop():
+                before = self.asked
                 yield from self._launch(queue)
                 queue.extend(self._again)
                 self._again.clear()
-                yield from self._land(silent, idle=not queue or len(self._flying) >= self.most or self._too_early)
+                yield from self._land(silent, idle=self.asked == before or self._too_early)
                 now = time.monotonic()
                 if now - shown >= PROGRESS_S:
                     shown = now
@@ -116,12 +119,12 @@ class _ConnectScan:
         due = int((time.monotonic() - self.began) * self.request.rate) + 1 - self.asked
         for _ in range(min(due, self.most - len(self._flying), len(queue), 512)):
             pair = queue.popleft()
-            address = self.request.addresses[pair[0]]
+            address = self.hosts[pair[0]]
             now = time.monotonic()
             if not self.permits(address):
                 self.withheld.add(pair)
                 continue
-            self._too_early = not self._in_turn(pair[0], address, now)
+            self._too_early = self._limited and not self._in_turn(pair[0], address, now)
             if self._too_early:
                 queue.append(pair)
                 continue
@@ -168,7 +171,9 @@ class _ConnectScan:
 
     def _land(self, silent: list[_Pair], *, idle: bool) -> Iterator[Open]:
         """Take the results that are there; then, and only then, call what is overdue silent."""
-        wait = 0.005 if idle or self._flying else 0.0
+        wait = 0.005 if idle else 0.0
+        # What is overdue by now, and not among what the kernel tells afterwards, is silent.
+        now = time.monotonic()
         while True:
             events = self._epoll.poll(wait, 4096)
             for number, _ in events:
@@ -180,18 +185,14 @@ class _ConnectScan:
             if len(events) < 4096:
                 break
             wait = 0.0
-        patience, now = self._patience(), time.monotonic()
+        patience = self._patience()
         while self._deadlines and self._deadlines[0][0] + patience < now:
             since, number, pair = self._deadlines.popleft()
             flying = self._flying.get(number)
             if flying is None or flying[1] != pair or flying[2] != since:
                 continue
-            one = self._flying.pop(number)[0]
-            if _ready(one):
-                yield from self._settle(one, pair, since)
-            else:
-                one.close()
-                silent.append(pair)
+            self._flying.pop(number)[0].close()
+            silent.append(pair)
 
     def _settle(self, one: socket.socket, pair: _Pair, since: float) -> Iterator[Open]:
         code = one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -291,12 +292,6 @@ def _is_itself(one: socket.socket) -> bool:
         return bool(one.getsockname() == one.getpeername())
     except OSError:
         return False
-
-
-def _ready(one: socket.socket) -> bool:
-    poll = select.poll()
-    poll.register(one, select.POLLOUT)
-    return bool(poll.poll(0))
 
 
 __all__ = ["Address", "scan_by_connecting", "sockets_allowed"]
