@@ -78,7 +78,7 @@ def snmp(asked: bytes) -> bytes | None:
         number = integer(int.from_bytes(inside(message, (1, SEQUENCE), (0, INTEGER)), "big"))
         security = made(OCTETS, made(SEQUENCE, made(OCTETS, b"\x80\x00\x1f\x88\x01"), integer(3), integer(77), made(OCTETS), made(OCTETS), made(OCTETS)))
         return made(SEQUENCE, integer(3), made(SEQUENCE, number, integer(1472), made(OCTETS, b"\x00"), integer(3)), security, made(SEQUENCE))
-    number = integer(int.from_bytes(inside(message, (2, 0xA0), (0, INTEGER)), "big"))
+    number = integer(int.from_bytes(inside(message, (2, 0xA5), (0, INTEGER)), "big"))
     variable = made(SEQUENCE, made(OID, b"\x2b\x06\x01\x02\x01\x01\x01\x00"), made(OCTETS, b"Switch 24\r\n\x1b[2Jfirmware 1.02"))
     return made(SEQUENCE, integer(1), made(OCTETS, b"public"), made(0xA2, number, integer(0), integer(0), made(SEQUENCE, variable)))
 

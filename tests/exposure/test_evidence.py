@@ -114,6 +114,21 @@ def test_udp_counts_as_asked_only_where_it_came_to_its_end_and_the_sender_is_nam
     assert b"\nby the resident scanner\n" in recorder.evidence(ADDRESS, PLACE, AT, whole=True).content
 
 
+def test_of_several_protocols_on_a_port_the_one_that_matters_most_is_kept_with_its_bytes() -> None:
+    recorder = Recorder((), (123,))
+    recorder.take(Tally(ADDRESS, 0, (), 0, 0, 0))
+    recorder.take(Open(ADDRESS, "udp", 123, 0.1))
+    for service in (
+        Service(ADDRESS, "udp", 123, "ntp-private", "monlist", True, amplification=550.0, asked_bytes=8, answered_bytes=4400),
+        Service(ADDRESS, "udp", 123, "ntp", "version 4", None, amplification=1.0, asked_bytes=48, answered_bytes=48),
+        Service(ADDRESS, "udp", 123, "ntp-control", "4.2", True, amplification=30.0, asked_bytes=12, answered_bytes=360),
+    ):
+        recorder.take(service)
+
+    found = read(recorder).open[0]
+    assert (found.service, found.without_authentication, found.asked_bytes, found.answered_bytes) == ("ntp-private", True, 8, 4400)
+
+
 def test_a_scan_without_its_tally_is_cut_and_proves_nothing() -> None:
     assert not read(Recorder((22,))).whole
 

@@ -58,6 +58,10 @@ def test_a_scan_that_was_cut_off_shows_nothing_closed(at: int) -> None:
         '{"name":"x","said":"","tls":[],"without_authentication":null}',
         '{"name":"x","said":"","tls":{"versions":"TLSv1"},"without_authentication":null}',
         '{"name":"x","said":"","tls":null,"without_authentication":"yes"}',
+        '{"asked_bytes":1,"name":"x","said":"","tls":null,"without_authentication":null}',
+        '{"answered_bytes":true,"asked_bytes":1,"name":"x","said":"","tls":null,"without_authentication":null}',
+        '{"answered_bytes":-1,"asked_bytes":1,"name":"x","said":"","tls":null,"without_authentication":null}',
+        '{"answered_bytes":1e99,"asked_bytes":1,"name":"x","said":"","tls":null,"without_authentication":null}',
         "{" + '"a":[' * 5000 + "}",
     ],
 )

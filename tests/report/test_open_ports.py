@@ -31,9 +31,9 @@ EVENTS = (
     Open(HOST, "udp", 53, 0.01),
     Open(HOST, "udp", 123, 0.01),
     Open(HOST, "udp", 1194, 0.02),
-    Service(HOST, "udp", 123, "ntp", "version 4, stratum 2", amplification=1.0),
-    Service(HOST, "udp", 123, "ntp-private", "monlist", True, amplification=550.0),
-    Service(HOST, "udp", 53, "dns", "REFUSED", amplification=1.0),
+    Service(HOST, "udp", 123, "ntp", "version 4, stratum 2", amplification=1.0, asked_bytes=48, answered_bytes=48),
+    Service(HOST, "udp", 123, "ntp-private", "monlist", True, amplification=550.0, asked_bytes=8, answered_bytes=4400),
+    Service(HOST, "udp", 53, "dns", "REFUSED", amplification=1.0, asked_bytes=17, answered_bytes=17),
     Tally(HOST, 40, (53, 123, 1194), 6, 0, 31, protocol="udp"),
     Service(HOST, "tcp", 22, "ssh", "OpenSSH_9.2p1 Debian-2+deb12u3"),
     Service(HOST, "tcp", 443, "https", "nginx", tls=TLS),
@@ -62,7 +62,8 @@ def test_text_says_what_is_open_what_it_is_and_what_stands_open():
   123/udp  ntp  version 4, stratum 2
   123/udp  ntp-private  monlist
            ! answers without authentication
-           ! answers 550 times what it is asked: can be misused to flood others
+           ! answers 550 times what it is asked (4400 bytes for 8): can be
+           misused to flood others
    53/udp  dns  REFUSED
  1194/udp  open
 192.0.2.10 UDP: 3 answered, 6 closed, 0 refused on the way, 31 without an answer
@@ -93,7 +94,7 @@ def test_text_in_chinese():
     for part in (
         "   22/tcp  开放\n",
         "192.0.2.10：4 个开放，65000 个关闭，31 个被路径拒绝，500 个无应答（共 65535 个）\n",
-        "           ！应答是询问的 550 倍，可被利用来攻击他人\n",
+        "           ！应答是询问的 550 倍（问 8 字节，答 4400 字节），可被利用来攻击他人\n",
         "31 个无应答（开放或被",
         "方式：SYN 探测包；1.2 秒，131070 个包，2 轮，往返丢包 2.0%\n因丢包可能漏掉约 0.50 个开放端口\n",
         "  ! 6379/tcp  redis\n",

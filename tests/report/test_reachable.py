@@ -49,7 +49,7 @@ def test_json_is_valid_and_says_nothing_where_nobody_looked() -> None:
     assert document["exposure"]["looked_from"] == ["admin", "external"]
     assert document["exposure"]["ports"][2] == {
         "port": 4444, "protocol": "tcp", "declared": None, "listening": None, "host_lets_in": [], "open_from": ["external"], "closed_from": [],
-        "unclear_from": [], "service": None,
+        "unclear_from": [], "service": None, "asked_bytes": None, "answered_bytes": None,
     }  # fmt: skip
     assert json.loads(said("jsonl")) == document
     assert "exposure" not in json.loads(said("json", scene=SCENE | {"sources": {}}))
@@ -78,6 +78,19 @@ udp   UNCONN 0      0            0.0.0.0:53        0.0.0.0:*    users:(("unbound
 udp   UNCONN 0      0            0.0.0.0:161       0.0.0.0:*    users:(("snmpd",pid=501,fd=5)) ino:2 sk:2
 udp   UNCONN 0      0            0.0.0.0:9999      0.0.0.0:*    users:(("collectd",pid=502,fd=5)) ino:3 sk:3
 """
+
+
+def test_an_answer_much_larger_than_its_question_is_told() -> None:
+    snmp = 'udp 161 {"answered_bytes":1200,"asked_bytes":43,"name":"snmp","said":"","tls":null,"without_authentication":true}'
+    small = 'udp 53 {"answered_bytes":50,"asked_bytes":17,"name":"dns","said":"","tls":null,"without_authentication":null}'
+    name, text = scenes.scan("192.0.2.40", "203.0.113.7", udp="53,161", opened=(snmp, small))
+    scene = SCENE | {"sources": SCENE["sources"] | {name: text}}
+
+    words = " ".join(said("text", scene=scene).split())
+    assert "161/udp (snmp) answers 43 bytes with 1200: with a forged sender it floods somebody else." in words
+    assert "53/udp (dns)" not in words
+    ports = {one["port"]: (one["asked_bytes"], one["answered_bytes"]) for one in json.loads(said("json", scene=scene))["exposure"]["ports"]}
+    assert (ports[161], ports[53], ports[443]) == ((43, 1200), (17, 50), (None, None))
 
 
 def test_udp_that_was_not_asked_or_said_nothing_is_never_shown_as_closed() -> None:

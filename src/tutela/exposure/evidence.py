@@ -41,7 +41,9 @@ class Recorder:
         if isinstance(event, Open):
             self._open.setdefault(event.address, set()).add((event.protocol, event.port))
         elif isinstance(event, Service):
-            self._services[event.address, (event.protocol, event.port)] = event
+            place = (event.address, (event.protocol, event.port))
+            # A UDP port may speak several protocols: what matters most stands in the evidence.
+            self._services[place] = max(event, self._services.get(place, event), key=_weight)
         elif isinstance(event, Tally) and event.protocol == "udp":
             self._udp_done.add(event.address)
         elif isinstance(event, Tally):
@@ -92,7 +94,14 @@ class Recorder:
         service = self._services.get((address, port))
         if service is None:
             return line
-        said = {"name": _words(service.name), "said": _words(service.said), "without_authentication": service.without_authentication, "tls": _tls(service.tls)}
+        said: dict[str, object] = {
+            "name": _words(service.name),
+            "said": _words(service.said),
+            "without_authentication": service.without_authentication,
+            "tls": _tls(service.tls),
+        }
+        if service.asked_bytes is not None:
+            said |= {"asked_bytes": service.asked_bytes, "answered_bytes": service.answered_bytes}
         return f"{line} {json.dumps(said, ensure_ascii=True, sort_keys=True, separators=(',', ':'))}"
 
 
@@ -110,6 +119,10 @@ def own_address(towards: Address) -> str | None:
         except OSError:
             return None
         return str(one.getsockname()[0]).partition("%")[0]
+
+
+def _weight(service: Service) -> tuple[bool, float, bool]:
+    return service.without_authentication is True, service.amplification or 0.0, service.name is not None
 
 
 def _number(value: float | None, places: int) -> str:

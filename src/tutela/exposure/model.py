@@ -89,6 +89,9 @@ class Service:
     tls: Tls | None = None
     amplification: float | None = None
     """UDP: bytes of answer for each byte asked. Whoever forges the sender's address makes the service flood somebody else."""
+    asked_bytes: int | None = None
+    answered_bytes: int | None = None
+    """UDP: of payload, over all rounds."""
 
 
 @record

@@ -353,16 +353,17 @@ class _UdpScan:
 
     def _end_of(self, asked: _Asked) -> Iterator[Event]:
         if asked.first:
-            factor = round(asked.bytes / max(asked.asked * len(asked.datagram), 1), 1)
-            address = str(self.request.addresses[asked.host])
-            if asked.answer is not None:
-                yield Service(
-                    address, "udp", asked.port, asked.question.name, asked.answer.said, asked.answer.without_authentication, amplification=factor
-                )  # fmt: skip
-            else:
+            asked_bytes = asked.asked * len(asked.datagram)
+            factor = round(asked.bytes / max(asked_bytes, 1), 1)
+            answer = asked.answer or Answer()
+            if asked.answer is None:
                 self.odd[asked.host] = self.odd.get(asked.host, 0) + 1
-                if factor >= NOTABLE:
-                    yield Service(address, "udp", asked.port, None, amplification=factor)
+            if asked.answer is not None or factor >= NOTABLE:
+                name, address = asked.question.name if asked.answer is not None else None, str(self.request.addresses[asked.host])
+                yield Service(
+                    address, "udp", asked.port, name, answer.said, answer.without_authentication,
+                    amplification=factor, asked_bytes=asked_bytes, answered_bytes=asked.bytes,
+                )  # fmt: skip
         self._forget(asked)
 
     def _forget(self, asked: _Asked) -> None:

@@ -18,7 +18,7 @@ MOST = 512
 
 @record
 class JoinedPort:
-    """JoinedPort(port=443, protocol='tcp', declared='Web site', listening=('nginx',), host=('external', 'campus'), open_from=('external',), closed_from=('campus',), unclear_from=(), service='https')"""
+    """JoinedPort(port=443, protocol='tcp', declared='Web site', listening=('nginx',), host=('external', 'campus'), open_from=('external',), closed_from=('campus',), unclear_from=(), service='https', …)"""
 
     port: int
     protocol: str
@@ -36,6 +36,9 @@ class JoinedPort:
     """Classes of places that asked, and whose silence does not show it closed: over UDP, and in a scan that was cut short, or did not get through."""
     service: str | None
     """What answered."""
+    asked_bytes: int | None
+    """UDP: bytes that the answer which is largest for its question was asked with."""
+    answered_bytes: int | None
 
 
 @record
@@ -70,6 +73,7 @@ def parse(look: Look) -> Reachable:
         doubt = next((one.classes for one in mine if isinstance(one.classes, Unobserved)), None)
         reached = {name for one in mine if not isinstance(one.classes, Unobserved) for name in one.classes if name != "loopback"}
         answers = [(place.vantage, one) for place in places for one in place.open if (one.port, one.protocol) == (port, protocol)]
+        largest = max((one for _, one in answers), key=lambda one: one.amplification, default=None)
         opened = {vantage for vantage, _ in answers}
         asked = [place for place in places if any(low <= port <= high for low, high in (place.scan.tcp if protocol == "tcp" else place.scan.udp))]
         closed = {place.vantage for place in asked if protocol == "tcp" and flaw(place, frozenset([port])) is None} - opened
@@ -85,6 +89,8 @@ def parse(look: Look) -> Reachable:
                 closed_from=tuple(sorted(closed)),
                 unclear_from=tuple(sorted({place.vantage for place in asked} - opened - closed)),
                 service=next((one.service for _, one in answers if one.service is not None), None),
+                asked_bytes=None if largest is None else largest.asked_bytes,
+                answered_bytes=None if largest is None else largest.answered_bytes,
             )
         )
     return Reachable(tuple(found), looked, udp, unasked)

@@ -52,6 +52,14 @@ class Found:
     said: str
     without_authentication: bool | None
     tls: TlsSeen | None
+    asked_bytes: int | None = None
+    """UDP: bytes of payload that it was asked, over all rounds."""
+    answered_bytes: int | None = None
+
+    @property
+    def amplification(self) -> float:
+        """Bytes of answer for each byte asked; 0 where it was not measured."""
+        return (self.answered_bytes or 0) / self.asked_bytes if self.asked_bytes else 0.0
 
 
 @record
@@ -113,6 +121,10 @@ _HEAD = re.compile(
     re.ASCII,
 )
 _OPEN = re.compile(r"open (tcp|udp) ([1-9][0-9]{0,4})(?: (\{.*\}))?", re.ASCII)
+
+
+_SAID = {"name", "said", "tls", "without_authentication"}
+_SAID_OVER_UDP = _SAID | {"asked_bytes", "answered_bytes"}
 
 
 def _scan(look: Look, name: str) -> Scan | Unobserved:
@@ -208,7 +220,7 @@ def _found(line: str) -> Found | None:
         return Found(match[1], int(match[2]), None, "", None, None)
     try:
         said = json.loads(match[3])
-        if set(said) != {"name", "said", "tls", "without_authentication"}:
+        if set(said) not in (_SAID, _SAID_OVER_UDP):
             return None
         return Found(
             match[1],
@@ -217,9 +229,19 @@ def _found(line: str) -> Found | None:
             _one_of(said["said"], str),
             _one_of(said["without_authentication"], bool, type(None)),
             None if said["tls"] is None else _tls(said["tls"]),
+            _bytes(said.get("asked_bytes")),
+            _bytes(said.get("answered_bytes")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _bytes(said: Any) -> int | None:
+    if said is None:
+        return None
+    if type(said) is not int or not 0 <= said < 1 << 40:
+        raise TypeError
+    return said
 
 
 def _tls(said: Any) -> TlsSeen:

@@ -38,6 +38,12 @@ _UDP = Text("从 {places} 测试了 UDP。", "UDP was tested from: {places}.")
 _NO_UDP = Text("UDP 未测试。", "UDP was not tested.")
 _UNCLEAR = Text("“?”：问过而无从判断（UDP 无应答，或探测不完整）。", '"?": asked, and cannot be told (no answer over UDP, or an incomplete scan).')
 _UNASKED = Text("没有从 {places} 询问开放端口上是什么服务。", "What answers on open ports was not asked from: {places}.")
+_AMPLIFIES = Text(
+    "{port}（{service}）以 {answered} 字节应答 {asked} 字节的询问：伪造来源地址即可借它攻击他人。",
+    "{port} ({service}) answers {asked} bytes with {answered}: with a forged sender it floods somebody else.",
+)
+NOTABLE = 5
+"""So many times the question: an answer that is told."""
 _UNTESTED = Text("未测试", "not tested")
 _NARROWEST, _WIDEST = 8, 24
 """Columns of a name."""
@@ -71,6 +77,11 @@ def footnote(found: Reachable, lang: Lang) -> str:
         said.append(_UNASKED.with_values(places=_places(found.unasked, lang)))
     if not isinstance(found.ports, Unobserved) and any(one.unclear_from for one in found.ports):
         said.append(_UNCLEAR)
+    ports = () if isinstance(found.ports, Unobserved) else found.ports
+    for one in ports:
+        if one.asked_bytes and one.answered_bytes is not None and one.answered_bytes >= NOTABLE * one.asked_bytes:
+            service = inert(one.service or _UNKNOWN)
+            said.append(_AMPLIFIES.with_values(port=f"{one.port}/{one.protocol}", service=service, asked=one.asked_bytes, answered=one.answered_bytes))
     return looked.in_(lang) + Text("", " ").in_(lang).join(one.in_(lang) for one in said)
 
 
@@ -94,6 +105,8 @@ def document(found: Reachable) -> dict[str, Any]:
                 "closed_from": list(one.closed_from),
                 "unclear_from": list(one.unclear_from),
                 "service": one.service,
+                "asked_bytes": one.asked_bytes,
+                "answered_bytes": one.answered_bytes,
             }
             for one in found.ports
         ],

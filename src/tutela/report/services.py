@@ -12,7 +12,10 @@ from tutela.report.inert import inert
 COLUMNS = 80
 GUARDED = Text("需要认证", "authentication demanded")
 OPEN_TO_ALL = Text("！无需认证即可访问", "! answers without authentication")
-AMPLIFIES = Text("！应答是询问的 {times} 倍，可被利用来攻击他人", "! answers {times} times what it is asked: can be misused to flood others")
+AMPLIFIES = Text(
+    "！应答是询问的 {times} 倍（问 {asked} 字节，答 {answered} 字节），可被利用来攻击他人",
+    "! answers {times} times what it is asked ({answered} bytes for {asked}): can be misused to flood others",
+)
 NOTABLE = 5
 _NAMES = {None: Text("未能识别", "not recognised")}
 _OLD = frozenset({"TLSv1", "TLSv1.1"})
@@ -27,7 +30,7 @@ def lines(service: Service, where: str, lang: Lang) -> Iterator[str]:
     if service.without_authentication:
         yield space + OPEN_TO_ALL.in_(lang)
     if service.amplification is not None and service.amplification >= NOTABLE:
-        times = AMPLIFIES.with_values(times=round(service.amplification))
+        times = AMPLIFIES.with_values(times=round(service.amplification), asked=service.asked_bytes, answered=service.answered_bytes)
         yield from wrapped(times.in_(lang), COLUMNS, first=space, rest=space)
     if service.tls is not None:
         yield from wrapped(inert(_tls(service.tls, lang, web=service.name == "https")), COLUMNS, first=space, rest=space)

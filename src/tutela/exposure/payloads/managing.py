@@ -49,8 +49,9 @@ def _read_ntp_private(token: bytes, answer: bytes) -> Answer | None:
     return Answer("refused") if refused else Answer("monlist", True)
 
 
-_SYS_DESCR = made(OID, b"\x2b\x06\x01\x02\x01\x01\x01\x00")
-"""1.3.6.1.2.1.1.1.0 (RFC 3418)."""
+_BEFORE_SYS_DESCR = made(OID, b"\x2b\x06\x01\x02\x01\x01\x01")
+"""1.3.6.1.2.1.1.1: the first that follows is sysDescr.0 (RFC 3418)."""
+_ROWS = 20
 
 
 def _number(token: bytes) -> int:
@@ -58,9 +59,9 @@ def _number(token: bytes) -> int:
 
 
 def _snmp(token: bytes) -> bytes:
-    """What are you? With the community that devices come with."""
-    variable = made(SEQUENCE, _SYS_DESCR, made(NULL))
-    return made(SEQUENCE, integer(1), made(OCTETS, b"public"), made(0xA0, integer(_number(token)), integer(0), integer(0), made(SEQUENCE, variable)))
+    """What are you, and some rows that follow (GetBulk), which shows how much more it answers than it is asked. With the community that devices come with."""
+    variable = made(SEQUENCE, _BEFORE_SYS_DESCR, made(NULL))
+    return made(SEQUENCE, integer(1), made(OCTETS, b"public"), made(0xA5, integer(_number(token)), integer(0), integer(_ROWS), made(SEQUENCE, variable)))
 
 
 def _read_snmp(token: bytes, answer: bytes) -> Answer | None:
@@ -266,7 +267,7 @@ MANAGING = (
     Question("ntp", (123,), "RFC 5905, section 7.3", _ntp, _read_ntp),
     Question("ntp-control", (123,), "RFC 9327, section 2", _ntp_control, _read_ntp_control),
     Question("ntp-private", (123,), "NTP 4.2.6, ntp_request.h; CVE-2013-5211", _ntp_private, _read_ntp_private),
-    Question("snmp", (161,), "RFC 3416, section 3; RFC 1901", _snmp, _read_snmp),
+    Question("snmp", (161,), "RFC 3416, sections 3 and 4.2.3; RFC 1901", _snmp, _read_snmp),
     Question("snmp", (161,), "RFC 3412, section 6; RFC 3414, section 4", _snmp3, _read_snmp3),
     Question("memcached", (11211,), "memcached, doc/protocol.txt, UDP protocol", _memcached, _read_memcached),
     Question("ldap", (389,), "RFC 4511, section 4.5; [MS-ADTS], section 6.3.3 (CLDAP)", _ldap, _read_ldap),

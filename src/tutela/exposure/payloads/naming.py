@@ -55,7 +55,7 @@ def _read_netbios(token: bytes, answer: bytes) -> Answer | None:
 
 def _ssdp(token: bytes) -> bytes:
     _ = token
-    return b'M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: "ssdp:discover"\r\nMX: 1\r\nST: upnp:rootdevice\r\n\r\n'
+    return b'M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: "ssdp:discover"\r\nMX: 1\r\nST: ssdp:all\r\n\r\n'
 
 
 def _read_ssdp(token: bytes, answer: bytes) -> Answer | None:
