@@ -29,7 +29,19 @@ class _Generation:
         """Equal sets of names are one object too."""
         self.readers: dict[Read, set[Read]] = {}
         """What is read -> the facts that read it on some host; a fact -> its parts that are read."""
+        self.noted: dict[Parse, set[Read]] = {}
+        """A fact -> what it reads on some host."""
         self.weight = 0
+
+    def note(self, parse: Parse, reads: Reads) -> None:
+        """Remember what a fact reads."""
+        noted = self.noted.setdefault(parse, set())
+        for read in reads.keys() - noted:
+            noted.add(read)
+            self.readers.setdefault(read, set()).add(parse)
+            if isinstance(read, tuple):
+                self.readers.setdefault(read[0], set()).add(read)
+            self.weight += 100
 
     def add(self, parse: Parse, reads: Reads, known: Known) -> None:
         """Remember what a fact was after these reads."""
@@ -39,9 +51,6 @@ class _Generation:
             fork = place.get(key)
             if not isinstance(fork, _Fork) or fork.read != read:
                 fork = place[key] = _Fork(read)
-                self.readers.setdefault(read, set()).add(parse)
-                if isinstance(read, tuple):
-                    self.readers.setdefault(read[0], set()).add(read)
             place, key = fork.branches, seen
         place[key] = known
 
@@ -64,6 +73,8 @@ class Memory:
         self.names: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {}
         self.news: dict[Parse, tuple[int, int]] = {}
         """How often in a row a fact was unlike all before, and its bytes."""
+        self.missed: dict[Parse, int] = {}
+        """How often in a row what a fact reads was not what it had read on any host before."""
         self.last: tuple[Look, _Generation] | None = None
         """The look before, and the generation that knows all its facts."""
         self.judges: Any = None
@@ -94,6 +105,7 @@ class Memory:
             sight = sights.get(place.read)
             place = place.branches.get(seen(place.read) if sight is None else sight)
         if place is not None:
+            self.missed.pop(parse, None)
             return cast("Known", place)
         place = self.old.facts.get(parse)
         reads: Reads = {}
@@ -101,12 +113,14 @@ class Memory:
             reads[place.read] = seen(place.read)
             place = place.branches.get(reads[place.read])
         if place is not None:
+            self.missed.pop(parse, None)
             self._add(parse, reads, place, place.weight)
         return place
 
     def keep(self, parse: Parse, reads: Reads, value: Any, sources: frozenset[str]) -> Known:
         """Remember a fact with what it read."""
         sources = self._sources(sources)
+        self.missed[parse] = self.missed.get(parse, 0) + 1
         news, weight = self.news.get(parse, (0, 0))
         content = _essence(parse, value) if news < _ALWAYS_NEW or news % _ALWAYS_NEW == 0 else None
         if content is None:
@@ -151,7 +165,10 @@ class Memory:
         return found
 
     def _add(self, parse: Parse, reads: Reads, known: Known, weight: int) -> None:
-        self.young.add(parse, reads, known)
+        self.young.note(parse, reads)
+        missed = self.missed.get(parse, 0)
+        if missed < _ALWAYS_NEW or missed % _ALWAYS_NEW == 0:
+            self.young.add(parse, reads, known)
         self.young.weight += weight
         if self.young.weight > self.size:
             self.young, self.old = _Generation(), self.young
@@ -159,7 +176,10 @@ class Memory:
 
 _MAX_NAMES = 1024
 _ALWAYS_NEW = 32
-"""A fact that was new so often, such as the list of packages, is only now and then compared with earlier ones."""
+"""A fact that was new so often, such as the list of packages, is only now and then compared with earlier ones.
+
+What reads such things, a moment or a list of processes, is only now and then remembered with what it read: it will hardly be read again.
+"""
 
 
 def _essence(parse: Parse, value: Any) -> bytes | None:
