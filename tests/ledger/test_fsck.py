@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from tests.ledger import made, naive
 from tutela.cli import main
+from tutela.cli.ledger.fsck import Watch
+from tutela.language import Lang
 from tutela.ledger.checkpoint import parse_signed
 from tutela.ledger.entry import Kind, digest, new_record
 from tutela.ledger.fsck.examination import Examination
@@ -397,6 +400,21 @@ def test_a_public_folder_from_yesterdays_backup_lacks_what_the_state_signed(kept
     kept.append([new_record(Kind.VOTE, digest(b"more"), made.START, made.START)])
     assert fsck(tmp_path / "backup", "--private", str(kept.private)) == 2
     assert "damaged  tile/entries/002.p/89  is missing" in capsys.readouterr().out
+
+
+def test_progress_is_shown_to_a_terminal_and_only_after_two_seconds(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    for terminal in (False, True):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        now = 100.0
+        watch = Watch(900, Lang.EN)
+        for later in (101.9, 102.0, 102.1, 102.3):
+            now = later
+            watch.show(int(later))
+        watch.clear()
+        watch.clear()
+        assert capsys.readouterr().err == ("\r\x1b[K102 of 900 entries\r\x1b[K102 of 900 entries\r\x1b[K" if terminal else "")
 
 
 def test_what_may_not_be_read_is_not_called_fine(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,6 +132,7 @@ def written(time: int) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@lru_cache(maxsize=4096)
 def _seconds(time: str) -> int:
     try:
         return int(datetime.fromisoformat(time).timestamp())

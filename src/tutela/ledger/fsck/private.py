@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import mmap
+import os
 import struct
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -20,7 +20,10 @@ STATE, TABLE = "state", "known"
 _HEADER = struct.Struct("=16sQQQ36s")
 """Magic; bits; entries that are in the table; how many of these for certain after a crash; the boot in which it was written."""
 _MAGIC = b"tutela-known-2\n\0"
-_START, _SLOT = 4096, 16
+_START = 4096
+_SLOT = struct.Struct("=QQ")
+"""How the record's identity begins (0: free), and its index."""
+_WINDOW = 8
 
 
 def state(private: Path, published: Checkpoint, keys: Collection[VerifierKey]) -> Iterator[Head | Finding]:
@@ -50,21 +53,17 @@ def table(private: Path, identities: Identities) -> Iterator[Finding]:
     """Whether each record is found where it was logged first: what the table does not know could be logged again."""
     place = str(private / TABLE)
     try:
-        with open(place, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:  # noqa: PTH123
-            yield from _missing(place, mapped, identities)
+        with open(place, "rb", buffering=0) as file:  # noqa: PTH123
+            yield from _missing(place, file.fileno(), identities)
     except FileNotFoundError:
-        yield Finding(place, Grade.REMARK, _ANEW)
-    except ValueError:
-        # An empty file cannot be mapped.
         yield Finding(place, Grade.REMARK, _ANEW)
     except OSError as problem:
         yield unread(place, problem)
 
 
-def _missing(place: str, mapped: mmap.mmap, identities: Identities) -> Iterator[Finding]:
-    header = mapped[: _HEADER.size].ljust(_HEADER.size, b"\0")
-    magic, bits, entered, certain, boot = _HEADER.unpack(header)
-    if magic != _MAGIC or bits > 64 or len(mapped) != _START + (_SLOT << bits):
+def _missing(place: str, file: int, identities: Identities) -> Iterator[Finding]:
+    magic, bits, entered, certain, boot = _HEADER.unpack(os.pread(file, _HEADER.size, 0).ljust(_HEADER.size, b"\0"))
+    if magic != _MAGIC or bits > 64 or os.fstat(file).st_size != _START + (_SLOT.size << bits):
         yield Finding(place, Grade.REMARK, _ANEW)
         return
     if boot != Path("/proc/sys/kernel/random/boot_id").read_bytes().strip():
@@ -75,7 +74,7 @@ def _missing(place: str, mapped: mmap.mmap, identities: Identities) -> Iterator[
         for identity, index in identities.part(part):
             first.setdefault(identity, index)
         for identity, index in first.items():
-            if index < entered and not _holds(mapped, bits, identity, index):
+            if index < entered and not _holds(file, bits, identity, index):
                 missing, example = missing + 1, index
     if missing:
         what = Text(
@@ -85,16 +84,18 @@ def _missing(place: str, mapped: mmap.mmap, identities: Identities) -> Iterator[
         yield Finding(place, Grade.DAMAGED, what)
 
 
-def _holds(mapped: mmap.mmap, bits: int, identity: bytes, index: int) -> bool:
+def _holds(file: int, bits: int, identity: bytes, index: int) -> bool:
     """Whether the table leads from a record to its index: from the place its first bits name, over taken slots, round the end."""
-    mark = int.from_bytes(identity[:8], "big") or 1
-    for step in range(1 << bits):
-        at = _START + _SLOT * ((mark >> 64 - bits) + step & (1 << bits) - 1)
-        held, where = struct.unpack_from("=QQ", mapped, at)
-        if held == 0:
-            return False
-        if (held, where) == (mark, index):
-            return True
+    mark, slots = int.from_bytes(identity[:8], "big") or 1, 1 << bits
+    at = mark >> 64 - bits
+    for _ in range(0, slots, _WINDOW):
+        window = os.pread(file, _SLOT.size * min(_WINDOW, slots - at), _START + _SLOT.size * at)
+        for held, where in _SLOT.iter_unpack(window):
+            if held == 0:
+                return False
+            if (held, where) == (mark, index):
+                return True
+        at = at + _WINDOW if at + _WINDOW < slots else 0
     return False
 
 
