@@ -7,10 +7,12 @@ import http.client
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
@@ -212,6 +214,26 @@ def test_sizes_are_bounded_packed_or_not(packed: bool) -> None:
         assert b"User-Agent: tutela/" in asked[0]
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_is_too_long_is_not_held_in_memory(packed: bool) -> None:
+    def endless(connection: socket.socket) -> None:
+        with suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            while True:
+                connection.sendall(bytes(1 << 16))
+
+    answer = reply("200 OK", gzip.compress(bytes(100_000_000)), "Content-Encoding: gzip") if packed else endless
+    with answering(answer) as (url, _):
+        tracemalloc.start()
+        try:
+            with pytest.raises(DamagedError, match="more than 1000000 bytes"):
+                Web(url, seconds=20).read("a", 1_000_000)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 10_000_000
+
+
 def dripping(connection: socket.socket) -> None:
     """One byte at a time, for ever."""
     with suppress(OSError):
@@ -263,6 +285,68 @@ def test_urls_are_written_in_ascii() -> None:
     assert Web("https://münchen.example/日志 1/").place == "https://xn--mnchen-3ya.example/%E6%97%A5%E5%BF%97%201"
     assert Web("http://[::1]:8080/a%20b").place == "http://[::1]:8080/a%20b"
     assert Web("HTTP://Example.COM").place == "http://example.com"
+
+
+def certificate(folder: Path) -> Path:
+    """Of 127.0.0.1, signed by itself, with its key in the same file."""
+    from datetime import UTC, datetime, timedelta
+    from ipaddress import ip_address
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
+    now = datetime.now(UTC)
+    made_now = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    path = folder / "tls.pem"
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(made_now.public_bytes(serialization.Encoding.PEM) + pem)
+    return path
+
+
+@contextmanager
+def over_tls(pem: Path, answer: bytes) -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+
+    def talk(connection: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+            secured.recv(65536)
+            secured.sendall(answer)
+
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            talk(listener.accept()[0])
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+    thread.join()
+    listener.close()
+
+
+def test_https_is_verified_and_never_left_for_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pem = certificate(tmp_path)
+    with over_tls(pem, reply("200 OK", b"there")) as url, pytest.raises(UnreachableError, match=r"(?i)certificate"):
+        Web(url).read("checkpoint", 100)
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    with over_tls(pem, reply("200 OK", b"there")) as url:
+        assert Web(url).read("checkpoint", 100) == b"there"
+    with answering(reply("200 OK", b"in the clear")) as (plain, asked):
+        with over_tls(pem, reply("302 Found", b"", f"Location: {plain}/x")) as url, pytest.raises(UnreachableError, match="which is not followed"):
+            Web(url).read("checkpoint", 100)
+        assert asked == []
+    with over_tls(pem, reply("200 OK", b"there")) as url, answering(reply("302 Found", b"", f"Location: {url}/x")) as (plain, _):
+        assert Web(plain).read("checkpoint", 100) == b"there"
 
 
 # ---------------------------------------------------------------------- asking a witness
@@ -434,6 +518,8 @@ def raw(where: str, content: bytes) -> bytes:
     [
         (b"POST /add-checkpoint HTTP/1.1\r\nHost: x\r\n\r\n", b"411"),
         (b"POST /add-checkpoint HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"411"),
+        (b"POST /add-checkpoint HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nGET /x HTTP/1.1\r\n\r\n", b"411"),
+        (b"POST /add-checkpoint HTTP/1.1\r\nContent-Length: 99999999\r\n\r\nGET /x HTTP/1.1\r\n\r\n", b"413"),
         (b"POST /add-checkpoint HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"411"),
         (b"POST /add-checkpoint HTTP/1.1\r\nContent-Length: -5\r\n\r\nhello", b"411"),
         (b"POST /add-checkpoint HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\nhello", b"411"),
@@ -465,13 +551,22 @@ def test_a_connection_carries_many_requests(seen: Seen) -> None:
         assert connection.sock is kept
 
 
-def test_a_connection_that_says_nothing_or_too_little_is_ended(seen: Seen) -> None:
+@pytest.mark.parametrize("word", [b"", b"x"])
+def test_a_connection_that_says_nothing_or_too_little_is_ended(word: bytes, seen: Seen) -> None:
     with serving_(seen, connection_s=0.3) as (where, _):
         host, port = where.split(":")
-        for content in (b"", b"POST /add-checkpoint HTTP/1.1\r\nX-Slow: "):
-            with socket.create_connection((host, int(port)), timeout=20) as connection:
-                connection.sendall(content)
-                assert connection.recv(1000)[:12] in (b"", b"HTTP/1.1 400")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(b"POST /add-checkpoint HTTP/1.1\r\nX-Slow: ")
+            # A byte now and then keeps no connection alive.
+            connection.settimeout(0.05)
+            for _ in range(100):
+                with suppress(TimeoutError):
+                    assert connection.recv(1000)[:12] in (b"", b"HTTP/1.1 400")
+                    break
+                with suppress(OSError):
+                    connection.sendall(word)
+            else:
+                pytest.fail("still there")
 
 
 def test_there_is_room_for_so_many_connections_and_then_for_others_again(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -479,7 +574,8 @@ def test_there_is_room_for_so_many_connections_and_then_for_others_again(seen: S
     with serving_(seen) as (where, _):
         host, port = where.split(":")
         held = [socket.create_connection((host, int(port)), timeout=20) for _ in range(3)]
-        with socket.create_connection((host, int(port)), timeout=20) as one_more:
+        # At once, and not only when it has been silent for long.
+        with socket.create_connection((host, int(port)), timeout=serving.SILENCE_S / 2) as one_more:
             assert one_more.recv(100) == b""
         for one in held:
             one.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
 from tutela.ledger.entry import Kind, digest, new_record
 from tutela.ledger.note import Note, parse_vkey
 from tutela.ledger.refused import RollbackError, UnsignedError
-from tutela.ledger.signing import Cosigner, verified_by
+from tutela.ledger.signing import Cosigner, Ed25519Signer, verified_by
 from tutela.ledger.store.keeper import Ledger, create
 
 ROOT = Path(__file__).parents[2]
@@ -160,9 +161,10 @@ def test_a_witness_looks_at_a_folder_and_trusts_only_when_told_to(run: Run, log:
 
 def test_a_key_that_did_not_sign_what_is_shown_is_not_pinned(run: Run, log: Ledger) -> None:
     new_witness(run, "w")
-    Path("log/vkey").write_text(Cosigner("x", bytes(32)).key.vkey)
-    assert run("witness", "w", "log", "--trust-on-first-use")[0] == 1
-    assert not Path("w/logs").exists()
+    for other in (Cosigner("x", bytes(32)), Ed25519Signer("ledger.example/centre", bytes(32)), Ed25519Signer("other.example", bytes(32))):
+        Path("log/vkey").write_text(other.key.vkey)
+        assert run("witness", "w", "log", "--trust-on-first-use")[0] == 1
+        assert not Path("w/logs").exists()
 
 
 def test_two_histories_are_found_kept_and_proven_to_others_offline(run: Run, log: Ledger) -> None:
@@ -291,9 +293,14 @@ def test_only_cosignatures_that_verify_are_added(run: Run, log: Ledger) -> None:
 
 
 def test_a_policy_of_other_logs_asks_nobody(run: Run, log: Ledger) -> None:
-    policy(f"log {create(Path('other'), Path('other.private'), 'other.example').keys[0].vkey}", "quorum none")
-    status, _, err = run("checkpoint", "log", "--cosign", "policy")
-    assert (status, "no trusted key signed this" in err) == (1, True)
+    other = create(Path("other"), Path("other.private"), "other.example").keys[0].vkey
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        policy(f"log {other}", f"witness W {new_witness(run, 'w')} http://127.0.0.1:{listener.getsockname()[1]}", "quorum none")
+        status, _, err = run("checkpoint", "log", "--cosign", "policy")
+        assert (status, "no trusted key signed this" in err) == (1, True)
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 def test_the_keeper_publishes_only_its_own_checkpoints_with_cosignatures(log: Ledger) -> None:
