@@ -55,10 +55,15 @@ def folder(tmp_path: Path, target: Host, lab_host: Callable[[str], Host]) -> Pat
     return tmp_path
 
 
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(look.ROOT / "src"), "LC_ALL": "C.UTF-8"}
+
+
+def argv(host: Host, *words: object) -> list[str]:
+    return host.centre.exec_argv([sys.executable, "-m", "tutela", *map(str, words)])
+
+
 def tutela(host: Host, *words: object) -> subprocess.CompletedProcess[str]:
-    argv = host.centre.exec_argv([sys.executable, "-m", "tutela", *map(str, words)])
-    environment = os.environ | {"PYTHONPATH": str(look.ROOT / "src"), "LC_ALL": "C.UTF-8"}
-    return subprocess.run(argv, capture_output=True, text=True, env=environment, check=False, timeout=400)
+    return subprocess.run(argv(host, *words), capture_output=True, text=True, env=ENVIRONMENT, check=False, timeout=400)
 
 
 def checked(host: Host, folder: Path, *more: str, name: str = "") -> dict[str, Any]:
@@ -106,6 +111,34 @@ def test_from_the_centre_alone_nothing_is_shown_about_strangers(target: Host, fo
 
     assert results(report, "H-025", "H-068") == {"H-025": "pass", "H-068": "unknown"}
     assert "from outside" in reason(report, "H-068")
+
+
+@pytest.fixture
+def resident(target: Host, folder: Path) -> Iterator[Path]:
+    """A resident scanner in the centre."""
+    (folder / "allow").write_text("198.18.0.0/15\n2001:db8::/32\n", "utf-8")
+    path = folder / "scanner.sock"
+    words = ["scanner", "--user", "nobody", "--allow", folder / "allow", "--socket", path]
+    with subprocess.Popen(argv(target, *words), env=ENVIRONMENT, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert b'"ready"' in process.stderr.readline()
+        yield path
+        process.terminate()
+
+
+def test_a_check_through_the_resident_scanner_asks_udp_too(target: Host, folder: Path, resident: Path) -> None:
+    """And what listens on a UDP port that has no question, or says nothing, is not called closed."""
+    target.run("systemd-run -q --unit=quiet systemd-socket-activate -d -l 9999 cat; until ss -lnu | grep -q :9999; do sleep 0.1; done")
+    report = checked(target, folder, "--scan", "--udp", "--scanner", str(resident))
+    target.run("systemctl stop quiet")
+
+    said = read_bundle(folder / "kept" / "scanned.bundle")["scan of 198.18.1.10 from 198.18.0.1"].content.decode().splitlines()
+    assert said[4:6] == ["method raw", "by the resident scanner"]
+    assert any(line.startswith("open tcp 22 ") for line in said)
+    assert ",161," in next(line for line in said if line.startswith("udp "))
+    assert report["exposure"]["udp_looked_from"] == ["admin"]
+    quiet = next(one for one in report["exposure"]["ports"] if one["port"] == 9999)
+    assert (quiet["protocol"], quiet["open_from"], quiet["closed_from"], quiet["unclear_from"]) == ("udp", [], [], [])
 
 
 def test_a_port_that_the_host_hides_is_a_finding(target: Host, folder: Path) -> None:
