@@ -21,7 +21,7 @@ def asked(tmp_path: Path, shell: list[str], lines: str, change: tuple[str, str] 
         assert change[0] in text
         text = text.replace(*change)
     script = tmp_path / "probe.sh"
-    script.write_text(re.sub(r'^lanes "(?:.*\\\n)*.*$', lambda _: f"{lines}\nprint_waiting", text, flags=re.MULTILINE), "utf-8")
+    script.write_text(re.sub(r'^lanes "(?:.*\\\n)*.*$', lambda _: f"asked() {{\n{lines}\n}}\ncollect asked", text, flags=re.MULTILINE), "utf-8")
     done = subprocess.run([*shell, str(script)], capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
     assert (done.returncode, done.stderr) == (0, b"")
     return frames(done.stdout)

@@ -145,7 +145,9 @@ def test_included_files_are_found_four_deep_and_only_where_data_services_live(tm
     body = PROBE.replace(r"\/(etc\/(mysql|my\.cnf|redis|valkey|postgresql)|", rf"({allowed}|\/etc\/none|").replace(
         r"|usr\/local\/(etc|pgsql))[A-Z", r"|\/usr\/none)[A-Z"
     )
-    body = re.sub(r'^lanes "(?:.*\\\n)*.*$', f"tree_seen=$NL; included settings '*.cnf' {root}/main.cnf; print_waiting", body, flags=re.MULTILINE)
+    body = re.sub(
+        r'^lanes "(?:.*\\\n)*.*$', f"read_them() {{ tree_seen=$NL; included settings '*.cnf' {root}/main.cnf; }}; collect read_them", body, flags=re.MULTILINE
+    )
     script = tmp_path / "probe.sh"
     script.write_text(body, "utf-8")
 

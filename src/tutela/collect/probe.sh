@@ -45,7 +45,7 @@ NL='
 ME=
 { while read -r key _ value _; do if [ "$key" = Uid: ]; then ME=$value; break; fi; done </proc/self/status; } 2>/dev/null
 [ -n "$ME" ] || ME=$(id -u)
-WAITING='' ASKED='' NAMES='' LATER=''
+ASKED='' MARK=''
 MAX_FILE=524288 # bytes of one file; more is "truncated"
 MAX_FILES=400   # files of one directory
 WALK_SECONDS=10 # for walks over the file system
@@ -53,8 +53,8 @@ WALK_ROWS=20000
 
 # --- printing sources ------------------------------------------------------------------------------------------------
 
-emit() { # status exit-code name content
-	printf '%s %d %d %d\n%s\n%s\n' "$1" "$2" "${#3}" "${#4}" "$3" "$4"
+emit() { # status exit-code name content; on its way through the redaction a frame bears a MARK, and passes as it is
+	printf '%s%s %d %d %d\n%s\n%s\n' "$MARK" "$1" "$2" "${#3}" "${#4}" "$3" "$4"
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -87,7 +87,7 @@ emit_captured() { # name : prints OUT with the status that RC means
 	esac
 }
 
-run() { # command... : one source, named by its command line; what the command said is printed at the end of the lane
+run() { # command... : one source, named by its command line; the command runs at the end of the lane
 	ask strict '' "$*" "$@"
 }
 
@@ -121,7 +121,7 @@ run_root() { # command... : like run, for what only root may ask
 
 # What costs time is starting processes: for most commands `timeout` more than the command itself, and the redaction by AWK more than both.
 # So a command whose output nothing else depends on is only noted, by `ask`; at the end of its lane one `timeout` and one sh run all
-# that were noted, and one awk redacts and prints their answers together with the files that were noted by `files`.
+# that were noted. One awk, at the same time, reads what a lane prints: frames that pass, answers to redact, and files to read and redact.
 
 ask() { # rule how name command... : notes one source of that name; OUT and RC stay as they were
 	# rule: strict (only exit code 0 is ok), any (every exit code is part of the answer), lenient (the exit code means nothing)
@@ -152,14 +152,15 @@ answer() { # rule how name command... : asks now, for itself
 	asked_rule=$1 asked_how=$2 asked_name=$3
 	shift 3
 	capture 20 "$@"
-	note_answer "$asked_rule" "$asked_how" "$asked_name"
+	print_answer "$asked_rule" "$asked_how" "$asked_name"
 }
 
-note_answer() { # rule how name : OUT and RC wait for the redaction: a line of rule, how, exit code, length and name, each behind a tab; the output
-	WAITING="$WAITING	$1	$2	$RC	${#OUT}	$3$NL$OUT$NL"
+print_answer() { # rule how name : OUT and RC, for the redaction: a line of rule, how, exit code, length and name, each behind a tab; the output
+	printf '\t%s\t%s\t%d\t%d\t%s\n%s\n' "$1" "$2" "$RC" "${#OUT}" "$3" "$OUT"
 }
 
 ask_all() { # the answers to all that was asked
+	[ -n "$ASKED" ] || return 0
 	OUT=
 	[ -z "$together" ] || capture 20 sh -c 'answer() {
 		rule=$1 how=$2 name=$3
@@ -172,6 +173,7 @@ ask_all() { # the answers to all that was asked
 	*"${NL}end") printf '%s\n' "${OUT%"${NL}end"}" ;;
 	*) eval "$ASKED" ;; # one of them hangs: each by itself
 	esac
+	ASKED=
 }
 
 run_masked() { # how command... : like run; the output passes the redaction `how` of AWK
@@ -202,7 +204,7 @@ shadowed() { # path : true for another name of the files with password hashes; t
 	[ "$1" -ef /etc/shadow ] || [ "$1" -ef /etc/gshadow ]
 }
 
-files() { # how path... : one source a file, named by its path and SUFFIX; the readable ones wait for `print_waiting`, since a process for each call would cost more than reading
+files() { # how path... : one source a file, named by its path and SUFFIX; the readable ones are read by the awk behind
 	how=$1
 	shift
 	for f in "$@"; do
@@ -216,16 +218,15 @@ files() { # how path... : one source a file, named by its path and SUFFIX; the r
 			emit failed 0 "$f${SUFFIX-}" 'another name of the password database'
 		else
 			# A name with a newline cannot be read so; the list of its directory says that there is one.
-			case $f in *"$NL"*) ;; *) WAITING="$WAITING$how	${SUFFIX-}	$f$NL" ;; esac
+			case $f in *"$NL"*) ;; *) printf '%s\t%s\t%s\n' "$how" "${SUFFIX-}" "$f" ;; esac
 		fi
 	done
 }
 
-print_waiting() { # all files and answers that wait, by a single awk; NAMED: paths of the kinds NAMES that jobs among them name
-	NAMED=
-	[ -n "$ASKED$WAITING" ] || return 0
-	{ NAMED=$({ [ -z "$ASKED" ] || ask_all; printf '%s' "$WAITING"; } 3>&- | awk -v frames=1 -v max="$MAX_FILE" -v names="$NAMES" "$AWK" 2>&1 >&3); } 3>&1
-	WAITING='' ASKED=''
+redacted() { # kinds function... : what they print, through the redaction; NAMED: paths of these kinds that jobs among it name
+	names=$1
+	shift
+	{ NAMED=$({ MARK='	=	'; for part in "$@"; do "$part"; done; ask_all; } 3>&- | awk -v frames=1 -v max="$MAX_FILE" -v names="$names" "$AWK" 2>&1 >&3); } 3>&1
 }
 
 directory() { # how directory pattern : the names in it as one source "<directory>/", and its matching files
@@ -305,7 +306,7 @@ directory() { # how directory pattern : the names in it as one source "<director
 #   yaml     the same for YAML: the names of keys stay, values and items of the allow-list too, any other becomes "***"
 #   hba      pg_hba.conf: options after the method lose their values
 #   server   command lines of data services: values of an allow-list of options (NC9)
-# With frames=1 it reads lines of how, suffix and path, and prints framed sources; else it filters its input.
+# With frames=1 it reads frames, answers, and lines of how, suffix and path, and prints framed sources; else it filters its input.
 # With names it prints paths of these kinds that jobs among the sources name on standard error, one row a path: script, settings or left.
 
 AWK='
@@ -902,6 +903,12 @@ function redact(s,   f, n, i, k) {
 	if (how == "server") return server_line(s)
 	return s
 }
+function pass(head,   f, line, left) {
+	# A frame: its header, then name and content, whose lines are counted by length, since they may hold anything.
+	print head
+	split(head, f, " ")
+	for (left = f[3] + f[4] + 2; left > 0 && (getline line) > 0; left -= length(line) + 1) print line
+}
 function answer(head,   f, line, masked, left) {
 	# A command that was asked: its header, then its output, whose lines are counted by length, since it may hold anything.
 	split(head, f, "\t")
@@ -926,6 +933,7 @@ function answer(head,   f, line, masked, left) {
 }
 BEGIN {
 	while (frames && (getline path) > 0) {
+		if (substr(path, 1, 2) == "\t=") { pass(substr(path, 4)); continue }
 		if (substr(path, 1, 1) == "\t") { answer(path); continue }
 		how = substr(path, 1, index(path, "\t") - 1); path = substr(path, length(how) + 2)
 		suffix = substr(path, 1, index(path, "\t") - 1); path = substr(path, length(suffix) + 2)
@@ -1267,7 +1275,7 @@ firewall() { # the packet filter as the kernel has it; nft also shows what ufw, 
 	OUT='' RC=127
 	if [ "$ME" = 0 ] && have nft; then
 		capture 20 nft -j list ruleset
-		note_answer strict filter 'nft -j list ruleset'
+		print_answer strict filter 'nft -j list ruleset'
 	else
 		run_root nft -j list ruleset
 	fi
@@ -1353,7 +1361,7 @@ servers() { # rows of SERVERS : running servers by name: process, parent, start 
 	IFS=' 	
 '
 	OUT=${OUT%"$NL"} RC=0
-	note_answer any servers '/proc/[0-9]*/stat (servers that guard)'
+	print_answer any servers '/proc/[0-9]*/stat (servers that guard)'
 }
 
 ssh() { # the SSH servers: how they run, their files, what they make of them, and whose keys open them
@@ -1440,7 +1448,7 @@ ssh_effective() { # [-f file] : what sshd makes of its files; with Match, for so
 	OUT=${OUT%%"$NL-$NL"*}
 	OUT=${OUT%"$NL"}
 	effective=$OUT
-	note_answer strict plain "sshd -T${*:+ $*}"
+	print_answer strict plain "sshd -T${*:+ $*}"
 	case $RC$complaints in
 	255*'connection test specification'*) RC=again ;; # of versions that want to know for whom
 	0* | 255?*) OUT=$complaints ;;
@@ -1450,7 +1458,7 @@ ssh_effective() { # [-f file] : what sshd makes of its files; with Match, for so
 		OUT=$(limited 5 sshd -t "$@" 2>&1 </dev/null)
 		RC=$?
 	fi
-	note_answer any complaint "sshd -t${*:+ $*}"
+	print_answer any complaint "sshd -t${*:+ $*}"
 	OUT=$effective
 	[ -z "$QUICK" ] || return 0
 	port=$NL$effective
@@ -1823,7 +1831,7 @@ units() { # states of loaded units, and of the services that timers start; in UT
 	done
 	# shellcheck disable=SC2086 # one word a unit
 	capture 20 env TZ=UTC0 systemctl show -p $show '*.service' '*.timer' $started
-	note_answer strict units "env TZ=UTC0 systemctl show -p $show *.service *.timer$started"
+	print_answer strict units "env TZ=UTC0 systemctl show -p $show *.service *.timer$started"
 	# shellcheck disable=SC2046 # one word a unit
 	set -- $(printf %s "$OUT" | awk -F= '$1 == "Unit" && $2 ~ /^[A-Za-z0-9:_.@-]+$/ { want[$2] } $1 == "Id" { seen[$2] } END { for (u in want) if (!(u in seen)) print u }')
 	[ $# -eq 0 ] || run_masked units env TZ=UTC0 systemctl show -p $show "$@"
@@ -1844,23 +1852,28 @@ jobs() { # what runs by itself: units, timers, cron; the scripts and settings th
 	files job /etc/borgmatic/config.yaml /etc/btrbk/btrbk.conf /etc/rsnapshot.conf /etc/pgbackrest.conf /etc/pgbackrest/pgbackrest.conf
 	directory job /etc/borgmatic.d '*.y*ml'
 	files rclone /root/.config/rclone/rclone.conf /etc/rclone.conf
-	NAMES='script settings' LATER=jobs_named
 }
 
 jobs_named() { # what jobs name, what the scripts among that name, and what they leave behind
 	left='' seen_files=$NL
 	named
-	if [ -n "$WAITING" ]; then
-		NAMES=settings
-		print_waiting
+	if [ -n "$programs$settings" ]; then
+		redacted settings files_of_jobs
 		named
-		NAMES=
-		print_waiting
+		[ -z "$programs$settings" ] || redacted '' files_of_jobs
 	fi
 	left_behind
 }
 
-named() { # the files in NAMED that were not read yet wait, another part of the probe may read them in its own way; paths where jobs leave something behind are added to `left`
+files_of_jobs() { # another part of the probe may read the same file in its own way
+	SUFFIX=' (job)'
+	# shellcheck disable=SC2086 # one word a path
+	files script $programs
+	# shellcheck disable=SC2086
+	files job $settings
+}
+
+named() { # `programs` and `settings`: the files in NAMED that were not read yet; paths where jobs leave something behind are added to `left`
 	programs='' settings=''
 	IFS=$NL
 	for row in $NAMED; do
@@ -1879,12 +1892,6 @@ named() { # the files in NAMED that were not read yet wait, another part of the 
 	done
 	IFS=' 	
 '
-	SUFFIX=' (job)'
-	# shellcheck disable=SC2086 # one word a path
-	files script $programs
-	# shellcheck disable=SC2086
-	files job $settings
-	SUFFIX=
 }
 
 left_behind() { # mode and time of the paths that jobs name, and what the ends of their logs say
@@ -2520,10 +2527,14 @@ mysql_accounts() { # counts of accounts that need no password, by root's own soc
 	emit_captured "$name"
 }
 
-collect() { # function... : what they print at once, then what waits, then what follows from that
-	for part in "$@"; do "$part"; done
-	print_waiting
-	$LATER
+collect() { # function...
+	case " $* " in
+	*' jobs '*)
+		redacted 'script settings' "$@"
+		jobs_named
+		;;
+	*) redacted '' "$@" ;;
+	esac
 }
 
 lane() { # function... : collects first, then passes on what came before it
