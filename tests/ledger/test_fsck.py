@@ -395,6 +395,21 @@ def test_a_state_that_is_lost_or_of_another_history_is_damage(kept: Ledger, tmp_
     assert f"damaged  {kept.private / 'state'}  is missing" in capsys.readouterr().out
 
 
+def test_what_a_cut_off_append_left_is_gone_once_the_log_has_grown_past_it(kept: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    """No checkpoint refers to it, so no verifier would ever ask; but it differs from what came after, as a second history would."""
+    left = dict.fromkeys(("tile/0/002.p/90", "tile/entries/002.p/90", "tile/0/003.p/5", "tile/entries/003.p/5", "tile/1/000.p/3"), b"left")
+    naive.write(kept.public, left)
+    assert fsck(kept.public, "--private", str(kept.private)) == 0
+    assert capsys.readouterr().out.count("no checkpoint needs it yet") == 5
+    for more in (1, 3, 200, 1):
+        size = kept.head().checkpoint.size
+        kept.append([new_record(Kind.SCAN, digest(str(i).encode()), made.START, made.START) for i in range(size, size + more)])
+        assert fsck(kept.public, "--private", str(kept.private)) == 0, capsys.readouterr().out
+    assert "remark" not in capsys.readouterr().out.rpartition("sound")[0].rpartition("sound")[2]
+    # What was signed on the way is still there for whoever holds those checkpoints.
+    assert {path.name for path in (kept.public / "tile/0/003.p").iterdir()} == {"36", "37"}
+
+
 def test_a_public_folder_from_yesterdays_backup_lacks_what_the_state_signed(kept: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(kept.public, tmp_path / "backup")
     kept.append([new_record(Kind.VOTE, digest(b"more"), made.START, made.START)])

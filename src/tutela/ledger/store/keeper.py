@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -353,6 +354,7 @@ class Ledger:
             raise MisuseError(Text("账本已满", "the ledger is full"))
         first = self._edge.size
         edge, files = self._edge.grown(entries)
+        self._remove_unsigned(files)
         write_new([(self.public / tile.path, content) for tile, content in files])
         head = _signed(Checkpoint(self.origin, edge.size, edge.root), self._signers)
         replace(self.private / STATE, head.content, 0o600)
@@ -361,6 +363,19 @@ class Ledger:
         self._known.add(identities, first)
         self._seen = self._marks()
         self._tidy(files)
+
+    def _remove_unsigned(self, files: Sequence[tuple[Tile, bytes]]) -> None:
+        """Removes partial tiles that an append which was cut off left between the last checkpoint's and the new ones.
+
+        No checkpoint refers to them, and they may hold something else than what is there now: they would look like a second history.
+        """
+        for tile, _ in files:
+            signed = max((self._edge.size >> 8 * max(tile.level, 0)) - tile.number * WIDTH, 0)
+            if tile.partial and tile.width - signed > 1:
+                with suppress(FileNotFoundError):
+                    for partial in (self.public / tile.path).parent.iterdir():
+                        if re.fullmatch("[0-9]+", partial.name) and signed < int(partial.name) < tile.width:
+                            partial.unlink()
 
     def _tidy(self, files: Sequence[tuple[Tile, bytes]]) -> None:
         """Removes the partial tiles of those that are full now: the full one holds what they held."""
