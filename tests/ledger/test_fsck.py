@@ -6,6 +6,10 @@ import os
 import re
 import shutil
 import sys
+import threading
+from functools import partial
+from hashlib import sha256
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -23,6 +27,7 @@ from tutela.ledger.fsck.finding import Finding, Grade
 from tutela.ledger.fsck.heads import Head
 from tutela.ledger.fsck.identities import Identities
 from tutela.ledger.fsck.layout import path_of, place_of
+from tutela.ledger.signing import Cosigner
 from tutela.ledger.store.keeper import Ledger, create
 from tutela.ledger.tiles import Tile
 
@@ -251,18 +256,63 @@ def test_the_command_names_what_is_damaged_in_both_languages_and_exits_2(folder:
     assert capsys.readouterr().out == "损坏  tile/0/001  缺失\n账本已损坏：以上 1 处\n"
 
 
-@pytest.mark.parametrize("place", ["nowhere", "empty", "file"])
-def test_where_no_ledger_is_the_command_could_not_look_and_exits_1(tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str) -> None:
+@pytest.mark.parametrize("place, status", [("nowhere", 1), ("file", 1), ("empty", 3)])
+def test_where_no_ledger_is_the_command_could_not_look(tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str, status: int) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
-    assert fsck(tmp_path / place) == 1
+    assert fsck(tmp_path / place) == status
     assert capsys.readouterr().out == ""
 
 
 def test_nobody_is_believed_without_being_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ledger", "fsck", str(folder), "--lang", "en"]) == 1
+    assert main(["ledger", "fsck", str(folder), "--lang", "en"]) == 3
     assert "no trusted key" in capsys.readouterr().err
     assert fsck(folder, "--own-key") == 0
+
+
+def test_a_key_or_a_policy_that_is_none_is_our_mistake_and_no_damage(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "policy").write_text("no policy\n")
+    (tmp_path / "state/tutela/ledgers").mkdir(parents=True)
+    (tmp_path / "state/tutela/ledgers" / sha256(made.ORIGIN.encode()).hexdigest()).write_text("no pin\n\n")
+    for words in (["--lang", "en"], ["--key", "a+b"], ["--policy", str(tmp_path / "policy")], ["--policy", str(tmp_path / "nowhere")]):
+        assert fsck(folder, *words) == 1
+        assert capsys.readouterr().out == ""
+
+
+def test_a_policy_says_whom_to_believe(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    witness = made.Ed25519Signer("w", bytes(32))
+    policy = tmp_path / "policy"
+    policy.write_text(f"log {made.SIGNER.key.vkey}\nquorum none\n")
+    assert fsck(folder, "--policy", str(policy)) == 0
+    policy.write_text(f"log {made.SIGNER.key.vkey}\nwitness w {Cosigner('w', bytes(32)).key.vkey}\nquorum w\n")
+    assert fsck(folder, "--policy", str(policy)) == 3
+    policy.write_text(f"log {witness.key.vkey}\nquorum none\n")
+    assert fsck(folder, "--policy", str(policy)) == 2
+    assert capsys.readouterr().out.splitlines()[-2].startswith("damaged  checkpoint  no trusted key signed this")
+
+
+def test_a_log_on_a_web_server_is_looked_through_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_address[1]}"
+            key = ("--key", made.SIGNER.key.vkey, "--lang", "en")
+            assert main(["ledger", "fsck", url, *key]) == 0
+            assert "the ledger is sound: 600 entries" in capsys.readouterr().out
+            (folder / "tile/0/001").unlink()
+            assert main(["ledger", "fsck", url, *key]) == 2
+            assert "damaged  tile/0/001  is missing" in capsys.readouterr().out
+        finally:
+            server.shutdown()
+            thread.join()
+    # A server that does not answer is no damage.
+    assert main(["ledger", "fsck", url, *key]) == 1
+    assert capsys.readouterr().out == ""
 
 
 def test_a_checkpoint_of_another_key_is_damage_and_its_own_key_does_not_save_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,22 +8,22 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tutela.cli import EXIT_BROKEN, EXIT_ERROR, EXIT_KEPT
+from tutela.cli import EXIT_BROKEN, EXIT_ERROR, EXIT_KEPT, EXIT_UNPROVEN
 from tutela.cli.ledger import trust
 from tutela.cli.ledger.trust import Pins, Trusted
 from tutela.cli.ledger.verify import source_of
 from tutela.errors import LedgerError, UsageError, said_by_system
 from tutela.language import Lang, Text
-from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
+from tutela.ledger.checkpoint import Checkpoint, SignedCheckpoint, parse_signed
 from tutela.ledger.fsck.examination import Examination
 from tutela.ledger.fsck.finding import Finding, Grade
-from tutela.ledger.fsck.heads import Head, other_heads
+from tutela.ledger.fsck.heads import Head, other_heads, signed_head
 from tutela.ledger.fsck.identities import Identities
 from tutela.ledger.fsck.private import state, table
 from tutela.ledger.fsck.strays import VKEY, VKEY_BYTES, strays
 from tutela.ledger.log import CHECKPOINT, Source
 from tutela.ledger.note import MAX_NOTE_BYTES, VerifierKey
-from tutela.ledger.refused import MissingError, MisuseError, UnwitnessedError
+from tutela.ledger.refused import DamagedError, MalformedError, MissingError, OriginError, UnsignedError, UnwitnessedError
 from tutela.ledger.signing import COSIGNATURE, Signed, parse_private_key
 from tutela.ledger.store.keeper import KEY
 from tutela.report.inert import inert
@@ -60,16 +60,32 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     """Name each file that is damaged, and what is wrong with it."""
     if "://" not in arguments.ledger and not Path(arguments.ledger).is_dir():
         raise UsageError(Text(f"{arguments.ledger} 不是文件夹", f"{arguments.ledger} is no folder"))
-    source = source_of(arguments.ledger)
-    counts = dict.fromkeys(Grade, 0)
+    # What we were told wrongly is no damage of the ledger.
+    trust.keys_of(arguments.key)
+    if arguments.policy:
+        trust.read_policy(arguments.policy)
+    try:
+        return _looked_through(arguments, source_of(arguments.ledger), lang)
+    except (MissingError, UnwitnessedError) as problem:
+        print(Text(f"未能证实：{problem.message.zh}", f"not proven: {problem.message.en}").in_(lang), file=sys.stderr)
+        return EXIT_UNPROVEN
+
+
+def _looked_through(arguments: argparse.Namespace, source: Source, lang: Lang) -> int:
     head = None
     try:
-        head, signed = _head(arguments, source)
-        found = _findings(arguments, source, head, signed, Watch(head.checkpoint.size, lang))
-    except (MissingError, MisuseError, UnwitnessedError):
-        raise
-    except LedgerError as problem:
+        head = parse_signed(source.read(CHECKPOINT, MAX_NOTE_BYTES))
+    except (MalformedError, DamagedError) as problem:
         found = iter([Finding(CHECKPOINT, Grade.DAMAGED, problem.message)])
+    else:
+        pinned = _pinned(arguments, source, head)
+        try:
+            signed = trust.accepted(arguments, head, pinned)
+        except (UnsignedError, OriginError) as problem:
+            found = iter([Finding(CHECKPOINT, Grade.DAMAGED, problem.message)])
+        else:
+            found = _findings(arguments, source, head, signed, Watch(head.checkpoint.size, lang))
+    counts = dict.fromkeys(Grade, 0)
     for one in found:
         counts[one.grade] += 1
         print(f"{one.grade.value.in_(lang)}  {inert(one.place)}  {inert(one.what.in_(lang))}")
@@ -87,16 +103,13 @@ def _summary(head: SignedCheckpoint | None, counts: dict[Grade, int]) -> Text:
     return Text(f"账本完好：{one.size} 条，根 {one.root.hex()}", f"the ledger is sound: {one.size} entries, root {one.root.hex()}")
 
 
-def _head(arguments: argparse.Namespace, source: Source) -> tuple[SignedCheckpoint, list[Signed]]:
-    """The published checkpoint, and who of those that are trusted signed it."""
-    head = parse_signed(source.read(CHECKPOINT, MAX_NOTE_BYTES))
+def _pinned(arguments: argparse.Namespace, source: Source, head: SignedCheckpoint) -> Trusted | None:
+    """The keys that are believed unless `--key` or `--policy` say others."""
     if arguments.own_key:
-        pinned: Trusted | None = Trusted(trust.keys_of([source.read(VKEY, VKEY_BYTES).decode("utf-8", "replace")]))
-    elif arguments.private:
-        pinned = Trusted(_keys_in(arguments.private))
-    else:
-        pinned = Pins().of(head.checkpoint.origin)
-    return head, trust.accepted(arguments, head, pinned)
+        return Trusted(trust.keys_of([source.read(VKEY, VKEY_BYTES).decode("utf-8", "replace")]))
+    if arguments.private:
+        return Trusted(_keys_in(arguments.private))
+    return Pins().of(head.checkpoint.origin)
 
 
 def _keys_in(private: Path) -> tuple[VerifierKey, ...]:
@@ -129,9 +142,15 @@ def _findings(arguments: argparse.Namespace, source: Source, head: SignedCheckpo
         if arguments.private:
             yield from table(arguments.private, identities)
     if folder:
-        # Meanwhile the log may have grown: what it needs now is no stray.
-        size = max(examination.size, _head(arguments, source)[0].checkpoint.size)
-        yield from strays(folder, source, size, keys)
+        yield from strays(folder, source, max(examination.size, _size_now(source, published, keys)), keys)
+
+
+def _size_now(source: Source, published: Checkpoint, keys: list[VerifierKey]) -> int:
+    """Meanwhile the log may have grown: what it needs now is no stray."""
+    try:
+        return signed_head(CHECKPOINT, source.read(CHECKPOINT, MAX_NOTE_BYTES), published.origin, keys).checkpoint.size
+    except LedgerError:
+        return published.size
 
 
 class Watch:
