@@ -9,6 +9,13 @@ hashes and proofs are those of RFC 6962. Verifiers written by others work on it.
     note.py        signed notes and verifier keys                                                                 pure
     checkpoint.py  a signed tree head                                                                             pure
     signing.py     the signature algorithms
+    policy.py      which logs and witnesses make a checkpoint acceptable                                          pure
+    witness.py     what a witness cosigns, and what it refuses with which status                                  pure
+    fork.py        the proof that a log has shown two histories                                                   pure
+    log.py         reading a log, from whatever holds its files
+    web.py         a log on a web server, and witnesses that are asked over HTTP
+    serving.py     a witness on the network
+    store/         keeping a log on disk, and what a witness has seen
 
 What it does not prove: that a host told the truth before the entry was made, or that everything which happened was entered.
 """

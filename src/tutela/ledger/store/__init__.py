@@ -1,8 +1,10 @@
-"""Keeping a log on disk: one writer at a time, nothing acknowledged before it is durable.
+"""Keeping a log on disk: one writer at a time, nothing acknowledged before it is durable; and what a witness remembers of logs.
 
 folder.py    a log's files in a folder, for reading
 durable.py   files that are on the disk once a call returns
 known.py     which records are logged already, and where
 spool.py     what several appenders hand to the one that writes
 keeper.py    the writer
+keys.py      files of private keys
+seen.py      what a witness has seen
 """
