@@ -1,10 +1,14 @@
 """Told to stop, a scan sends nothing more, takes the answers that are on their way, and ends at once."""
 
 import json
+import tempfile
+import time
+from pathlib import Path
 
 import pytest
 
 from tests.exposure.net import TARGET, Net
+from tests.exposure.test_resident import Scanner, Talk
 
 pytestmark = pytest.mark.root
 DELAY_S, STOPPED_AFTER_S, SOON_S = 0.15, 0.6, 0.5
@@ -45,6 +49,27 @@ def test_answers_that_are_on_their_way_are_taken(method):
     assert said["silent"] == 0
     assert said["open"] == [22, 443]
     assert said["seconds"] < STOPPED_AFTER_S + SOON_S
+
+
+def test_the_resident_scanner_takes_them_too():
+    with tempfile.TemporaryDirectory() as folder, Net(delay_ms=DELAY_S * 1000) as net:
+        # pytest's own folder is closed to other users.
+        tmp_path = Path(folder)
+        tmp_path.chmod(0o755)
+        net.open(0, also=(22, 443))
+        scanner = Scanner(net, tmp_path, user=True)
+        talk = Talk(scanner, 0).ask(rate=3000)
+        time.sleep(STOPPED_AFTER_S)
+        talk.socket.sendall(b'{"stop": true}\n')
+        began = time.monotonic()
+        *_, tally, summary = talk.rest()
+        seconds = time.monotonic() - began
+        assert scanner.stop() == 0
+
+    assert (tally["silent"], tally["open"]) == (0, [22, 443])
+    assert 500 < tally["asked"] < 3000 * STOPPED_AFTER_S + 1000
+    assert "ended early as asked" in summary["notes"][-1]["en"]
+    assert seconds < SOON_S
 
 
 def test_proving_that_something_answers_in_the_hosts_place_ends_at_once():

@@ -135,6 +135,10 @@ class Engine:
         if not self._send(now):
             self._wait(also)
 
+    def ask_no_more(self, job: _Job) -> None:
+        """Send nothing more for a scan; its answers are still read."""
+        self._turns.remove(job)
+
     def overflowed(self) -> int:
         """Packets so far that came faster than they were read, and were lost."""
         self._overflowed += sum(ring.lost() for ring in self._rings.values())

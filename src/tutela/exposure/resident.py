@@ -25,7 +25,7 @@ import numpy.random  # noqa: F401 - numpy reads it from disk only at first use, 
 from tutela.errors import ScanError, said_by_system
 from tutela.exposure.addresses import Ranges
 from tutela.exposure.admission import FEW, Allowed, Limits, Lists, Peer, RefusedError, admitted
-from tutela.exposure.engine import PROGRESS_S, Engine, summary
+from tutela.exposure.engine import LAST_S, PROGRESS_S, Engine, summary
 from tutela.exposure.entries import Entries
 from tutela.exposure.guard import Guard
 from tutela.exposure.model import RAW, Event
@@ -194,7 +194,9 @@ class Resident:
             elif len(client.heard) > MOST_LINE:
                 self._refuse(client, RefusedError("malformed", Text("请求行太长", "the line of the request is too long")))
         elif client.heard.strip() == b'{"stop": true}' and client.jobs:
-            self._end(client, Text("应要求提前结束；数字不完整", "ended early as asked; the numbers are incomplete"))
+            client.deadline, client.cut = min(client.deadline, time.monotonic() + LAST_S), _AS_ASKED
+            for job in client.jobs:
+                self._engine.ask_no_more(job)
         elif len(client.heard) > 256:
             self._forget(client, "client says too much")
 
@@ -294,7 +296,8 @@ class Resident:
             self._end(client, None)
         elif now > client.deadline:
             seconds = now - client.began
-            self._end(client, Text(f"{seconds:.0f} 秒的时限已到；数字不完整", f"the time limit of {seconds:.0f} s is over; the numbers are incomplete"))
+            limit = Text(f"{seconds:.0f} 秒的时限已到；数字不完整", f"the time limit of {seconds:.0f} s is over; the numbers are incomplete")
+            self._end(client, client.cut or limit)
         elif now - client.shown >= PROGRESS_S:
             client.shown = now
             if len(client.unread) < CHUNK:
@@ -431,6 +434,8 @@ class _Client:
         self.began = self.deadline = self.shown = self.read_at = now
         self.overflowed = 0
         """Packets that the ring had lost before its scan began."""
+        self.cut: Text | None = None
+        """Why it ends early."""
         self.told = False
         """Nothing more is scanned for it; `left` is what it is still to be told."""
         self.left: Iterator[Event] | None = None
@@ -441,6 +446,7 @@ class _Client:
         return {"uid": self.peer.uid, "pid": self.peer.pid}
 
 
+_AS_ASKED = Text("应要求提前结束；数字不完整", "ended early as asked; the numbers are incomplete")
 _STOPPING = RefusedError("stopping", Text("常驻扫描进程正在停止；请稍后再试", "the resident scanner is stopping; try again later"), 10.0)
 
 
