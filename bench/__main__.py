@@ -6,7 +6,7 @@ import os
 import sys
 from importlib import import_module
 
-NAMES = ("start", "one-host", "fleet", "replay", "scan")
+NAMES = ("start", "one-host", "fleet", "replay", "scan", "ledger")
 
 
 def main() -> int:

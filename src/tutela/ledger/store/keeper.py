@@ -18,11 +18,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
 from pathlib import Path
 
 from tutela.language import Text
@@ -44,8 +42,6 @@ from tutela.ledger.tiles import ENTRIES, HEIGHT, WIDTH, Tile, bundle_of, edge_of
 KEY, SM2_KEY, STATE, LOCK, KNOWN, PENDING, SALTS = "key", "key.sm2", "state", "lock", "known", "pending", "salts"
 VKEY = "vkey"
 """The public half of the key, beside the checkpoint: for reading and comparing, not for trusting."""
-_AT_ONCE = 16_384
-"""Records of a large import that are logged in one commit."""
 _SHORTEST_S, _LONGEST_S = 0.0003, 0.010
 """How long an appender that waits sleeps until it asks again."""
 
@@ -157,12 +153,6 @@ class Ledger:
             self._settle()
             return self._commit(records)
 
-    def append_all(self, records: Iterable[Record]) -> Iterator[int]:
-        """`append` for any number of records: some thousand at a time, so that memory stays flat and others get their turn."""
-        rest = iter(records)
-        while some := list(islice(rest, _AT_ONCE)):
-            yield from self.append(some)
-
     def index_of(self, record: Record) -> int | None:
         """Where a record is logged, if it is."""
         with self._turn():
@@ -215,7 +205,7 @@ class Ledger:
         if self._marks() == self._seen:
             return
         state = self._state()
-        public = self._public()
+        public = self._public(state)
         if public is None or public.note.text != state.note.text:
             state = self._agreed(state, public)
         self._edge = self._read_edge(state.checkpoint)
@@ -258,11 +248,14 @@ class Ledger:
         verified_by(state.note, self.keys)
         return state
 
-    def _public(self) -> SignedCheckpoint | None:
+    def _public(self, state: SignedCheckpoint) -> SignedCheckpoint | None:
         try:
-            found = parse_signed(self._folder.read(CHECKPOINT, MAX_NOTE_BYTES))
+            content = self._folder.read(CHECKPOINT, MAX_NOTE_BYTES)
         except MissingError:
             return None
+        if content == state.content:
+            return state
+        found = parse_signed(content)
         verified_by(found.note, self.keys)
         return found
 
@@ -372,10 +365,10 @@ class Ledger:
         for tile, _ in files:
             signed = max((self._edge.size >> 8 * max(tile.level, 0)) - tile.number * WIDTH, 0)
             if tile.partial and tile.width - signed > 1:
-                with suppress(FileNotFoundError):
-                    for partial in (self.public / tile.path).parent.iterdir():
-                        if re.fullmatch("[0-9]+", partial.name) and signed < int(partial.name) < tile.width:
-                            partial.unlink()
+                with suppress(FileNotFoundError), os.scandir((self.public / tile.path).parent) as held:
+                    for partial in held:
+                        if partial.name.isdecimal() and signed < int(partial.name) < tile.width:
+                            Path(partial.path).unlink()
 
     def _tidy(self, files: Sequence[tuple[Tile, bytes]]) -> None:
         """Removes the partial tiles of those that are full now: the full one holds what they held."""
