@@ -237,6 +237,11 @@ def test_the_policys_witnesses_are_asked_over_http(run: Run, log: Ledger, serve:
     assert run("verify", "log", "--policy", "policy")[0] == 3
     assert parse_signed(Path("log/cosigned").read_bytes()).checkpoint.size == 300
 
+    # So does a receipt, of every entry that this one has.
+    for entry, status in ((7, 0), (299, 0), (300, 3)):
+        run("prove", "log", entry, "--output", "receipt")
+        assert run("verify", "receipt", "--policy", "policy")[0] == status
+
     # A witness that is away is named, and the older checkpoint with all its witnesses stays.
     policy(
         f"witness owner {keys['w1']} {urls['w1']}",

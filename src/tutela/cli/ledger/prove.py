@@ -9,7 +9,7 @@ from pathlib import Path
 from tutela.cli.ledger import folders
 from tutela.cli.ledger.subject import digests, read_subject
 from tutela.language import Lang, Text
-from tutela.ledger.log import Log, read_checkpoint
+from tutela.ledger.log import Log, read_checkpoint, read_cosigned
 from tutela.ledger.receipt import SUFFIX, Receipt
 from tutela.ledger.refused import MisuseError
 from tutela.ledger.store.folder import Folder
@@ -81,6 +81,10 @@ def receipt_of(arguments: argparse.Namespace) -> Receipt:
             content = read_subject(path).content
             wanted = tuple(digests(content, known.known(content) if known else None))
         index = _find(log, wanted)
+    cosigned = read_cosigned(source)
+    if cosigned and index < cosigned.checkpoint.size:
+        # Witnesses stand behind this one, and perhaps not yet behind the newest.
+        log = Log(source, cosigned)
     entry = log.entry(index)
     receipt = Receipt(entry, index, tuple(log.proof(index)), log.head)
     subject = receipt.said.record.subject
