@@ -315,6 +315,15 @@ def test_a_log_on_a_web_server_is_looked_through_too(folder: Path, capsys: pytes
     assert capsys.readouterr().out == ""
 
 
+def test_a_key_that_a_ledger_shows_is_never_taken_for_the_name_of_a_file(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(made.SIGNER.key.vkey)
+    (folder / "vkey").write_text(f"{secret}\n")
+    assert fsck(folder, "--own-key") == 1
+    assert main(["ledger", "verify", str(folder), "--trust-on-first-use", "--lang", "en"]) == 2
+    assert capsys.readouterr().err.count("this is no verifier key") == 2
+
+
 def test_a_checkpoint_of_another_key_is_damage_and_its_own_key_does_not_save_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "checkpoint").write_bytes(made.checkpoint([naive.leaf(one) for one in made.entries(SIZE)], made.Ed25519Signer(made.ORIGIN, bytes(32))))
     for trusting in (["--key", made.SIGNER.key.vkey], ["--own-key"]):

@@ -16,6 +16,8 @@ from tutela.ledger.tiles import ENTRIES, MAX_BUNDLE_BYTES, TILE_BYTES, WIDTH, Ti
 
 CHECKPOINT, COSIGNED = "checkpoint", "cosigned"
 """The newest checkpoint; and the newest that enough witnesses have cosigned, which stays while the log grows on."""
+VKEY = "vkey"
+"""The public half of the key, beside the checkpoint: for reading and comparing, not for trusting."""
 
 
 class Source(Protocol):

@@ -20,7 +20,7 @@ from tutela.ledger.fsck.finding import Finding, Grade
 from tutela.ledger.fsck.heads import Head, other_heads, signed_head
 from tutela.ledger.fsck.identities import Identities
 from tutela.ledger.fsck.private import state, table
-from tutela.ledger.fsck.strays import VKEY, VKEY_BYTES, strays
+from tutela.ledger.fsck.strays import strays
 from tutela.ledger.log import CHECKPOINT, Source
 from tutela.ledger.note import MAX_NOTE_BYTES, VerifierKey
 from tutela.ledger.refused import DamagedError, MalformedError, MissingError, OriginError, UnsignedError, UnwitnessedError
@@ -106,7 +106,7 @@ def _summary(head: SignedCheckpoint | None, counts: dict[Grade, int]) -> Text:
 def _pinned(arguments: argparse.Namespace, source: Source, head: SignedCheckpoint) -> Trusted | None:
     """The keys that are believed unless `--key` or `--policy` say others."""
     if arguments.own_key:
-        return Trusted(trust.keys_of([source.read(VKEY, VKEY_BYTES).decode("utf-8", "replace")]))
+        return Trusted(trust.shown_by(source))
     if arguments.private:
         return Trusted(_keys_in(arguments.private))
     return Pins().of(head.checkpoint.origin)

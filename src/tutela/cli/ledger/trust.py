@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tutela.cli.ledger.files import read_file
+from tutela.errors import UsageError
 from tutela.language import Lang, Text
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
+from tutela.ledger.log import VKEY, Source
 from tutela.ledger.note import VerifierKey, parse_vkey
 from tutela.ledger.refused import MalformedError, MissingError, OriginError
 from tutela.ledger.signing import Signed, verified_by
@@ -70,15 +72,24 @@ class Trusted:
 
 
 def keys_of(words: list[str]) -> tuple[VerifierKey, ...]:
-    """The keys that `--key` names; raises UsageError or MalformedError."""
+    """The keys that `--key` names; raises UsageError: what is no key says nothing about the ledger."""
     found = []
     for word in words:
         path = Path(word)
         text = word
         if "+" not in word or path.is_file():
             text = read_file(path, _MAX_KEYS_BYTES).decode("utf-8", "replace")
-        found += [parse_vkey(line.strip()) for line in text.splitlines() if line.strip()]
+        try:
+            found += [parse_vkey(line.strip()) for line in text.splitlines() if line.strip()]
+        except MalformedError as problem:
+            raise UsageError(problem.message) from None
     return tuple(found)
+
+
+def shown_by(source: Source) -> tuple[VerifierKey, ...]:
+    """The keys that a ledger itself shows; raises MalformedError. Unlike what a person says, they are never taken for the name of a file."""
+    words = source.read(VKEY, _MAX_KEYS_BYTES).decode("utf-8", "replace")
+    return tuple(parse_vkey(line) for line in words.removesuffix("\n").split("\n"))
 
 
 def accepted(arguments: argparse.Namespace, head: SignedCheckpoint, pinned: Trusted | None) -> list[Signed]:

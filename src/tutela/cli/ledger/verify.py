@@ -26,8 +26,6 @@ from tutela.ledger.signing import COSIGNATURE, Signed
 from tutela.ledger.store.stamps import kept
 from tutela.ledger.timestamp import MAX_REPLY_BYTES
 
-_VKEY_BYTES = 4096
-
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Arguments of the action."""
@@ -140,7 +138,7 @@ def _ledger(arguments: argparse.Namespace, source: Source) -> Iterator[Text]:
     pins = Pins()
     pinned = pins.of(origin)
     if pinned is None and arguments.trust_on_first_use and not arguments.key and not arguments.policy:
-        pinned = Trusted(trust.keys_of([source.read("vkey", _VKEY_BYTES).decode("utf-8", "replace").strip()]))
+        pinned = Trusted(trust.shown_by(source))
         yield Text("初次信任，已记住这把密钥，请与账本的主人核对：", "trusted on first use and pinned; compare this key with the ledger's keeper:")
         yield from (same(f"  {key.vkey}") for key in pinned.keys)
     signed = trust.accepted(arguments, head, pinned)

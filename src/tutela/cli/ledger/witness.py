@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tutela.cli import EXIT_BROKEN, EXIT_KEPT
 from tutela.cli.ledger.files import read_file
-from tutela.cli.ledger.trust import keys_of
+from tutela.cli.ledger.trust import keys_of, shown_by
 from tutela.cli.ledger.verify import source_of
 from tutela.errors import UsageError, said_by_system
 from tutela.language import Lang, Text
@@ -20,14 +20,12 @@ from tutela.ledger.fork import TwoHistoriesError
 from tutela.ledger.log import Source, read_checkpoint
 from tutela.ledger.note import Signature
 from tutela.ledger.refused import ConflictError, MisuseError, OriginError
-from tutela.ledger.store.keeper import VKEY
 from tutela.ledger.store.seen import Seen, create
 from tutela.ledger.witness import MAX_REQUEST_BYTES, Request, authentic, parse_request
 from tutela.report.inert import inert
 
 Tell = Callable[[Text], None]
 """Where sentences for people go: standard output is for what was asked for."""
-_VKEY_BYTES = 4096
 
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
@@ -155,7 +153,7 @@ def _pin_first(seen: Seen, source: Source, tell: Tell) -> None:
     head = read_checkpoint(source)
     if any(key.name == head.checkpoint.origin for key in seen.keys):
         return
-    keys = keys_of([source.read(VKEY, _VKEY_BYTES).decode("utf-8", "replace").strip()])
+    keys = shown_by(source)
     authentic(head, keys)
     for key in keys:
         seen.pin(key)

@@ -12,12 +12,11 @@ from tutela.language import Text
 from tutela.ledger.fsck.finding import Finding, Grade, unread
 from tutela.ledger.fsck.heads import STAMPED
 from tutela.ledger.fsck.layout import BUNDLE_BYTES, ENTRIES, TILE_BYTES, WIDTH, beginning, path_of, place_of, read
-from tutela.ledger.log import CHECKPOINT, COSIGNED, Source
+from tutela.ledger.log import CHECKPOINT, COSIGNED, VKEY, Source
 from tutela.ledger.note import VerifierKey
 
-VKEY = "vkey"
 _STAMP = re.compile(rf"{STAMPED}/[0-9]{{1,19}}-[0-9a-f]{{16}}\.(?:tsr|checkpoint)", re.ASCII)
-VKEY_BYTES = 4096
+_VKEY_BYTES = 4096
 
 
 def strays(folder: Path, source: Source, size: int, keys: Collection[VerifierKey]) -> Iterator[Finding]:
@@ -58,7 +57,7 @@ def _tile(source: Source, size: int, path: str, level: int, number: int, width: 
 
 def _vkey(source: Source, keys: Collection[VerifierKey]) -> Iterator[Finding]:
     try:
-        words = source.read(VKEY, VKEY_BYTES)
+        words = source.read(VKEY, _VKEY_BYTES)
     except (LedgerError, OSError) as problem:
         yield unread(VKEY, problem)
     else:
