@@ -167,6 +167,14 @@ def test_a_key_that_did_not_sign_what_is_shown_is_not_pinned(run: Run, log: Ledg
         assert not Path("w/logs").exists()
 
 
+def test_a_log_does_not_have_others_trusted_with_it(run: Run, log: Ledger) -> None:
+    new_witness(run, "w")
+    own = log.keys[0].vkey
+    Path("log/vkey").write_text(f"{Ed25519Signer('other.example', bytes(32)).key.vkey}\n{own}\n")
+    assert run("witness", "w", "log", "--trust-on-first-use")[0] == 0
+    assert Path("w/logs").read_text() == f"{own}\n"
+
+
 def test_two_histories_are_found_kept_and_proven_to_others_offline(run: Run, log: Ledger) -> None:
     new_witness(run, "w")
     shutil.copytree("log", "fork")

@@ -151,11 +151,13 @@ def _looked(seen: Seen, arguments: argparse.Namespace, tell: Tell) -> tuple[Sign
 def _pin_first(seen: Seen, source: Source, tell: Tell) -> None:
     """Believes the key that a log shows, if no key of that log is known yet and it signed what the log shows."""
     head = read_checkpoint(source)
-    if any(key.name == head.checkpoint.origin for key in seen.keys):
+    origin = head.checkpoint.origin
+    if any(key.name == origin for key in seen.keys):
         return
     keys = shown_by(source)
     authentic(head, keys)
-    for key in keys:
+    # A log speaks for itself alone.
+    for key in (one for one in keys if one.name == origin):
         seen.pin(key)
         tell(
             Text(
