@@ -216,14 +216,17 @@ class SynScan:
         silent = int((self.state == SILENT).sum())
         if silent == 0:
             return True
-        if now < self._last_sent + self.trip.wait_s():
+        wait_s, most_are_silent = self.trip.wait_s(), silent * 2 > len(self._queue)
+        if self.round == 1 < self.rounds_needed() and most_are_silent and now >= self._round_began + max(APART_S, wait_s):
+            # The next round takes as long as this one, and comes to each port long after its answer was due.
+            return True
+        if now < self._last_sent + wait_s:
             return False
         # They say whether this round was the last: what has not answered by now counts as lost.
         self._close_controls()
         if self.round == 1 or self.round >= self.rounds_needed():
             return True
-        # Where nearly all are silent, the next round takes as long as this one to come to each.
-        return now >= AGAIN_S + (self._round_began if silent * 2 > len(self._queue) else self._last_sent)
+        return now >= AGAIN_S + (self._round_began if most_are_silent else self._last_sent)
 
     def end_round(self) -> None:
         """Decide: enough, or another round for what is silent."""
