@@ -428,6 +428,15 @@ def test_what_the_writer_keeps_is_sound_and_its_key_is_believed(kept: Ledger, ca
     assert fsck(kept.public, "--private", str(kept.private / "nowhere")) == 1
 
 
+def test_both_keys_of_a_ledger_are_believed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = create(tmp_path / "kept", tmp_path / "kept.private", made.ORIGIN, sm2=True)
+    for trusting in (["--private", str(ledger.private)], ["--own-key"], ["--key", str(ledger.public / "vkey")]):
+        assert fsck(ledger.public, *trusting) == 0
+        assert "remark" not in capsys.readouterr().out
+    assert fsck(ledger.public, "--key", ledger.keys[0].vkey) == 0
+    assert "remark  vkey  holds another key as well" in capsys.readouterr().out
+
+
 def test_a_state_that_is_older_or_newer_is_remarked_upon(kept: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     old = (kept.public / "checkpoint").read_bytes()
     kept.append([new_record(Kind.VOTE, digest(b"more"), made.START, made.START)])

@@ -25,7 +25,7 @@ from tutela.ledger.log import CHECKPOINT, Source
 from tutela.ledger.note import MAX_NOTE_BYTES, VerifierKey
 from tutela.ledger.refused import DamagedError, MalformedError, MissingError, OriginError, UnsignedError, UnwitnessedError
 from tutela.ledger.signing import COSIGNATURE, Signed, parse_private_key
-from tutela.ledger.store.keeper import KEY
+from tutela.ledger.store.keeper import KEY, SM2_KEY
 from tutela.report.inert import inert
 
 
@@ -114,13 +114,13 @@ def _pinned(arguments: argparse.Namespace, source: Source, head: SignedCheckpoin
 
 def _keys_in(private: Path) -> tuple[VerifierKey, ...]:
     """The public halves of the keys in a private folder."""
-    path = private / KEY
+    paths = [private / KEY, *(path for path in (private / SM2_KEY,) if path.exists())]
     try:
-        words = path.read_text(encoding="utf-8", errors="replace")
+        words = [path.read_text(encoding="utf-8", errors="replace").strip() for path in paths]
     except OSError as problem:
         why = said_by_system(problem)
-        raise UsageError(Text(f"无法读取密钥 {path}：{why.zh}", f"cannot read the key {path}: {why.en}")) from None
-    return tuple(parse_private_key(line).key for line in words.split("\n") if line)
+        raise UsageError(Text(f"无法读取 {private} 里的密钥：{why.zh}", f"cannot read the key in {private}: {why.en}")) from None
+    return tuple(parse_private_key(one).key for one in words)
 
 
 def _findings(arguments: argparse.Namespace, source: Source, head: SignedCheckpoint, signed: list[Signed], watch: Watch) -> Iterator[Finding]:

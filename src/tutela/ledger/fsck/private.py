@@ -56,7 +56,8 @@ def table(private: Path, identities: Identities) -> Iterator[Finding]:
         with open(place, "rb", buffering=0) as file:  # noqa: PTH123
             yield from _missing(place, file.fileno(), identities)
     except FileNotFoundError:
-        yield Finding(place, Grade.REMARK, _ANEW)
+        # A ledger that is new has none, and one that is lost is made anew.
+        return
     except OSError as problem:
         yield unread(place, problem)
 
@@ -99,4 +100,4 @@ def _holds(file: int, bits: int, identity: bytes, index: int) -> bool:
     return False
 
 
-_ANEW = Text("没有或不能用，下次追加时重建", "is not there or of no use: the next append makes it anew")
+_ANEW = Text("不能用，下次追加时重建", "is of no use: the next append makes it anew")

@@ -26,7 +26,7 @@ from pathlib import Path
 from tutela.language import Text
 from tutela.ledger.checkpoint import Checkpoint, SignedCheckpoint, parse_signed
 from tutela.ledger.entry import Record, parse_entry
-from tutela.ledger.log import CHECKPOINT, COSIGNED, Log, read_cosigned, read_tile
+from tutela.ledger.log import CHECKPOINT, COSIGNED, VKEY, Log, read_cosigned, read_tile
 from tutela.ledger.merkle import EMPTY_ROOT, MAX_SIZE, check_consistency, leaf_hash, root_of
 from tutela.ledger.note import MAX_NOTE_BYTES, Note, VerifierKey, parse_note
 from tutela.ledger.refused import ConsistencyError, DamagedError, MalformedError, MissingError, MisuseError, RollbackError
@@ -40,8 +40,6 @@ from tutela.ledger.store.spool import Spool
 from tutela.ledger.tiles import ENTRIES, HEIGHT, WIDTH, Tile, bundle_of, edge_of, entries_in, hashes_in, levels, root_of_edge
 
 KEY, SM2_KEY, STATE, LOCK, KNOWN, PENDING, SALTS = "key", "key.sm2", "state", "lock", "known", "pending", "salts"
-VKEY = "vkey"
-"""The public half of the key, beside the checkpoint: for reading and comparing, not for trusting."""
 _SHORTEST_S, _LONGEST_S = 0.0003, 0.010
 """How long an appender that waits sleeps until it asks again."""
 
