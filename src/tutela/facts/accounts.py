@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import platform
 from tutela.facts.look import Look
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record, replace
 
@@ -339,6 +340,8 @@ def _twice(kind: str, file: str, pairs: list[tuple[str, str]]) -> Iterator[Probl
 
 
 def _remote(look: Look) -> tuple[str, ...]:
+    if unseen(look, NEEDS[5]) is not None:
+        return ("?",)
     text = look.text(NEEDS[5])
     for line in text.split("\n") if isinstance(text, str) else ():
         key, colon, value = line.partition("#")[0].partition(":")

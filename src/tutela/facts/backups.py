@@ -16,6 +16,7 @@ from tutela.facts import mounts, schedules, units
 from tutela.facts.look import Look
 from tutela.facts.mounts import Mounts, under
 from tutela.facts.schedules import Job, Schedules
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 from tutela.site import DataSet
@@ -268,6 +269,9 @@ class _Context:
         self.plans = plans
         mounted = look.fact(mounts.parse)
         self.mounted: Mounts | None = None if isinstance(mounted, Unobserved) else mounted
+        self.unknown_mounts = unseen(look, mounts.SOURCE)
+        self.unknown_names = unseen(look, "hostname") or unseen(look, "ip -o addr")
+        self.unknown_remotes = next((doubt for name in RCLONE if (doubt := unseen(look, name)) is not None), None)
         self.own = look.fact(_own)
         self.recognised = False
         self.remotes: dict[str, str] = {}
@@ -548,6 +552,8 @@ class _Context:
             return hidden
         target = target.removeprefix("file://")
         if target.startswith("/"):
+            if self.unknown_mounts is not None:
+                return self.unknown_mounts
             mount = self.mounted.of(target) if self.mounted is not None else None
             return "other-host" if mount is not None and mount.remote else "same-host"
         if (found := re.match(r"(?:s3|s3\+https?):(?:https?:)?//([A-Za-z0-9.:-]+)", target)) and not target.startswith("s3://"):
@@ -564,10 +570,12 @@ class _Context:
             if kind in HOST_REMOTES:
                 return "other-host"
             return "same-host" if kind == "local" else hidden
+        if self.unknown_remotes is not None and re.fullmatch(r"[\w-]+:.*", target):
+            return self.unknown_remotes
         host = _host(target)
         if host is None:
             return hidden
-        return "same-host" if host in self.own else "other-host"
+        return "same-host" if host in self.own else self.unknown_names or "other-host"
 
     # --- what it protects
 
@@ -645,6 +653,8 @@ class _Context:
             if not source.startswith("/"):
                 continue
             if under(path, source) and not any(under(path, one) for one in job.excluded):
+                if job.one_file_system and self.unknown_mounts is not None:
+                    return self.unknown_mounts
                 if job.one_file_system and self.mounted is not None and self.mounted.of(path) != self.mounted.of(source):
                     continue
                 return True
@@ -679,6 +689,8 @@ class _Context:
         for job in jobs:
             if isinstance(job, Unobserved):
                 yield job
+            elif job.enabled is not False and job.kind == "files" and not job.target and isinstance(job.destination, Unobserved):
+                yield job.destination
 
     def _shielded(self, path: str) -> bool:
         """Whether a directory above keeps others out."""

@@ -10,6 +10,7 @@ import re
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -79,6 +80,7 @@ def _secure_boot(look: Look) -> str | Unobserved:
 
 def _rescue(look: Look) -> tuple[str, ...] | Unobserved:
     found = []
+    doubt = unseen(look, "/proc/cmdline")
     command_line = look.text("/proc/cmdline")
     if isinstance(command_line, str):
         found += [word for word in command_line.split() if re.fullmatch(r"(systemd\.debug[-_]shell(=1|=yes)?|init=/bin/\w+|rd\.break)", word)]
@@ -90,9 +92,10 @@ def _rescue(look: Look) -> tuple[str, ...] | Unobserved:
     for directory in RESCUE:
         for name in look.names(directory):
             text = look.text(name)
+            doubt = doubt or unseen(look, name)
             if isinstance(text, str) and re.search(r"SYSTEMD_SULOGIN_FORCE=(1|yes|true)", text):
                 found.append(name)
-    return tuple(found)
+    return doubt if doubt is not None and not found else tuple(found)
 
 
 def _room(look: Look) -> str | None:

@@ -20,6 +20,8 @@ NEEDS = (*exposure.NEEDS, *sockets.NEEDS, *packages.NEEDS, PROCESSES)
 
 FORWARDERS = frozenset(["docker-proxy", "rootlessport", "rootlesskit", "conmon", "pasta", "pasta.avx2", "slirp4netns", "systemd"])
 """Programs that listen for somebody else: a container, a socket unit."""
+GENERAL = frozenset(["java", "node"])
+"""Programs of which only the command line says what they do."""
 
 
 @record
@@ -113,10 +115,13 @@ def listening(look: Look, service: Service) -> Endpoints:
     if isinstance(seen, Unobserved):
         return seen
     owners = look.fact(_owners)
+    every = processes(look)
     found = []
     for port in seen.ports:
         owner = owners.get((port.protocol, port.port, port.address), port.process)
         mine = _is_of(port, service, owner)
+        if mine is False and isinstance(every, Unobserved) and owner in GENERAL:
+            mine = every
         if isinstance(mine, Unobserved):
             found.append(_endpoint(port, owner, mine))
         elif mine:

@@ -10,6 +10,7 @@ import re
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import exposure
 from tutela.facts.look import Look
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -44,26 +45,26 @@ def parse(look: Look) -> Confinement | Unobserved:
     if isinstance(enabled, Unobserved):
         return enabled
     command_line = look.text("/proc/cmdline")
+    doubt = unseen(look, "/proc/cmdline")
     off = set() if isinstance(command_line, Unobserved) else {word for word in command_line.split() if word in ("selinux=0", "enforcing=0", "apparmor=0")}
     if enforce is not None:
-        return Confinement("selinux", enforce.strip() == "1", _selinux_after_boot(look, off), None, ())
+        return Confinement("selinux", enforce.strip() == "1", _selinux_after_boot(look, off, doubt), None, ())
     if enabled is not None and enabled.strip() == "Y":
-        return _apparmor(look, off)
+        return _apparmor(look, doubt or "apparmor=0" not in off)
     return Confinement("none", enforcing=False, after_boot=False, profiles=None, complaining=())
 
 
-def _selinux_after_boot(look: Look, off: set[str]) -> bool | Unobserved:
+def _selinux_after_boot(look: Look, off: set[str], doubt: Unobserved | None) -> bool | Unobserved:
     if off & {"selinux=0", "enforcing=0"}:
         return False
     text = look.text(CONFIG)
     if isinstance(text, Unobserved):
         return text
     found = re.findall(r"(?m)^[ \t]*SELINUX[ \t]*=[ \t]*(\w{1,20})", text)
-    return bool(found) and found[-1].lower() == "enforcing"
+    return bool(found) and found[-1].lower() == "enforcing" and (doubt or True)
 
 
-def _apparmor(look: Look, off: set[str]) -> Confinement:
-    after_boot = "apparmor=0" not in off
+def _apparmor(look: Look, after_boot: bool | Unobserved) -> Confinement:
     if look.source(PROFILES).status is Status.ABSENT:
         doubt = Unobserved(Reason.NO_ANSWER, PROFILES, Text("securityfs 没有挂载", "securityfs is not mounted"))
         return Confinement("apparmor", doubt, after_boot, doubt, doubt)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import units
 from tutela.facts.look import Look
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -80,7 +81,7 @@ def parse(look: Look) -> Containers | Unobserved:
 def _others(look: Look, engines: tuple[str, ...]) -> Unobserved | None:
     up = look.fact(units.up)
     if isinstance(up, Unobserved):
-        return None
+        return unseen(look, next(look.names(units.SHOW), units.SHOW))
     stems = ("kubelet", "k3s", "k3s-agent", "rke2-server", "rke2-agent", "crio") + (() if engines else ("containerd",))
     for unit in up.running(*stems):
         return Unobserved(Reason.NO_ANSWER, unit, Text("由它管理的容器没有接口可查", "no interface to the containers it runs"))

@@ -48,7 +48,7 @@ class Disks:
 
     disks: tuple[Disk, ...] | Unobserved
     arrays: tuple[Array, ...] | Unobserved
-    controllers: tuple[str, ...]
+    controllers: tuple[str | Unobserved, ...]
     """Hardware RAID controllers by their drivers."""
 
 
@@ -114,10 +114,10 @@ def _arrays(look: Look) -> tuple[Array, ...] | Unobserved:
     return tuple(arrays)
 
 
-def _controllers(look: Look) -> tuple[str, ...]:
-    found = []
+def _controllers(look: Look) -> tuple[str | Unobserved, ...]:
+    found: list[str | Unobserved] = []
     for name in look.names(HOSTS):
         text = look.text(name)
-        if isinstance(text, str) and text.strip() in CONTROLLERS:
-            found.append(text.strip())
+        if isinstance(text, Unobserved) or text.strip() in CONTROLLERS:
+            found.append(text if isinstance(text, Unobserved) else text.strip())
     return tuple(dict.fromkeys(found))

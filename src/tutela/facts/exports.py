@@ -97,6 +97,8 @@ def parse(look: Look) -> Exports | Unobserved:
     serving = _serving(look, bound.listening(look, SERVICE))
     if serving is True and not exports:
         exports.append(Unobserved(Reason.FORMAT, MAIN, Text("有 NFS 服务在运行，却看不到它导出什么", "an NFS server runs, and what it exports is not seen")))
+    if isinstance(serving, Unobserved) and not exports:
+        exports.append(serving)
     present: bool | Unobserved = True
     if not any(isinstance(one, Export) for one in exports) and serving is not True:
         present = next((one for one in exports if isinstance(one, Unobserved)), serving)

@@ -17,6 +17,7 @@ from tutela.facts.netfilter import iptables_save, nft_text
 from tutela.facts.netfilter.addresses import NOBODY, Addresses
 from tutela.facts.netfilter.host import MAX_STEPS_IN_ALL, Host, too_many
 from tutela.facts.netfilter.rules import Ruleset, mentioned
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -179,6 +180,9 @@ def _files(look: Look, names: dict[str, int]) -> Ruleset | Unobserved:
 
 def _ufw(look: Look) -> Ruleset | Unobserved:
     """What ufw-init loads: chains of its own around before.rules, user.rules and after.rules."""
+    doubt = unseen(look, UFW_CONF)
+    if doubt is not None:
+        return doubt  # it may be switched off there
     defaults = look.text(UFW_DEFAULT)
     if isinstance(defaults, Unobserved):
         return defaults

@@ -13,6 +13,7 @@ from tutela.facts import listing, log_files, mounts
 from tutela.facts.log_files import LogFile, LogFiles
 from tutela.facts.look import Look
 from tutela.facts.units import duration
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -60,10 +61,8 @@ def parse(look: Look) -> Journal | Unobserved:
     text_logs: bool | Unobserved = files if isinstance(files, Unobserved) else _text_logs(look, files)
     storage: str | Unobserved = settings if isinstance(settings, Unobserved) else settings.get("Storage", "auto").lower()
     persistent = _persistent(storage, files)
-    if look.fact(_InMemory("/var/log/journal")):
-        persistent = False
-    if look.fact(_InMemory("/var/log")):
-        text_logs = False
+    persistent = _unless(look.fact(_InMemory("/var/log/journal")), persistent)
+    text_logs = _unless(look.fact(_InMemory("/var/log")), text_logs)
     journals = _journals(files)
     usage: int | Unobserved = journals if isinstance(journals, Unobserved) else sum(one.size for one in journals)
     return Journal(
@@ -82,14 +81,23 @@ def parse(look: Look) -> Journal | Unobserved:
 
 @record
 class _InMemory:
-    """Whether a directory lies on a file system in memory (log2ram and the like); where the mounts are not known, it is taken to lie on the disk."""
+    """Whether a directory lies on a file system in memory (log2ram and the like)."""
 
     path: str
 
-    def __call__(self, look: Look) -> bool:
+    def __call__(self, look: Look) -> bool | Unobserved:
+        doubt = unseen(look, mounts.SOURCE)
+        if doubt is not None:
+            return doubt
         seen = look.fact(mounts.parse)
         mount = None if isinstance(seen, Unobserved) else seen.of(self.path)
         return mount is not None and mount.type in ("tmpfs", "ramfs")
+
+
+def _unless(hindered: bool | Unobserved, kept: bool | Unobserved) -> bool | Unobserved:
+    if hindered is False or kept is False:
+        return kept
+    return False if hindered is True else hindered
 
 
 def _either(a: bool | Unobserved, b: bool | Unobserved) -> bool | Unobserved:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 
 from tutela.evidence import Reason, Unobserved
-from tutela.facts import pam
+from tutela.facts import pam, ssh_servers
 from tutela.facts.look import Look
 from tutela.facts.pam import PamRule, Stack
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
 CONF = "/etc/security/faillock.conf"
-NEEDS = (*pam.NEEDS, CONF)
+NEEDS = (*pam.NEEDS, CONF, *ssh_servers.NEEDS)
 SERVICES = ("login", "sshd")
 TALLY = ("pam_tally2", "pam_tally")
 _DEFAULTS = {"deny": 3, "unlock_time": 600, "fail_interval": 900}
@@ -27,9 +28,9 @@ class Guarded:
     """Guarded(service='sshd', counts=True, refuses=True, deny=5, unlock_s=600)"""
 
     service: str
-    counts: bool
+    counts: bool | Unobserved
     """A wrong password is counted."""
-    refuses: bool
+    refuses: bool | Unobserved
     """A locked account is refused although its password is right."""
     deny: int | Unobserved | None
     """Failures until the lock; None without a module."""
@@ -41,7 +42,10 @@ class Guarded:
         """It counts, refuses, and its limit is not switched off."""
         if not (self.counts and self.refuses) or self.deny is None:
             return False
-        return self.deny if isinstance(self.deny, Unobserved) else self.deny >= 1
+        if isinstance(self.deny, Unobserved):
+            return self.deny
+        doubt = next((one for one in (self.counts, self.refuses) if isinstance(one, Unobserved)), True)
+        return self.deny >= 1 and doubt
 
 
 @record
@@ -68,15 +72,16 @@ def parse(look: Look) -> Lockout | Unobserved:
 
 
 def _guarded(look: Look, service: str, stack: Stack) -> Guarded:
-    without = service == "sshd" and _sshd_bypasses(look)
+    without = _sshd_bypasses(look) if service == "sshd" else False
+    sure: bool | Unobserved = without if isinstance(without, Unobserved) else not without
     wrong = pam.run(stack, lambda rule: "auth_err" if rule.module in pam.PASSWORD_MODULES else pam.supposing()(rule))
     locked = pam.run(stack, lambda rule: "auth_err" if _refuses_when_locked(rule) else pam.supposing()(rule))
     rules = [rule for rule in stack if rule.module == "pam_faillock" or rule.module in TALLY]
     deny, unlock_s = _limits(look, rules)
     return Guarded(
         service=service,
-        counts=not without and any(rule.module in TALLY or _action(rule) == "authfail" for rule in wrong.ran if rule in rules),
-        refuses=not without and bool(rules) and not locked.success,
+        counts=any(rule.module in TALLY or _action(rule) == "authfail" for rule in wrong.ran if rule in rules) and sure,
+        refuses=bool(rules) and not locked.success and sure,
         deny=deny,
         unlock_s=unlock_s,
     )
@@ -90,10 +95,21 @@ def _refuses_when_locked(rule: PamRule) -> bool:
     return rule.module in TALLY or (rule.module == "pam_faillock" and _action(rule) in ("preauth", "authsucc"))
 
 
-def _sshd_bypasses(look: Look) -> bool:
+def _sshd_bypasses(look: Look) -> bool | Unobserved:
     """`UsePAM no`: the SSH server looks at passwords itself, and no stack counts anything."""
     texts = (look.text(name) for name in look.names("sshd -T"))
-    return any("\nusepam no" in "\n" + text.lower() for text in texts if isinstance(text, str))
+    if any("\nusepam no" in "\n" + text.lower() for text in texts if isinstance(text, str)):
+        return True
+    doubt = unseen(look, ssh_servers.EFFECTIVE)
+    if doubt is None:
+        return False
+    # Whoever may not ask the server may still read its files.
+    running = look.fact(ssh_servers.parse)
+    if isinstance(running, Unobserved):
+        return running
+    bases = [server.base for server in running.servers if server.kind == "openssh"]
+    known = [base.get("usepam") for base in bases if not isinstance(base, Unobserved)]
+    return True if "no" in known else doubt if len(known) < len(bases) else False
 
 
 def _limits(look: Look, rules: list[PamRule]) -> tuple[int | Unobserved | None, int | Unobserved | None]:

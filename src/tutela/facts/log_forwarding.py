@@ -17,6 +17,7 @@ from tutela.facts.look import Look
 from tutela.facts.syslog import agents, coverage, rsyslog, syslog_ng
 from tutela.facts.syslog.coverage import Mask
 from tutela.facts.syslog.model import Route, Routing
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -163,6 +164,9 @@ def _ways(look: Look) -> _Ways | Unobserved:
             continue
         if name in gone_units:
             continue  # left over from a package that is gone
+        if (doubt := unseen(look, STATES)) is not None:
+            left_over.append(doubt)
+            continue
         if isinstance(packaged, Unobserved):
             left_over.append(packaged)
             continue

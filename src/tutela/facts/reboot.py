@@ -14,6 +14,7 @@ from tutela.facts import packages, update_files
 from tutela.facts.look import Look
 from tutela.facts.package_versions import newer_deb, newer_rpm
 from tutela.facts.packages import Packages
+from tutela.facts.unseen import unseen
 from tutela.facts.update_files import UpdateFiles
 from tutela.language import Text
 from tutela.record import record
@@ -130,13 +131,15 @@ def _kind(release: str) -> str:
 def _rebuilt(look: Look, running: str) -> bool | Unobserved:
     """Debian keeps the name of a release for several builds; the build that runs is in /proc/version."""
     text = look.text(VERSION)
-    known = look.fact(packages.parse)
-    if isinstance(text, Unobserved) or not isinstance(known, Packages) or known.manager != "dpkg":
-        return False
+    if isinstance(text, Unobserved):
+        return unseen(look, VERSION) or False
     build = re.search(r" Debian ([0-9][A-Za-z0-9.+~-]{1,60}) \(", text)
-    installed = known.named(f"linux-image-{running}", f"linux-image-{running}-unsigned")
-    if build is None or not installed:
+    known = look.fact(packages.parse)
+    if build is None or (isinstance(known, Packages) and known.manager != "dpkg"):
         return False
+    if isinstance(known, Unobserved):
+        return known
+    installed = known.named(f"linux-image-{running}", f"linux-image-{running}-unsigned")
     return any(newer_deb(one.version, build[1]) > 0 for one in installed)
 
 

@@ -19,6 +19,7 @@ from tutela.facts.listing import entries
 from tutela.facts.look import Look
 from tutela.facts.recurrence import calendar_gap, cron_gap
 from tutela.facts.units import Unit, Units
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record, replace
 
@@ -462,6 +463,8 @@ class _Reader:
                     enabled, why_not = False, Text(f"没有任务调用 {directory}", f"nothing calls {directory}")
                 elif not self.modes.get(path, 0o100) & 0o100:
                     enabled, why_not = False, Text("文件没有执行权限", "the file is not executable")
+                elif not re.fullmatch(r"[A-Za-z0-9_-]+", name) and (doubt := unseen(self.look, os_release.NEEDS[0])) is not None:
+                    enabled, why_not = doubt, Text("不知道 run-parts 是否跳过带点的文件名", "whether run-parts skips a name with a dot in it is not known")
                 elif not re.fullmatch(r"[A-Za-z0-9_-]+", name) and _family(self.look, system) == "debian":
                     enabled, why_not = False, Text("run-parts 跳过带点的文件名", "run-parts skips a name with a dot in it")
                 program = self.look.fact(_OfScript(path))

@@ -17,7 +17,7 @@ from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import apt_settings, package_sources, packages, update_files
 from tutela.facts.apt_settings import Release
 from tutela.facts.look import Look
-from tutela.facts.package_sources import PackageSources, Source
+from tutela.facts.package_sources import PackageSources
 from tutela.facts.package_versions import newer_rpm
 from tutela.facts.packages import Package
 from tutela.facts.update_files import UpdateFiles
@@ -239,7 +239,9 @@ def _blind(look: Look, read: list[str]) -> Iterator[Unobserved]:
         yield Unobserved(Reason.NO_DATA, DNF, Text("不知道启用了哪些软件源", "which repositories are enabled is not known"))
         return
     for one in sources.sources:
-        if isinstance(one, Source) and not any(re.search(rf"/{re.escape(one.release)}-[0-9a-f]{{16}}/", path) for path in read):
+        if isinstance(one, Unobserved):
+            yield one
+        elif not any(re.search(rf"/{re.escape(one.release)}-[0-9a-f]{{16}}/", path) for path in read):
             yield Unobserved(
                 Reason.NO_ANSWER, one.release, Text("该软件源没有安全公告，或还没有获取过", "this repository has no advisories, or none were fetched yet")
             )

@@ -11,6 +11,7 @@ import re
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.accounts import SHELLS
 from tutela.facts.look import Look
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -55,8 +56,9 @@ def parse(look: Look) -> Sessions | Unobserved:
     if isinstance(logins, Unobserved) and isinstance(shells, Unobserved):
         return logins
     found = [*(() if isinstance(logins, Unobserved) else logins), *(() if isinstance(shells, Unobserved) else shells)]
+    holes = [doubt for name in (next(look.names(LOGIND), LOGIND), PROCESSES) if (doubt := unseen(look, name)) is not None]
     minutes, by = _idle(look)
-    return Sessions(tuple(found), minutes, by)
+    return Sessions((*found, *holes), minutes, by)
 
 
 def _uptime(look: Look) -> int | Unobserved:

@@ -181,7 +181,7 @@ class Ssh:
 
     servers: tuple[SshServer, ...]
     duplicates: tuple[str, ...]
-    ports: tuple[SshPort, ...] | Unobserved
+    ports: tuple[SshPort | Unobserved, ...] | Unobserved
     profiles: tuple[Profile | Unobserved, ...]
     logins: tuple[Login | Unobserved, ...]
     """Accounts that can log in at all."""
@@ -196,7 +196,10 @@ class Ssh:
     @property
     def own_ports(self) -> tuple[int, ...] | Unobserved:
         """Numbers of the ports that end at these servers."""
-        return self.ports if isinstance(self.ports, Unobserved) else tuple(sorted({one.port for one in self.ports}))
+        if isinstance(self.ports, Unobserved):
+            return self.ports
+        doubt = next((one for one in self.ports if isinstance(one, Unobserved)), None)
+        return doubt if doubt is not None else tuple(sorted({one.port for one in self.ports if isinstance(one, SshPort)}))
 
 
 def parse(look: Look) -> Ssh | Unobserved:
@@ -310,12 +313,14 @@ def _algorithms(server: Server, base: Mapping[str, str]) -> tuple[tuple[str, ...
     return tuple(weak), sha1
 
 
-def _ports(look: Look, servers: tuple[Server, ...], reached: tuple[Reached, ...] | Unobserved) -> tuple[SshPort, ...] | Unobserved:
+def _ports(look: Look, servers: tuple[Server, ...], reached: tuple[Reached, ...] | Unobserved) -> tuple[SshPort | Unobserved, ...] | Unobserved:
     if isinstance(reached, Unobserved):
         return reached if servers else ()
     measured = [one for one in look.fact(outside.parse).open if one.vantage in (outside.EXTERNAL, outside.CAMPUS) and one.protocol == "tcp"]
-    made: list[SshPort] = []
+    made: list[SshPort | Unobserved] = []
     for server in servers:
+        if (doubt := _unplaced(server, reached)) is not None:
+            made.append(doubt)
         for one in _reached(server, reached):
             port = one.port
             family = 4 if port.family == "ipv4" else 6
@@ -342,6 +347,11 @@ def _reached(server: Server, reached: tuple[Reached, ...]) -> Iterator[Reached]:
         same_port = isinstance(server.ports, tuple) and socket.port in server.ports
         if own or (same_port and (not isinstance(socket.pid, int) or socket.pid == 1 or not server.pids)):
             yield one
+
+
+def _unplaced(server: Server, reached: tuple[Reached, ...]) -> Unobserved | None:
+    """Why nobody can say which socket is the server's: its files are not readable, and no socket names its process."""
+    return server.ports if isinstance(server.ports, Unobserved) and not any(True for _ in _reached(server, reached)) else None
 
 
 def _more_than_few(site: Site, one: Reached, family: int) -> bool | Unobserved:
@@ -375,7 +385,8 @@ def _with_exposure(
         elif isinstance(reached, Unobserved):
             yield replace(profile, exposed=reached)
         else:
-            answers = []
+            doubt = _unplaced(server, reached)
+            answers: list[bool | Unobserved] = [] if doubt is None else [doubt]
             for one in _reached(server, reached):
                 family = 4 if one.port.family == "ipv4" else 6
                 for label in profile.sources:
@@ -679,6 +690,8 @@ class _Grid:
         doubt: Unobserved | None = None
         if isinstance(self.reached, Unobserved):
             most, doubt = strangers(family), self.reached
+        elif (unplaced := _unplaced(server, self.reached)) is not None:
+            most, doubt = strangers(family), unplaced
         else:
             for one in _reached(server, self.reached):
                 if one.port.family == f"ipv{family}":

@@ -12,6 +12,7 @@ from tutela.facts import accounts, ssh_servers
 from tutela.facts.accounts import Account
 from tutela.facts.look import Look
 from tutela.facts.ssh_servers import FileMode
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -94,6 +95,8 @@ def parse(look: Look) -> SshKeys | Unobserved:
             if isinstance(modes, dict):
                 problems += _planted(account, file, modes)
     hosts = _host_keys(look)
+    if (doubt := unseen(look, ssh_servers.EFFECTIVE)) is not None:
+        problems.append(doubt)  # which keys the server shows, and where it looks for those of people
     if isinstance(modes, dict):
         problems += [problem for path in hosts if path in modes for problem in _readable(modes[path])]
     with_keys = tuple(dict.fromkeys(one.user for one in keys if isinstance(one, Key)))

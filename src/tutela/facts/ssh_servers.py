@@ -13,6 +13,7 @@ from tutela.facts import guards, sockets, sshd_config
 from tutela.facts.guards import Guards, Process, UnitState
 from tutela.facts.look import Look
 from tutela.facts.sshd_config import SshdConfig
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -88,24 +89,31 @@ def parse(look: Look) -> SshServers | Unobserved:
     default = _default_path(look)
     if not any(kind == "openssh" and path == default for kind, _, path in found) and (by_socket is not None or (unit is not None and unit.at_boot)):
         found["openssh", (), default] = []
-    if not found and isinstance(listening, sockets.Sockets) and _hidden(look, listening):
-        return Unobserved(Reason.PRIVILEGE, guards.PROCESSES, Text("没有 root 权限，看不到 SSH 服务是否在运行", "only root sees whether an SSH server runs"))
+    if not found and (hidden := _hidden(look, guarding, listening)) is not None:
+        return hidden
     servers = [_server(look, kind, path, options, processes, guarding, by_socket, listening) for (kind, options, path), processes in sorted(found.items())]
-    servers += _strangers(servers, listening)
+    servers += _strangers(look, servers, listening)
     twice = [f"{server.name}: {', '.join(map(str, server.pids))}" for server in servers if len(server.pids) > 1]
     return SshServers(tuple(servers), tuple(twice))
 
 
-def _hidden(look: Look, listening: sockets.Sockets) -> bool:
-    """Processes of others may be invisible: then an SSH server that does not show is no proof of absence."""
-    unnamed = any(one.protocol == "tcp" and not one.local and isinstance(one.pid, Unobserved) for one in listening.listening)
-    return unnamed and look.source(CONFIG).status in (Status.OK, Status.DENIED)
+def _hidden(look: Look, guarding: Guards, listening: sockets.Sockets | Unobserved) -> Unobserved | None:
+    """Why an SSH server that does not show is no proof of absence: its unit, the sockets or the processes of others may be invisible."""
+    if look.source(CONFIG).status in (Status.ABSENT, Status.MISSING):
+        return None
+    for part in (guarding.units, listening):
+        if isinstance(part, Unobserved):
+            return part
+    assert not isinstance(listening, Unobserved)
+    if any(one.protocol == "tcp" and not one.local and isinstance(one.pid, Unobserved) for one in listening.listening):
+        return Unobserved(Reason.PRIVILEGE, guards.PROCESSES, Text("没有 root 权限，看不到 SSH 服务是否在运行", "only root sees whether an SSH server runs"))
+    return None
 
 
-def _strangers(servers: list[Server], listening: sockets.Sockets | Unobserved) -> list[Server]:
+def _strangers(look: Look, servers: list[Server], listening: sockets.Sockets | Unobserved) -> list[Server]:
     """An sshd or dropbear that listens and was not among the processes: one in a container that shares the host's network, for one."""
     if isinstance(listening, Unobserved):
-        return []
+        return [] if unseen(look, sockets.SS) is None else [_stranger("sshd (?)", "openssh", listening, (), listening)]
     known = {pid for server in servers for pid in server.pids} | {1}
     ports: dict[tuple[str, int], set[int]] = {}
     for one in listening.listening:
@@ -115,26 +123,29 @@ def _strangers(servers: list[Server], listening: sockets.Sockets | Unobserved) -
     for (name, pid), numbers in sorted(ports.items()):
         why = Text(f"不知道进程 {pid} 用的是什么配置（可能在容器内）", f"it is not known how process {pid} is configured; it may be in a container")
         doubt = Unobserved(Reason.NO_DATA, f"{name} ({pid})", why)
-        made.append(
-            Server(
-                name=f"{name} ({pid})",
-                kind="openssh" if name == "sshd" else "dropbear",
-                path="",
-                options=(),
-                ports=tuple(sorted(numbers)),
-                pids=(pid,),
-                running=True,
-                by_socket=False,
-                stale=doubt,
-                newest=None,
-                valid=doubt,
-                complaint="",
-                base=doubt,
-                derived=False,
-                config=doubt,
-            )
-        )
+        made.append(_stranger(f"{name} ({pid})", "openssh" if name == "sshd" else "dropbear", tuple(sorted(numbers)), (pid,), doubt))
     return made
+
+
+def _stranger(name: str, kind: str, ports: tuple[int, ...] | Unobserved, pids: tuple[int, ...], doubt: Unobserved) -> Server:
+    """A server of which nothing is known but that it runs, or may run."""
+    return Server(
+        name=name,
+        kind=kind,
+        path="",
+        options=(),
+        ports=ports,
+        pids=pids,
+        running=True,
+        by_socket=False,
+        stale=doubt,
+        newest=None,
+        valid=doubt,
+        complaint="",
+        base=doubt,
+        derived=False,
+        config=doubt,
+    )
 
 
 def _default_path(look: Look) -> str:

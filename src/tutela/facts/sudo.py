@@ -15,6 +15,7 @@ from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import accounts
 from tutela.facts.accounts import Account, Accounts
 from tutela.facts.look import Look
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -176,6 +177,9 @@ def _members(people: Accounts) -> dict[str, frozenset[str]] | Unobserved:
 
 
 def _remote(look: Look) -> Iterator[Unobserved]:
+    doubt = unseen(look, "/etc/nsswitch.conf")
+    if doubt is not None:
+        yield doubt
     text = look.text("/etc/nsswitch.conf")
     for line in text.split("\n") if isinstance(text, str) else ():
         key, _, value = line.partition("#")[0].partition(":")

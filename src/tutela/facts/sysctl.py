@@ -15,6 +15,7 @@ from tutela.evidence import Status, Unobserved
 from tutela.facts import units
 from tutela.facts.listing import entries
 from tutela.facts.look import Look
+from tutela.facts.unseen import unseen
 from tutela.record import record
 
 DIRECTORIES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
@@ -274,6 +275,9 @@ class _Layers:
 
     def _ufw(self) -> Iterator[_Line]:
         conf = self.look.text("/etc/ufw/ufw.conf")
+        doubt = unseen(self.look, "/etc/ufw/ufw.conf")
+        if doubt is not None:
+            self.holes.append(doubt)
         if isinstance(conf, str) and re.search(r"(?m)^ENABLED=[\"']?yes", conf):
             yield from self._lines("/etc/ufw/sysctl.conf")
 
