@@ -24,7 +24,7 @@ from tutela.ledger.checkpoint import parse_signed
 from tutela.ledger.entry import Kind, digest, new_record
 from tutela.ledger.fsck.examination import Examination
 from tutela.ledger.fsck.finding import Finding, Grade
-from tutela.ledger.fsck.heads import Head
+from tutela.ledger.fsck.heads import Head, other_heads
 from tutela.ledger.fsck.identities import Identities
 from tutela.ledger.fsck.layout import path_of, place_of
 from tutela.ledger.signing import Cosigner
@@ -414,6 +414,14 @@ def test_what_witnesses_cosigned_and_what_was_time_stamped_must_be_how_the_log_b
         assert f"damaged  {path}  no trusted key signed this" in capsys.readouterr().out
 
 
+def test_a_checkpoint_that_was_cosigned_while_we_looked_is_no_log_that_went_back() -> None:
+    now, later = made.files(made.entries(300)), made.files(made.entries(310))
+    source = made.Memory({**later, "cosigned": later["checkpoint"]})
+    (head,) = other_heads(source, None, parse_signed(now["checkpoint"]).checkpoint, [made.SIGNER.key])
+    assert isinstance(head, Head)
+    assert head.checkpoint.size == 310
+
+
 @pytest.fixture
 def kept(tmp_path: Path, folder: Path) -> Ledger:
     """A log with its private folder, as the writer keeps them."""
@@ -435,6 +443,26 @@ def test_both_keys_of_a_ledger_are_believed(tmp_path: Path, capsys: pytest.Captu
         assert "remark" not in capsys.readouterr().out
     assert fsck(ledger.public, "--key", ledger.keys[0].vkey) == 0
     assert "remark  vkey  holds another key as well" in capsys.readouterr().out
+
+
+def test_a_log_that_grows_meanwhile_is_sound(kept: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    done = threading.Event()
+
+    def grow() -> None:
+        ledger, size = Ledger(kept.public, kept.private), SIZE
+        while not done.is_set():
+            more = 1 + size % 97
+            ledger.append([new_record(Kind.SCAN, digest(str(i).encode()), made.START, made.START) for i in range(size, size + more)])
+            size += more
+
+    thread = threading.Thread(target=grow)
+    thread.start()
+    try:
+        for private in (True, False) * 8:
+            assert fsck(kept.public, *(["--private", str(kept.private)] if private else ["--own-key"])) == 0, capsys.readouterr().out
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_a_state_that_is_older_or_newer_is_remarked_upon(kept: Ledger, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,10 +14,10 @@ from tutela.cli.ledger.trust import Pins, Trusted
 from tutela.cli.ledger.verify import source_of
 from tutela.errors import LedgerError, UsageError, said_by_system
 from tutela.language import Lang, Text
-from tutela.ledger.checkpoint import Checkpoint, SignedCheckpoint, parse_signed
+from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
 from tutela.ledger.fsck.examination import Examination
 from tutela.ledger.fsck.finding import Finding, Grade
-from tutela.ledger.fsck.heads import Head, other_heads, signed_head
+from tutela.ledger.fsck.heads import Head, other_heads, size_now
 from tutela.ledger.fsck.identities import Identities
 from tutela.ledger.fsck.private import state, table
 from tutela.ledger.fsck.strays import strays
@@ -142,15 +142,7 @@ def _findings(arguments: argparse.Namespace, source: Source, head: SignedCheckpo
         if arguments.private:
             yield from table(arguments.private, identities)
     if folder:
-        yield from strays(folder, source, max(examination.size, _size_now(source, published, keys)), keys)
-
-
-def _size_now(source: Source, published: Checkpoint, keys: list[VerifierKey]) -> int:
-    """Meanwhile the log may have grown: what it needs now is no stray."""
-    try:
-        return signed_head(CHECKPOINT, source.read(CHECKPOINT, MAX_NOTE_BYTES), published.origin, keys).checkpoint.size
-    except LedgerError:
-        return published.size
+        yield from strays(folder, source, max(examination.size, size_now(source, published, keys)), keys)
 
 
 class Watch:

@@ -9,7 +9,7 @@ from tutela.errors import LedgerError
 from tutela.language import Text
 from tutela.ledger.checkpoint import Checkpoint, parse_signed
 from tutela.ledger.fsck.finding import Finding, Grade, unread
-from tutela.ledger.log import COSIGNED, Source
+from tutela.ledger.log import CHECKPOINT, COSIGNED, Source
 from tutela.ledger.note import MAX_NOTE_BYTES, VerifierKey
 from tutela.ledger.refused import MissingError, OriginError, UnreachableError
 from tutela.ledger.signing import verified_by
@@ -49,9 +49,17 @@ def other_heads(source: Source, folder: Path | None, published: Checkpoint, keys
         except (LedgerError, OSError) as problem:
             yield unread(place, problem)
             continue
-        if head.checkpoint.size > published.size:
-            more, less = head.checkpoint.size, published.size
-            what = Text(f"已签到 {more} 条，而发布的检查点只有 {less} 条：账本倒退了", f"is of {more} entries, but the checkpoint of {less}: the log went back")
+        if head.checkpoint.size > published.size and head.checkpoint.size > (size := size_now(source, published, keys)):
+            more = head.checkpoint.size
+            what = Text(f"已签到 {more} 条，而发布的检查点只有 {size} 条：账本倒退了", f"is of {more} entries, but the checkpoint of {size}: the log went back")
             yield Finding(place, Grade.DAMAGED, what)
         else:
             yield head
+
+
+def size_now(source: Source, published: Checkpoint, keys: Collection[VerifierKey]) -> int:
+    """How many entries the log has by now; it may have grown since its checkpoint was read."""
+    try:
+        return max(published.size, signed_head(CHECKPOINT, source.read(CHECKPOINT, MAX_NOTE_BYTES), published.origin, keys).checkpoint.size)
+    except LedgerError:
+        return published.size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from tutela.errors import LedgerError
@@ -14,6 +15,7 @@ from tutela.ledger.fsck.heads import STAMPED
 from tutela.ledger.fsck.layout import BUNDLE_BYTES, ENTRIES, TILE_BYTES, WIDTH, beginning, path_of, place_of, read
 from tutela.ledger.log import CHECKPOINT, COSIGNED, VKEY, Source
 from tutela.ledger.note import VerifierKey
+from tutela.ledger.refused import MissingError
 
 _STAMP = re.compile(rf"{STAMPED}/[0-9]{{1,19}}-[0-9a-f]{{16}}\.(?:tsr|checkpoint)", re.ASCII)
 _VKEY_BYTES = 4096
@@ -44,14 +46,18 @@ def _tile(source: Source, size: int, path: str, level: int, number: int, width: 
         )
     elif width < needed:
         # Whoever holds an older checkpoint reads this one.
-        whole = path_of(level, number, needed)
         try:
             content = source.read(path, BUNDLE_BYTES if level == ENTRIES else TILE_BYTES)
-            begins = beginning(level, read(source, level, number, needed), width)
+        except MissingError:
+            # The log has grown meanwhile, and the full tile took its place.
+            return
         except (LedgerError, OSError) as problem:
             yield unread(path, problem)
-        else:
-            if content != begins:
+            return
+        # What is wrong with the one that is needed was said before.
+        with suppress(LedgerError, OSError):
+            if content != beginning(level, read(source, level, number, needed), width):
+                whole = path_of(level, number, needed)
                 yield Finding(path, Grade.DAMAGED, Text(f"与 {whole} 的开头不符", f"differs from how {whole} begins"))
 
 
@@ -76,6 +82,9 @@ def _files(folder: Path) -> Iterator[tuple[str, OSError | None]]:
         try:
             with os.scandir(folder / below) as found:
                 entries = sorted((one.name, one.is_dir(follow_symlinks=False)) for one in found)
+        except FileNotFoundError:
+            # Partial tiles go with their folder, once the tile is full.
+            continue
         except OSError as problem:
             yield below, problem
             continue
