@@ -12,7 +12,7 @@ from tutela.cli import EXIT_BROKEN, EXIT_ERROR, EXIT_KEPT, EXIT_UNPROVEN
 from tutela.cli.ledger import trust
 from tutela.cli.ledger.trust import Pins, Trusted
 from tutela.cli.ledger.verify import source_of
-from tutela.errors import LedgerError, UsageError, said_by_system
+from tutela.errors import UsageError, said_by_system
 from tutela.language import Lang, Text
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
 from tutela.ledger.fsck.examination import Examination
