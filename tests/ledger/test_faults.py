@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from pathlib import Path
 import pytest
 
 from tests.ledger.standing import entries_of
+from tutela.ledger import entry
 from tutela.ledger.entry import Kind, Record, digest, new_record
 from tutela.ledger.store.keeper import CHECKPOINT, KNOWN, PENDING, Ledger, create
 
@@ -237,3 +239,54 @@ def test_no_fault_loses_or_renames_what_was_acknowledged(scene: Callable[[Path],
 def test_none_does_where_a_level_of_tiles_fills(in_memory: Path) -> None:
     made = filling_two_levels(in_memory / "made")
     suffer(made, in_memory, "KILL", only={"rename"})
+
+
+@pytest.mark.root
+def test_a_full_disk_takes_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    """A real disk of three megabytes, in a mount namespace of its own: appended to until it is full, some times over, and then there is room again."""
+    script = f"""
+import os, sys
+sys.path[:0] = {[str(Path(entry.__file__).parents[2]), str(Path(__file__).parents[2])]!r}
+from pathlib import Path
+from tests.ledger.standing import entries_of
+from tests.ledger.test_faults import made_up
+from tutela.ledger.store.keeper import Ledger, create
+folder = Path({str(tmp_path)!r})
+ledger = create(folder / "log", folder / "private", "ledger.example/centre")
+for megabyte in range(1, 3):
+    (folder / f"ballast {{megabyte}}").write_bytes(bytes(900_000))
+acknowledged, refused, number = [], 0, 0
+for ballast in (2, 1, None):
+    for size in [1, 3, 500] * 20:
+        wanted = [made_up(number + i) for i in range(size)]
+        try:
+            indices = ledger.append(wanted)
+        except OSError as error:
+            assert "No space left" in str(error), error
+            refused += 1
+        else:
+            acknowledged += zip(range(number, number + size), indices)
+        number += size
+        if refused > 10:
+            break
+    entries = entries_of(ledger.public)
+    for one, index in acknowledged:
+        assert made_up(one).subject.encode() in entries[index], one
+    if ballast:
+        (folder / f"ballast {{ballast}}").unlink()
+        ledger = Ledger(ledger.public, ledger.private)
+        assert ledger.append([made_up(one) for one, _ in acknowledged]) == [index for _, index in acknowledged]
+        print(refused, len(acknowledged))
+        refused = 0
+"""
+    told = subprocess.run(
+        ["unshare", "-m", "sh", "-c", f'mount -t tmpfs -o size=3m tmpfs "{tmp_path}" && exec "$@"', "sh", sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert told.returncode == 0, told.stderr
+    rounds = [[int(word) for word in line.split()] for line in told.stdout.splitlines()]
+    assert len(rounds) == 2
+    assert all(refused > 0 and acknowledged > 100 for refused, acknowledged in rounds), rounds
