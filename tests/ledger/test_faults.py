@@ -224,6 +224,7 @@ def in_memory() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.program("strace")
 @pytest.mark.parametrize(
     ("scene", "fault"),
     [(scene, fault) for scene in SCENES for fault in ("EIO", "KILL")] + [(ordinary, "ENOSPC"), (growing_the_table, "ENOSPC")],
@@ -236,6 +237,7 @@ def test_no_fault_loses_or_renames_what_was_acknowledged(scene: Callable[[Path],
     assert entries_of(made.folder / "log") == stood
 
 
+@pytest.mark.program("strace")
 def test_none_does_where_a_level_of_tiles_fills(in_memory: Path) -> None:
     made = filling_two_levels(in_memory / "made")
     suffer(made, in_memory, "KILL", only={"rename"})

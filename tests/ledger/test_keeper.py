@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import threading
@@ -70,6 +71,21 @@ def test_threads_and_other_holders_get_indices_of_their_own(ledger: Ledger) -> N
     log = ledger.log()
     assert sorted(indices.values()) == list(range(200)) == list(range(log.size))
     assert all(made_up(number).subject.encode() in log.entry(index) for number, index in indices.items())
+
+
+def test_what_others_wrote_is_seen_whatever_its_files_numbers_and_times_are(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.append([made_up(i) for i in range(10)])
+    files = (ledger.private / STATE, ledger.public / CHECKPOINT)
+    before = [path.stat() for path in files]
+    for path in files:
+        (tmp_path / path.name).hardlink_to(path)
+    assert again(ledger).append([made_up(10)]) == [10]
+    # The kernel gives numbers again, and a tick of its clock is longer than a commit.
+    for path, of in zip(files, before, strict=True):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+        os.utime(tmp_path / path.name, ns=(of.st_atime_ns, of.st_mtime_ns))
+        (tmp_path / path.name).rename(path)
+    assert ledger.append([made_up(11)]) == [11]
 
 
 def test_a_folder_from_yesterdays_backup_is_refused(ledger: Ledger, tmp_path: Path) -> None:
