@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.measure import ROOT, TUTELA, goal, once
-from tutela.collect.archive import read_bundle, write_whole
+from tutela.collect.archive import read_bundle, write_bundle
 from tutela.evidence import Bundle, Evidence
 from tutela.evidence.bundle import write_frames
 
@@ -34,10 +34,10 @@ def main() -> None:
         for number in range(HOSTS):
             host = _Host(number, chance, images[chance.randrange(IMAGES)])
             for day in range(DAYS):
-                raw = host.recorded(day).to_bytes()
-                write_whole(many / f"{host.name}-day-{day}.bundle", raw)
+                bundle = host.recorded(day)
+                write_bundle(many / f"{host.name}-day-{day}.bundle", bundle)
                 if day == 0:
-                    write_whole(few / f"{host.name}.bundle", raw)
+                    write_bundle(few / f"{host.name}.bundle", bundle)
             if number % 50 == 0:
                 print(f"\r\x1b[K  making bundles {number * DAYS}/{HOSTS * DAYS}", end="", file=sys.stderr)
         print("\r\x1b[K", end="", file=sys.stderr)
