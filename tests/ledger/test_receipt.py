@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,19 @@ def test_a_salted_subject_can_be_compared_only_by_whoever_has_the_salt(ledger: L
     kept = b"".join(path.read_bytes() for folder in (ledger.public, ledger.private) for path in folder.rglob("*") if path.is_file())
     assert digest(letter).encode()[7:] not in kept
     assert subject.encode() in kept
+
+
+def test_appenders_at_the_same_moment_share_one_salt(ledger: Ledger) -> None:
+    found: list[bytes] = []
+    start = threading.Barrier(8)
+
+    def work() -> None:
+        start.wait()
+        found.extend(Salts(ledger.private / "salts").of(f"letter {number}".encode()) for number in range(40))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(set(found)) == 40

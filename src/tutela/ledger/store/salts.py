@@ -6,8 +6,11 @@ Once its salt is deleted, an entry still stands and still verifies, but nobody c
 from __future__ import annotations
 
 import base64
+import fcntl
+import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -26,12 +29,14 @@ class Salts:
     def of(self, content: bytes) -> bytes:
         """The salt of this content; a new one, durable before it is used, unless there is one."""
         path = self._file(content)
-        try:
-            return self._read(path)[0]
-        except FileNotFoundError:
-            salt = secrets.token_bytes(SALT_BYTES)
-            replace(path, f"{base64.b64encode(salt).decode()} {salted_digest(content, salt)}\n".encode(), 0o600)
-            return salt
+        # Two salts for one content, and one of them would be lost: one appender at a time.
+        with self._alone():
+            try:
+                return self._read(path)[0]
+            except FileNotFoundError:
+                salt = secrets.token_bytes(SALT_BYTES)
+                replace(path, f"{base64.b64encode(salt).decode()} {salted_digest(content, salt)}\n".encode(), 0o600)
+                return salt
 
     def find(self, subject: str) -> bytes | None:
         """The salt behind a salted digest, unless it was deleted."""
@@ -56,6 +61,15 @@ class Salts:
             # What a crash left half made begins with a dot.
             if not path.name.startswith("."):
                 yield path, *self._read(path)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def _file(self, content: bytes) -> Path:
         return self._path / sha256(content).hexdigest()
