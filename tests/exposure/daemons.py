@@ -167,7 +167,7 @@ def _postgres(run, folder: Path, rules: dict[int, str]) -> None:
                 shutil.chown(data / name, "nobody")
                 (data / name).chmod(0o600)
             (data / "postgresql.auto.conf").write_text("ssl = on\nssl_cert_file = 'cert.pem'\nssl_key_file = 'key.pem'\n")
-        # Its shared memory goes with the namespace, however it ends.
+        # Its shared memory goes with the namespace or with its folder, however it ends.
         run(
             f"postgres{port}",
             "unshare",
@@ -183,6 +183,8 @@ def _postgres(run, folder: Path, rules: dict[int, str]) -> None:
             "-k",
             str(folder),
             "-F",
+            "-c",
+            "dynamic_shared_memory_type=mmap",
         )
 
 
