@@ -126,6 +126,15 @@ def test_what_is_no_relay_is_known_as_such(said: bytes) -> None:
     with Relay([sys.executable, "-c", program], Running()) as relay, closing(relay.connect("192.0.2.1", 22)) as one:
         assert whole(one) == b""
         assert relay.ended
+        assert not relay.runs(60)
+
+
+def test_a_slow_login_is_waited_for() -> None:
+    slowly = ["sh", "-c", 'sleep 1; exec "$0" "$@"', *guest_argv(sys.executable)]
+    with Relay(slowly, Running()) as relay:
+        assert not relay.runs(0.1)
+        assert relay.runs(60)
+        assert not relay.ended
 
 
 FLOOD = """

@@ -29,6 +29,7 @@ from tutela.collect.relay import Relay, guest_argv
 from tutela.collect.run import Running
 from tutela.exposure.identify import identify
 with Relay(guest_argv(sys.executable), Running()) as relay:
+    assert relay.runs(60)
     for service in identify([(sys.argv[1], "tcp", int(port)) for port in sys.argv[2:]], way=relay.connect):
         print(json.dumps(asdict(service)))
     assert not relay.ended

@@ -194,6 +194,8 @@ class Elsewhere:
             return []
         try:
             with Relay(relay_argv(place, self.look, self.options), self.running) as relay:
+                if not relay.runs(self.look.timeout_s):
+                    return None
                 services = list(identify(opened, stop=self._stopped, way=relay.connect))
                 return None if relay.ended or self._stopped() else services
         except CollectError:

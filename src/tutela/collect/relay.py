@@ -53,6 +53,8 @@ class Relay:
         self.ended = False
         """It is over, though nobody here ended it: what was asked through it says nothing."""
         self._argv, self._running = argv, running
+        self._known = threading.Event()
+        """Whether the program over there runs, or never will, is known."""
         self._numbers = count(1)
         self._new: list[tuple[socket.socket, str]] = []
         self._lines: dict[int, _Line] = {}
@@ -85,6 +87,10 @@ class Relay:
         for one in (self._woken, self._waker):
             one.close()
 
+    def runs(self, seconds: float) -> bool:
+        """Waits until the program over there runs, so that a slow login costs no connection its time; false if it does not, or not in time."""
+        return self._known.wait(seconds) and not self.ended
+
     def connect(self, address: str, port: int) -> socket.socket:
         """A socket that leads to the port from over there. It says STANDS once the connection stands; where there is none, it just ends."""
         mine, theirs = socket.socketpair()
@@ -110,6 +116,7 @@ class Relay:
                 self._turn()
         with self._lock:
             self.ended = not self._leaving
+            self._known.set()
             for one, _ in self._new:
                 one.close()
             self._new.clear()
@@ -161,6 +168,8 @@ class Relay:
             if len(self._heard) < end:
                 return
             words, self._heard = self._heard[HEAD.size : end], self._heard[end:]
+            if number == 0:
+                self._known.set()
             line = self._lines.get(number)
             if line is None or line.over:
                 continue

@@ -3,7 +3,7 @@
 It comes in by standard input, writes nothing to disk, and ends when standard input does. What goes over the connections is no concern of its own.
 
 Frames, both ways: number of the connection (4 bytes), kind (1), length (2), and that many bytes:
-    o "<address> <port>"    connect to it; without words: the connection stands
+    o "<address> <port>"    connect to it; without words: the connection stands, of number 0: this program runs
     d <bytes>               these go over it
     c                       it is over: refused, ended, or not wanted any more
 """
@@ -44,6 +44,7 @@ class Relay:
     def run(self) -> None:
         """Until standard input ends, or nobody takes what is said."""
         os.set_blocking(1, False)
+        self.say(0, b"o")
         while True:
             poll = select.poll()
             poll.register(0, select.POLLIN)
