@@ -146,7 +146,7 @@ def test_what_another_place_saw_stands_beside(monkeypatch: pytest.MonkeyPatch, s
     assert Bundle.from_bytes(found.to_bytes()) == found
 
 
-@pytest.mark.parametrize("way", ["breaks", "is not there"])
+@pytest.mark.parametrize("way", ["breaks", "is not there", "never runs"])
 def test_where_nobody_could_ask_from_there_what_answers_this_is_said(monkeypatch: pytest.MonkeyPatch, scanned: list[str], way: str) -> None:
     resolving(monkeypatch, "web1.example", "192.0.2.10")
     asked_by_way_of_desk(monkeypatch, (22, 80), way=way)
@@ -184,6 +184,9 @@ def asked_by_way_of_desk(monkeypatch: pytest.MonkeyPatch, opened: tuple[int, ...
 
         def __exit__(self, *problem: object) -> None:
             pass
+
+        def runs(self, seconds: float) -> bool:
+            return way != "never runs"
 
     def identify(places: list[tuple[str, str, int]], **options: object) -> Iterator[Service]:
         if "way" in options:
