@@ -28,7 +28,7 @@ OUTSIDE = "198.19.7.7"
 @pytest.fixture(scope="module")
 def scanner(lab: Lab) -> Iterator[Host]:
     """A host on which the lines of the page were run, and nothing else."""
-    host = lab.start("scanner", name="scanner")
+    host = lab.start("scanner", name="installed")
     host.run("mkdir -p /usr/local/lib/tutela && tar -xf - -C /usr/local/lib/tutela", stdin=source())
     host.write("/usr/local/bin/tutela", TUTELA, mode="755")
     lines = PAGE.read_text("utf-8").split("```sh\n")[1].split("```")[0]
