@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -151,6 +152,26 @@ def test_many_records_come_from_json_lines(log: Run) -> None:
     status, _, err = log("append", "log", "--import", "records")
     assert status == 1
     assert err.startswith("tutela: line 1 of records is no record")
+    Path("records").write_text('{"kind":"segment","subject":"sha256:00","effective":1,"received":1}\n')
+    status, _, err = log("append", "log", "--import", "records")
+    assert (status, err) == (1, "tutela: line 1 of records: a subject is sha256: and 64 hexadecimal digits, not 'sha256:00'\n")
+
+
+@pytest.mark.root
+def test_who_may_not_see_the_private_folder_gets_receipts_all_the_same(log: Run, tmp_path: Path) -> None:
+    Path("a").write_text("a")
+    Path("letter").write_text("Zhang San")
+    log("append", "log", "a")
+    log("append", "log", "letter", "--kind", "letter")
+    log("prove", "log", "0", "--output", "keeper")
+    log("prove", "log", "1", "--without-salt", "--output", "plain")
+    tmp_path.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        assert log("prove", "log", "0")[1].encode() == Path("keeper").read_bytes()
+        assert log("prove", "log", "1")[1].encode() == Path("plain").read_bytes()
+    finally:
+        os.seteuid(0)
 
 
 def test_a_copy_holds_the_same_log_and_refuses_another_history(log: Run) -> None:

@@ -119,6 +119,8 @@ def test_an_authority_without_a_network_between(log: Run, authority: Authority) 
     status, _, err = log("timestamp", "log", "--reply", "r", "--tsa-root", authority.root)
     assert status == 1
     assert "it is for something else" in err
+    status, _, err = log("timestamp", "log", "--reply", "r")
+    assert (status, err) == (1, "tutela: this is no answer for this checkpoint: the ledger may have grown, or the authority refused\n")
     assert len(list(Path("log/timestamps").glob("*.tsr"))) == 1
     assert log("timestamp", "log", "--reply", "r", "--query", "q")[0] == 1
 

@@ -11,6 +11,7 @@ import re
 import subprocess
 import tempfile
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 from tutela.language import Text
@@ -39,6 +40,17 @@ def query(content: bytes) -> bytes:
     from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
     return TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).build().as_bytes()
+
+
+def check_about(content: bytes, reply: bytes) -> None:
+    """That a reply speaks of this content, whoever made it; raises UnsignedError. Each reply to `query` repeats the digest that it was asked for."""
+    if sha256(content).digest() not in reply:
+        raise UnsignedError(
+            Text(
+                "这不是对这个检查点的回答：账本可能已经增长，或机构拒绝了",
+                "this is no answer for this checkpoint: the ledger may have grown, or the authority refused",
+            )
+        )
 
 
 def verify(content: bytes, reply: bytes, roots: bytes) -> Stamped:

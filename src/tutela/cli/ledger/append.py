@@ -17,6 +17,7 @@ from tutela.cli.ledger.subject import read_subject, seconds
 from tutela.errors import UsageError, said_by_system
 from tutela.language import Lang, Text
 from tutela.ledger.entry import Kind, Record, digest, new_record, salted_digest
+from tutela.ledger.refused import MisuseError
 
 if TYPE_CHECKING:
     from tutela.ledger.store.keeper import Ledger
@@ -109,6 +110,8 @@ def _records(lines: Iterable[bytes], place: str) -> Iterator[Record]:
                 raise ValueError("the line is too long")
             said = json.loads(line)
             yield new_record(Kind(said["kind"]), said["subject"], _time(said["effective"]), _time(said["received"]))
+        except MisuseError as problem:
+            raise UsageError(Text(f"{place} 第 {number} 行：{problem.message.zh}", f"line {number} of {place}: {problem.message.en}")) from None
         except (ValueError, KeyError, TypeError, RecursionError) as problem:
             raise UsageError(Text(f"{place} 第 {number} 行不是记录：{problem!r}", f"line {number} of {place} is no record: {problem!r}")) from None
 

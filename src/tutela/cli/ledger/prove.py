@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def receipt_of(arguments: argparse.Namespace) -> Receipt:
     source = Folder(arguments.ledger)
     log = Log(source, read_checkpoint(source))
     salts = folders.private(arguments) / SALTS
-    known = Salts(salts) if salts.is_dir() else None
+    # Who is not the ledger's keeper may not look into the private folder, and needs nothing of it.
+    known = Salts(salts) if os.access(salts, os.R_OK | os.X_OK, effective_ids=True) else None
     words: str = arguments.entry
     if words.isdecimal():
         index = int(words)

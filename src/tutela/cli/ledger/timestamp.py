@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
 def run(arguments: argparse.Namespace, lang: Lang) -> int:
     """Ask and keep, or one of both."""
     from tutela.collect.archive import write_whole
-    from tutela.ledger.timestamp import MAX_REPLY_BYTES, query, verify
+    from tutela.ledger.timestamp import MAX_REPLY_BYTES, check_about, query, verify
     from tutela.ledger.web import time_stamp
 
     if sum(map(bool, (arguments.tsa, arguments.query, arguments.reply))) != 1:
@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     reply = time_stamp(arguments.tsa, query(content)) if arguments.tsa else read_file(arguments.reply, MAX_REPLY_BYTES)
     roots = trust.roots_of(arguments)
     stamped = verify(content, reply, roots) if roots else None
+    check_about(content, reply)
     path = stamps.keep(arguments.ledger, head, reply)
     said = Text(f"已存 {path}：检查点 {head.checkpoint.size} 条", f"kept {path}: checkpoint of {head.checkpoint.size} entries")
     if stamped:
