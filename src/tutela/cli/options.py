@@ -27,17 +27,24 @@ def positive(words: str) -> int:
 FILE, FOLDER = Text("文件", "FILE"), Text("文件夹", "DIR")
 
 
-class Group:
-    """Options under one heading, explained in the reader's language."""
+class Arguments:
+    """Arguments of a command, explained in the reader's language."""
 
-    def __init__(self, parser: argparse.ArgumentParser, lang: Lang, zh: str, en: str) -> None:
-        self._group, self._lang = parser.add_argument_group(Text(zh, en).in_(lang)), lang
+    def __init__(self, parser: argparse._ActionsContainer, lang: Lang) -> None:
+        self._parser, self._lang = parser, lang
 
     def add(self, *names: str, zh: str, en: str, metavar: Text | str | None = None, **more: Any) -> None:
-        """One option; what is not said here is as for argparse's add_argument."""
+        """One argument; what is not said here is as for argparse's add_argument."""
         if metavar is not None:
             more["metavar"] = metavar.in_(self._lang) if isinstance(metavar, Text) else metavar
-        self._group.add_argument(*names, help=Text(zh, en).in_(self._lang), **more)
+        self._parser.add_argument(*names, help=Text(zh, en).in_(self._lang), **more)
+
+
+class Group(Arguments):
+    """Options under one heading."""
+
+    def __init__(self, parser: argparse.ArgumentParser, lang: Lang, zh: str, en: str) -> None:
+        super().__init__(parser.add_argument_group(Text(zh, en).in_(lang)), lang)
 
 
 def add_looking(parser: argparse.ArgumentParser, lang: Lang) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tutela.cli.check import now
 from tutela.cli.ledger import folders
 from tutela.cli.ledger.subject import read_subject, seconds
+from tutela.cli.options import FILE, Arguments
 from tutela.errors import UsageError, said_by_system
 from tutela.language import Lang, Text
 from tutela.ledger.entry import Kind, Record, digest, new_record, salted_digest
@@ -22,6 +23,7 @@ from tutela.ledger.refused import MisuseError
 if TYPE_CHECKING:
     from tutela.ledger.store.keeper import Ledger
 
+TIME = Text("时间", "TIME")
 _CHUNK = 20_000
 """Records of an import that are logged at a time."""
 _MAX_LINE = 4096
@@ -29,34 +31,36 @@ _MAX_LINE = 4096
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Arguments of the action."""
+    options = Arguments(parser, lang)
     folders.configure(parser, lang)
-    file, time = Text("文件", "FILE").in_(lang), Text("时间", "TIME").in_(lang)
 
-    def add(option: str, zh: str, en: str, **more: object) -> None:
-        parser.add_argument(option, help=Text(zh, en).in_(lang), **more)  # type: ignore[arg-type]
-
-    add("files", "要记入的文件", "files to log", nargs="*", type=Path, metavar=file)
-    add(
+    options.add("files", zh="要记入的文件", en="files to log", nargs="*", type=Path, metavar=FILE)
+    options.add(
         "--kind",
-        f"文件是什么：{'、'.join(Kind)}（默认认出证据包和评估，其余为 document）",
-        f"what the files are: {', '.join(Kind)} (default: bundles and assessments are recognised, others are documents)",
+        zh=f"文件是什么：{'、'.join(Kind)}（默认认出证据包和评估，其余为 document）",
+        en=f"what the files are: {', '.join(Kind)} (default: bundles and assessments are recognised, others are documents)",
         choices=tuple(one.value for one in Kind),
-        metavar=Text("类型", "KIND").in_(lang),
+        metavar=Text("类型", "KIND"),
     )
-    add("--effective", "生效时间（默认采集时间或文件修改时间）", "when it took effect (default: when it was collected, or the file was changed)", metavar=time)
-    add("--received", "收到的时间（默认现在）", "when it was received (default now)", metavar=time)
-    add(
+    options.add(
+        "--effective",
+        zh="生效时间（默认采集时间或文件修改时间）",
+        en="when it took effect (default: when it was collected, or the file was changed)",
+        metavar=TIME,
+    )
+    options.add("--received", zh="收到的时间（默认现在）", en="when it was received (default now)", metavar=TIME)
+    options.add(
         "--salted",
-        "摘要加盐，用于内容可被猜出的文件（信函、事件、表决总是加盐）",
-        "salt the digests, for what could be guessed (letters, incidents and votes always are)",
+        zh="摘要加盐，用于内容可被猜出的文件（信函、事件、表决总是加盐）",
+        en="salt the digests, for what could be guessed (letters, incidents and votes always are)",
         action="store_true",
     )
-    add(
+    options.add(
         "--import",
-        "从 JSON 行记入大量记录（kind、subject、effective、received），- 为标准输入",
-        "log many records from JSON lines (kind, subject, effective, received); - is standard input",
+        zh="从 JSON 行记入大量记录（kind、subject、effective、received），- 为标准输入",
+        en="log many records from JSON lines (kind, subject, effective, received); - is standard input",
         dest="records",
-        metavar=file,
+        metavar=FILE,
     )
 
 

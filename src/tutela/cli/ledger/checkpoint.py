@@ -11,6 +11,7 @@ from tutela.cli import EXIT_KEPT, EXIT_UNPROVEN
 from tutela.cli.ledger import folders
 from tutela.cli.ledger.files import read_file
 from tutela.cli.ledger.trust import read_policy
+from tutela.cli.options import FILE, Arguments
 from tutela.errors import LedgerError, UsageError
 from tutela.language import Lang, Text
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
@@ -28,35 +29,31 @@ from tutela.report.inert import inert
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Arguments of the action."""
+    options = Arguments(parser, lang)
     folders.configure(parser, lang)
-    file = Text("文件", "FILE").in_(lang)
-    parser.add_argument(
+    options.add(
         "--from",
+        zh="连同从 N 条起的一致性证明输出，交给不联网的见证人（第一次用 0）",
+        en="print it with the consistency proof from N entries on, for a witness without a network (0 for the first time)",
         dest="since",
         type=int,
         metavar="N",
-        help=Text(
-            "连同从 N 条起的一致性证明输出，交给不联网的见证人（第一次用 0）",
-            "print it with the consistency proof from N entries on, for a witness without a network (0 for the first time)",
-        ).in_(lang),
     )
-    parser.add_argument(
+    options.add(
         "--cosign",
+        zh="请策略里有网址的见证人见证，并公布他们的签名",
+        en="have it cosigned by the policy's witnesses that have a URL, and publish their cosignatures",
         type=Path,
-        metavar=Text("策略", "POLICY").in_(lang),
-        help=Text(
-            "请策略里有网址的见证人见证，并公布他们的签名", "have it cosigned by the policy's witnesses that have a URL, and publish their cosignatures"
-        ).in_(lang),
+        metavar=Text("策略", "POLICY"),
     )
-    parser.add_argument(
+    options.add(
         "--add",
+        zh="加入手工带来的见证签名（与 --cosign 同用；可重复）",
+        en="add cosignatures that were brought by hand (with --cosign; may be repeated)",
         action="append",
         type=Path,
         default=[],
-        metavar=file,
-        help=Text("加入手工带来的见证签名（与 --cosign 同用；可重复）", "add cosignatures that were brought by hand (with --cosign; may be repeated)").in_(
-            lang
-        ),
+        metavar=FILE,
     )
 
 

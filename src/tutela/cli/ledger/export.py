@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tutela.cli.ledger import trust
 from tutela.cli.ledger.verify import grown, source_of
+from tutela.cli.options import FOLDER, Arguments
 from tutela.language import Lang, Text
 from tutela.ledger.log import CHECKPOINT, Log, read_checkpoint, read_tile
 from tutela.ledger.merkle import leaf_hash, root_of
@@ -21,16 +22,14 @@ from tutela.ledger.tiles import ENTRIES, TILE_BYTES, WIDTH, Tile, entries_in, ha
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Arguments of the action."""
-    folder = Text("文件夹", "DIR").in_(lang)
-    parser.add_argument("ledger", metavar=folder, help=Text("账本的公开文件夹或网址", "the ledger's public folder or URL").in_(lang))
-    parser.add_argument(
+    options = Arguments(parser, lang)
+    options.add("ledger", zh="账本的公开文件夹或网址", en="the ledger's public folder or URL", metavar=FOLDER)
+    options.add(
         "--output",
+        zh="复制到此文件夹（可重复执行，只补新的）；省略则输出 JSON 行",
+        en="copy to this folder (again and again: only what is new); without it, print JSON lines",
         type=Path,
-        metavar=folder,
-        help=Text(
-            "复制到此文件夹（可重复执行，只补新的）；省略则输出 JSON 行",
-            "copy to this folder (again and again: only what is new); without it, print JSON lines",
-        ).in_(lang),
+        metavar=FOLDER,
     )
     trust.configure(parser, lang)
 

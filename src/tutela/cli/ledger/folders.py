@@ -5,20 +5,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tutela.language import Lang, Text
+from tutela.cli.options import FOLDER, Arguments
+from tutela.language import Lang
 
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """The ledger's folder, and where its key is."""
-    folder = Text("文件夹", "DIR").in_(lang)
-    parser.add_argument("ledger", type=Path, metavar=folder, help=Text("账本的公开文件夹", "the ledger's public folder").in_(lang))
-    parser.add_argument(
+    options = Arguments(parser, lang)
+    options.add("ledger", zh="账本的公开文件夹", en="the ledger's public folder", type=Path, metavar=FOLDER)
+    options.add(
         "--private",
+        zh="密钥所在的私有文件夹（默认在公开文件夹旁，名称加 .private）",
+        en="the private folder with its key (default: beside the public one, named DIR.private)",
         type=Path,
-        metavar=folder,
-        help=Text(
-            "密钥所在的私有文件夹（默认在公开文件夹旁，名称加 .private）", "the private folder with its key (default: beside the public one, named DIR.private)"
-        ).in_(lang),
+        metavar=FOLDER,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tutela.cli.ledger import folders
 from tutela.cli.ledger.subject import read_subject
+from tutela.cli.options import Arguments
 from tutela.language import Lang, Text
 from tutela.ledger.entry import salted_digest
 from tutela.ledger.refused import MisuseError
@@ -14,11 +15,13 @@ from tutela.ledger.refused import MisuseError
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Arguments of the action."""
+    options = Arguments(parser, lang)
     folders.configure(parser, lang)
-    parser.add_argument(
+    options.add(
         "subject",
-        metavar=Text("主体", "SUBJECT").in_(lang),
-        help=Text("加盐的摘要（hmac-sha256:…），或已记入的文件", "a salted digest (hmac-sha256:…), or a file that was logged").in_(lang),
+        zh="加盐的摘要（hmac-sha256:…），或已记入的文件",
+        en="a salted digest (hmac-sha256:…), or a file that was logged",
+        metavar=Text("主体", "SUBJECT"),
     )
 
 

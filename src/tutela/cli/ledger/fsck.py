@@ -12,6 +12,7 @@ from tutela.cli import EXIT_BROKEN, EXIT_ERROR, EXIT_KEPT, EXIT_UNPROVEN
 from tutela.cli.ledger import trust
 from tutela.cli.ledger.trust import Pins, Trusted
 from tutela.cli.ledger.verify import source_of
+from tutela.cli.options import FOLDER, Arguments
 from tutela.errors import UsageError, said_by_system
 from tutela.language import Lang, Text
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
@@ -31,28 +32,21 @@ from tutela.report.inert import inert
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Arguments of the action."""
-    parser.add_argument(
-        "ledger",
-        metavar=Text("账本", "LEDGER").in_(lang),
-        help=Text("账本的公开文件夹或网址", "the ledger's public folder or URL").in_(lang),
-    )
+    options = Arguments(parser, lang)
+    options.add("ledger", zh="账本的公开文件夹或网址", en="the ledger's public folder or URL", metavar=Text("账本", "LEDGER"))
     trust.configure(parser, lang)
-    parser.add_argument(
+    options.add(
         "--own-key",
+        zh="相信账本自己给出的密钥：只能发现损坏，发现不了整本伪造",
+        en="believe the key that the ledger itself shows: finds damage, but no forgery of the whole",
         action="store_true",
-        help=Text(
-            "相信账本自己给出的密钥：只能发现损坏，发现不了整本伪造",
-            "believe the key that the ledger itself shows: finds damage, but no forgery of the whole",
-        ).in_(lang),
     )
-    parser.add_argument(
+    options.add(
         "--private",
+        zh="账本的私有文件夹：相信其中的密钥，并核对状态和已知记录表",
+        en="the ledger's private folder: believe its key, and look at its state and its table of known records",
         type=Path,
-        metavar=Text("文件夹", "DIR").in_(lang),
-        help=Text(
-            "账本的私有文件夹：相信其中的密钥，并核对状态和已知记录表",
-            "the ledger's private folder: believe its key, and look at its state and its table of known records",
-        ).in_(lang),
+        metavar=FOLDER,
     )
 
 

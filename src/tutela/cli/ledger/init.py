@@ -5,27 +5,26 @@ from __future__ import annotations
 import argparse
 
 from tutela.cli.ledger import folders
+from tutela.cli.options import Arguments
 from tutela.language import Lang, Text
 
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Arguments of the action."""
+    options = Arguments(parser, lang)
     folders.configure(parser, lang)
-    parser.add_argument(
+    options.add(
         "--origin",
+        zh="账本的唯一名称，最好是不带 https:// 的网址，如 ledger.example.edu.cn/2026",
+        en="the ledger's unique name, best a URL without https://, like ledger.example.edu/2026",
         required=True,
-        metavar=Text("名称", "NAME").in_(lang),
-        help=Text(
-            "账本的唯一名称，最好是不带 https:// 的网址，如 ledger.example.edu.cn/2026",
-            "the ledger's unique name, best a URL without https://, like ledger.example.edu/2026",
-        ).in_(lang),
+        metavar=Text("名称", "NAME"),
     )
-    parser.add_argument(
+    options.add(
         "--sm2",
+        zh="另用国密 SM2/SM3 签名（第二把密钥，由系统的 OpenSSL 3 计算）",
+        en="sign by SM2 with SM3 too, a second key (computed by the system's OpenSSL 3)",
         action="store_true",
-        help=Text(
-            "另用国密 SM2/SM3 签名（第二把密钥，由系统的 OpenSSL 3 计算）", "sign by SM2 with SM3 too, a second key (computed by the system's OpenSSL 3)"
-        ).in_(lang),
     )
 
 

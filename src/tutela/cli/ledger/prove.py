@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tutela.cli.ledger import folders
 from tutela.cli.ledger.subject import digests, read_subject
+from tutela.cli.options import FILE, Arguments
 from tutela.language import Lang, Text
 from tutela.ledger.log import Log, read_checkpoint, read_cosigned
 from tutela.ledger.receipt import SUFFIX, Receipt
@@ -19,25 +20,20 @@ from tutela.ledger.store.salts import Salts
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Arguments of the action."""
+    options = Arguments(parser, lang)
     folders.configure(parser, lang)
-    file = Text("文件", "FILE").in_(lang)
-    parser.add_argument(
-        "entry",
-        metavar=Text("记录", "ENTRY").in_(lang),
-        help=Text("记录的序号，或已记入的文件，或它的摘要", "an entry's index, or a file that was logged, or its digest").in_(lang),
+    options.add(
+        "entry", zh="记录的序号，或已记入的文件，或它的摘要", en="an entry's index, or a file that was logged, or its digest", metavar=Text("记录", "ENTRY")
     )
-    parser.add_argument(
+    options.add(
         "--output",
+        zh=f"写入文件（通常以 {SUFFIX} 结尾）；默认标准输出",
+        en=f"write to this file (usually *{SUFFIX}); default standard output",
         type=Path,
-        metavar=file,
-        help=Text(f"写入文件（通常以 {SUFFIX} 结尾）；默认标准输出", f"write to this file (usually *{SUFFIX}); default standard output").in_(lang),
+        metavar=FILE,
     )
-    parser.add_argument(
-        "--without-salt", action="store_true", help=Text("收据不带盐，对方无法对照文件", "leave the salt out: nobody can compare a file with it").in_(lang)
-    )
-    parser.add_argument(
-        "--qr", type=Path, metavar=file, help=Text("另存为二维码图片（.svg 或 .png），可印在纸上", "save as a QR code too (.svg or .png), for paper").in_(lang)
-    )
+    options.add("--without-salt", zh="收据不带盐，对方无法对照文件", en="leave the salt out: nobody can compare a file with it", action="store_true")
+    options.add("--qr", zh="另存为二维码图片（.svg 或 .png），可印在纸上", en="save as a QR code too (.svg or .png), for paper", type=Path, metavar=FILE)
 
 
 def run(arguments: argparse.Namespace, lang: Lang) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tutela.cli.ledger import trust
 from tutela.cli.ledger.files import read_file
+from tutela.cli.options import FILE, FOLDER, Arguments
 from tutela.errors import UsageError
 from tutela.language import Lang, Text
 from tutela.ledger.log import read_checkpoint
@@ -16,21 +17,18 @@ from tutela.ledger.store.folder import Folder
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Arguments of the action."""
-    folder, file = Text("文件夹", "DIR").in_(lang), Text("文件", "FILE").in_(lang)
-    parser.add_argument("ledger", type=Path, metavar=folder, help=Text("账本的公开文件夹", "the ledger's public folder").in_(lang))
+    options = Arguments(parser, lang)
+    options.add("ledger", zh="账本的公开文件夹", en="the ledger's public folder", type=Path, metavar=FOLDER)
 
-    def add(option: str, zh: str, en: str, **more: object) -> None:
-        parser.add_argument(option, help=Text(zh, en).in_(lang), **more)  # type: ignore[arg-type]
-
-    add("--tsa", "时间戳机构的网址（RFC 3161）", "the authority's URL (RFC 3161)", metavar=Text("网址", "URL").in_(lang))
-    add(
+    options.add("--tsa", zh="时间戳机构的网址（RFC 3161）", en="the authority's URL (RFC 3161)", metavar=Text("网址", "URL"))
+    options.add(
         "--query",
-        "不联网：把请求写入此文件，带去机构",
-        "without a network: write the query to this file, to be carried to the authority",
+        zh="不联网：把请求写入此文件，带去机构",
+        en="without a network: write the query to this file, to be carried to the authority",
         type=Path,
-        metavar=file,
+        metavar=FILE,
     )
-    add("--reply", "不联网：存入机构对该请求的回答", "without a network: keep the authority's answer to that query", type=Path, metavar=file)
+    options.add("--reply", zh="不联网：存入机构对该请求的回答", en="without a network: keep the authority's answer to that query", type=Path, metavar=FILE)
     trust.configure_roots(parser, lang)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tutela.cli.ledger.files import read_file
+from tutela.cli.options import FILE, Arguments, Group
 from tutela.errors import UsageError
 from tutela.language import Lang, Text
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
@@ -30,31 +31,28 @@ _MAX_ROOTS_BYTES = 1 << 20
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Options that say whom to believe."""
-    group = parser.add_argument_group(Text("相信谁", "whom to believe").in_(lang))
-    group.add_argument(
+    group = Group(parser, lang, "相信谁", "whom to believe")
+    group.add(
         "--key",
+        zh="账本的验证密钥（名称+编号+base64），或存有它的文件；可重复",
+        en="the ledger's verifier key (name+id+base64) or a file that holds it; may be repeated",
         action="append",
         default=[],
-        metavar=Text("密钥", "VKEY").in_(lang),
-        help=Text(
-            "账本的验证密钥（名称+编号+base64），或存有它的文件；可重复", "the ledger's verifier key (name+id+base64) or a file that holds it; may be repeated"
-        ).in_(lang),
+        metavar=Text("密钥", "VKEY"),
     )
-    group.add_argument(
+    group.add(
         "--policy",
+        zh="信任策略（C2SP tlog-policy）：哪些账本、哪些见证人",
+        en="a trust policy (C2SP tlog-policy): which logs, which witnesses",
         type=Path,
-        metavar=Text("文件", "FILE").in_(lang),
-        help=Text("信任策略（C2SP tlog-policy）：哪些账本、哪些见证人", "a trust policy (C2SP tlog-policy): which logs, which witnesses").in_(lang),
+        metavar=FILE,
     )
 
 
 def configure_roots(parser: argparse.ArgumentParser | argparse._ArgumentGroup, lang: Lang) -> None:
     """The option that says which time-stamping authorities to believe."""
-    parser.add_argument(
-        "--tsa-root",
-        type=Path,
-        metavar=Text("文件", "FILE").in_(lang),
-        help=Text("可信时间戳机构的根证书（PEM）", "root certificates of the time-stamping authorities to believe (PEM)").in_(lang),
+    Arguments(parser, lang).add(
+        "--tsa-root", zh="可信时间戳机构的根证书（PEM）", en="root certificates of the time-stamping authorities to believe (PEM)", type=Path, metavar=FILE
     )
 
 

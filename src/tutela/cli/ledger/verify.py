@@ -12,6 +12,7 @@ from tutela.cli.ledger import trust
 from tutela.cli.ledger.files import read_file
 from tutela.cli.ledger.subject import read_subject
 from tutela.cli.ledger.trust import Pins, Trusted
+from tutela.cli.options import FILE, Arguments
 from tutela.errors import LedgerError, UsageError
 from tutela.language import Lang, Text, same
 from tutela.ledger import timestamp
@@ -29,35 +30,22 @@ from tutela.ledger.timestamp import MAX_REPLY_BYTES
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Arguments of the action."""
-    parser.add_argument(
+    options = Arguments(parser, lang)
+    options.add(
         "target",
-        metavar=Text("收据或账本", "TARGET").in_(lang),
-        help=Text(
-            "收据文件，账本的文件夹或网址，或见证人保存的两段历史的证据", "a receipt, a ledger's folder or URL, or a witness's proof of two histories"
-        ).in_(lang),
+        zh="收据文件，账本的文件夹或网址，或见证人保存的两段历史的证据",
+        en="a receipt, a ledger's folder or URL, or a witness's proof of two histories",
+        metavar=Text("收据或账本", "TARGET"),
     )
-    parser.add_argument(
-        "subject",
-        nargs="?",
-        type=Path,
-        metavar=Text("文件", "FILE").in_(lang),
-        help=Text("收据所说的文件，一并对照", "the file that the receipt speaks of, to be compared").in_(lang),
-    )
+    options.add("subject", zh="收据所说的文件，一并对照", en="the file that the receipt speaks of, to be compared", nargs="?", type=Path, metavar=FILE)
     trust.configure(parser, lang)
-    parser.add_argument(
-        "--timestamp",
-        type=Path,
-        metavar=Text("文件", "FILE").in_(lang),
-        help=Text("收据中检查点的时间戳（.tsr）", "a time-stamp of the receipt's checkpoint (.tsr)").in_(lang),
-    )
+    options.add("--timestamp", zh="收据中检查点的时间戳（.tsr）", en="a time-stamp of the receipt's checkpoint (.tsr)", type=Path, metavar=FILE)
     trust.configure_roots(parser, lang)
-    parser.add_argument(
+    options.add(
         "--trust-on-first-use",
+        zh="第一次见到这本账时相信它自己给出的密钥，显示并记住（请与对方核对）",
+        en="the first time, believe the key that the ledger itself shows; it is printed and pinned (compare it with the other side)",
         action="store_true",
-        help=Text(
-            "第一次见到这本账时相信它自己给出的密钥，显示并记住（请与对方核对）",
-            "the first time, believe the key that the ledger itself shows; it is printed and pinned (compare it with the other side)",
-        ).in_(lang),
     )
 
 

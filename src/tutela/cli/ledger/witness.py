@@ -13,6 +13,7 @@ from tutela.cli import EXIT_BROKEN, EXIT_KEPT
 from tutela.cli.ledger.files import read_file
 from tutela.cli.ledger.trust import keys_of, shown_by
 from tutela.cli.ledger.verify import source_of
+from tutela.cli.options import FILE, FOLDER, Arguments
 from tutela.errors import UsageError, said_by_system
 from tutela.language import Lang, Text
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
@@ -30,54 +31,35 @@ Tell = Callable[[Text], None]
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Arguments of the action."""
-    parser.add_argument(
-        "witness",
-        type=Path,
-        metavar=Text("文件夹", "DIR").in_(lang),
-        help=Text("见证人自己的文件夹：密钥和见过的检查点", "the witness's own folder: its key, and what it has seen").in_(lang),
-    )
-    parser.add_argument(
+    options = Arguments(parser, lang)
+    options.add("witness", zh="见证人自己的文件夹：密钥和见过的检查点", en="the witness's own folder: its key, and what it has seen", type=Path, metavar=FOLDER)
+    options.add(
         "log",
+        zh="要见证的账本：文件夹、网址，或 tutela ledger checkpoint --from 写出的文件",
+        en="the ledger to look at: a folder, a URL, or a file written by tutela ledger checkpoint --from",
         nargs="?",
-        metavar=Text("账本", "LOG").in_(lang),
-        help=Text(
-            "要见证的账本：文件夹、网址，或 tutela ledger checkpoint --from 写出的文件",
-            "the ledger to look at: a folder, a URL, or a file written by tutela ledger checkpoint --from",
-        ).in_(lang),
+        metavar=Text("账本", "LOG"),
     )
-    parser.add_argument(
-        "--init",
-        metavar=Text("名称", "NAME").in_(lang),
-        help=Text("新建见证人；名称最好是不带 https:// 的网址", "make a new witness; best named like a URL without https://").in_(lang),
+    options.add(
+        "--init", zh="新建见证人；名称最好是不带 https:// 的网址", en="make a new witness; best named like a URL without https://", metavar=Text("名称", "NAME")
     )
-    parser.add_argument(
+    options.add(
         "--key",
+        zh="从此认识这本账：对方交来的验证密钥，或存有它的文件；可重复",
+        en="know this ledger from now on: its verifier key, or a file that holds it; may be repeated",
         action="append",
         default=[],
-        metavar=Text("密钥", "VKEY").in_(lang),
-        help=Text(
-            "从此认识这本账：对方交来的验证密钥，或存有它的文件；可重复",
-            "know this ledger from now on: its verifier key, or a file that holds it; may be repeated",
-        ).in_(lang),
+        metavar=Text("密钥", "VKEY"),
     )
-    parser.add_argument(
+    options.add(
         "--trust-on-first-use",
+        zh="第一次见到这本账时相信它自己给出的密钥，显示并记住（请与对方核对）",
+        en="the first time, believe the key that the ledger itself shows; it is printed and pinned (compare it with the other side)",
         action="store_true",
-        help=Text(
-            "第一次见到这本账时相信它自己给出的密钥，显示并记住（请与对方核对）",
-            "the first time, believe the key that the ledger itself shows; it is printed and pinned (compare it with the other side)",
-        ).in_(lang),
     )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar=Text("文件", "FILE").in_(lang),
-        help=Text("见证签名写入文件（默认标准输出）", "write the cosignature to this file (default standard output)").in_(lang),
-    )
-    parser.add_argument(
-        "--serve",
-        metavar=Text("主机:端口", "HOST:PORT").in_(lang),
-        help=Text("作为 tlog-witness 服务运行，直到 SIGTERM", "serve tlog-witness over HTTP until SIGTERM").in_(lang),
+    options.add("--output", zh="见证签名写入文件（默认标准输出）", en="write the cosignature to this file (default standard output)", type=Path, metavar=FILE)
+    options.add(
+        "--serve", zh="作为 tlog-witness 服务运行，直到 SIGTERM", en="serve tlog-witness over HTTP until SIGTERM", metavar=Text("主机:端口", "HOST:PORT")
     )
 
 
