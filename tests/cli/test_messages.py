@@ -98,3 +98,11 @@ def test_a_terminal_that_lacks_a_character_shows_an_escape(encoding: str) -> Non
     done = run(f'PYTHONIOENCODING={encoding} "$0" "$@" | iconv -f {encoding} -t utf-8', "check", str(EXAMPLE))
 
     assert (done.stderr, len(done.stdout.splitlines()) > 40) == ("", True)
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_no_error_steers_a_terminal_whatever_it_names(lang: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "no\x1b[2Jsuch\u202e.bundle", "--lang", lang]) == 1
+    said = capsys.readouterr().err
+    assert "no\\x1b[2Jsuch\\u202e.bundle" in said
+    assert said.rstrip("\n").isprintable()

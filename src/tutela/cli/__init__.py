@@ -54,7 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return int(status)
     except TutelaError as problem:
-        print(f"tutela: {problem.in_(lang)}", file=sys.stderr)
+        from tutela.report.inert import inert_lines
+
+        # What it names may come from strangers: a host, a ledger, a file.
+        print("tutela: " + "\n".join(inert_lines(problem.in_(lang))), file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
         print(Text("tutela: 已中断", "tutela: interrupted").in_(lang), file=sys.stderr)
