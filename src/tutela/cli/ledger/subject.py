@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from tutela.errors import BundleError, UsageError, said_by_system
+from tutela.cli.ledger.files import read_file
+from tutela.errors import BundleError, UsageError
 from tutela.language import Text
 from tutela.ledger.entry import Kind
 from tutela.record import record
@@ -32,13 +33,8 @@ class Subject:
 
 def read_subject(path: Path) -> Subject:
     """The file as the ledger sees it; raises UsageError when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-        modified = int(path.stat().st_mtime)
-    except OSError as problem:
-        why = said_by_system(problem)
-        raise UsageError(Text(f"无法读取 {path}：{why.zh}", f"cannot read {path}: {why.en}")) from None
+    content = read_file(path, MAX_FILE_BYTES)
+    modified = int(path.stat().st_mtime)
     if len(content) > MAX_FILE_BYTES:
         raise UsageError(Text(f"{path} 超过 {MAX_FILE_BYTES >> 20} MB", f"{path} has more than {MAX_FILE_BYTES >> 20} MB"))
     return _bundle(path, content) or _assessment(path, content) or Subject(path, Kind.DOCUMENT, modified, content)
