@@ -73,6 +73,19 @@ def test_bytes_go_both_ways_and_connections_do_not_mix(relay: Relay, serving: Ca
         one.close()
 
 
+def test_what_was_said_before_the_end_is_read_also_by_who_asks_too_late(relay: Relay, serving: Callable[..., int]) -> None:
+    curt = serving(lambda one: one.sendall(b"-DENIED"))
+    echo = serving(lambda one: one.sendall(one.recv(10)))
+    with closing(relay.connect("127.0.0.1", curt)) as one, closing(relay.connect("127.0.0.1", echo)) as other:
+        assert one.recv(1) == STANDS
+        # By then the end of the first has come here, too.
+        other.sendall(b"there?")
+        assert whole(other) == STANDS + b"there?"
+        one.sendall(b"PING")
+        one.sendall(b"PING")
+        assert whole(one) == b"-DENIED"
+
+
 def test_a_refused_connection_ends_without_a_word(relay: Relay) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]

@@ -144,6 +144,8 @@ def test_what_only_tls_would_tell_is_not_known_without_it(offered, answer, free)
         ),
         (b"\x4a\0\0\0\x0a8.0.36\0" + bytes(66), "mysql", "8.0.36", None),
         (b"\xff\xfd\x18\xff\xfd\x20", "telnet", "", None),
+        (b"-DENIED Redis is running in protected mode\r\n", "redis", "", False),
+        (b"-ERR max number of clients reached\r\n", "redis", "ERR max number of clients reached", None),
         (b"hello \x1b[31mworld\n", None, "hello [31mworld", None),
     ],
 )

@@ -175,24 +175,24 @@ class Relay:
                 continue
             line.unsent += STANDS if kind == b"o" else words
             line.over = line.over or kind == b"c" or len(line.unsent) > MOST_BYTES
-            self._to_here(number, line)
+            self._to_here(line)
 
     def _from_here(self, number: int, event: int) -> None:
         line = self._lines[number]
         if event & select.POLLOUT:
-            self._to_here(number, line)
-        if event & (select.POLLIN | select.POLLHUP | select.POLLERR) and number in self._lines:
+            self._to_here(line)
+        if event & (select.POLLIN | select.POLLHUP | select.POLLERR):
             try:
                 said = line.socket.recv(32768)
             except OSError:
                 said = b""
-            if said:
-                self._say(number, b"d", said)
-            else:
+            if not said:
                 self._say(number, b"c")
-                self._forget(number)
+                self._lines.pop(number).socket.close()
+            elif not line.over:
+                self._say(number, b"d", said)
 
-    def _to_here(self, number: int, line: _Line) -> None:
+    def _to_here(self, line: _Line) -> None:
         try:
             del line.unsent[: line.socket.send(line.unsent)]
         except BlockingIOError:
@@ -201,10 +201,9 @@ class Relay:
             line.unsent.clear()
             line.over = True
         if line.over and not line.unsent:
-            self._forget(number)
-
-    def _forget(self, number: int) -> None:
-        self._lines.pop(number).socket.close()
+            # What is still said to it goes nowhere, as over TCP, and does not break what was answered: closed when they close.
+            with suppress(OSError):
+                line.socket.shutdown(socket.SHUT_WR)
 
 
 class _Line:

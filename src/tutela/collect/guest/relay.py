@@ -123,12 +123,19 @@ class Relay:
                 self.say(line.number, b"d", said)
             elif event & (select.POLLERR | select.POLLHUP):
                 raise OSError
-            if line.unsent:
-                line.unsent = line.unsent[line.socket.send(line.unsent) :]
         except BlockingIOError:
             pass
         except OSError:
             self.close(line.number)
+            return
+        if line.unsent:
+            try:
+                line.unsent = line.unsent[line.socket.send(line.unsent) :]
+            except BlockingIOError:
+                pass
+            except OSError:
+                # It listens no more; what it said before is still to be read.
+                line.unsent = b""
 
     def close(self, number: int, *, tell: bool = True) -> None:
         """End a connection; a reset, so that nothing of it stays behind."""

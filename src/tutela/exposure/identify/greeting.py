@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tutela.exposure.identify import mail, mysql, nats, rsync, ssh, vnc
+from tutela.exposure.identify import mail, mysql, nats, redis, rsync, ssh, vnc
 from tutela.exposure.identify.talk import Finding, Start, words
 
 _TELNET, _NEGOTIATION = 0xFF, range(0xFB, 0xFF)
-READERS = (ssh.read, mysql.read, mail.read, nats.read)
+READERS = (ssh.read, mysql.read, mail.read, nats.read, redis.read)
 TALKS: tuple[tuple[bytes, Start], ...] = ((b"220", mail.talk), (b"RFB ", vnc.talk), (b"@RSYNCD:", rsync.talk))
 
 

@@ -15,16 +15,22 @@ def talk(address: str, port: int) -> Talk:
     """Does it answer?"""
     _ = (address, port)
     answer = yield Ask(b"PING\r\n", a_line)
-    if answer.startswith(_REFUSED):
-        return Finding("redis", without_authentication=False)
-    if answer.startswith(_BUSY):
-        return Finding("redis", words(answer[1:]))
+    refused = read(answer)
+    if refused is not None:
+        return refused
     if not answer.startswith((b"+PONG", b"$4\r\nPONG")):
         return None
     about = yield Ask(b"INFO server\r\n", _bulk)
     found = dict(_VERSION.findall(about))
     name, version = max(found.items(), key=lambda one: one[0] != b"redis", default=(b"redis", b""))
     return Finding(name.decode(), words(version), without_authentication=not about.startswith(_REFUSED))
+
+
+def read(greeting: bytes) -> Finding | None:
+    """Who may not come in is told so before asking, and the connection ends."""
+    if greeting.startswith(_REFUSED):
+        return Finding("redis", without_authentication=False)
+    return Finding("redis", words(greeting[1:])) if greeting.startswith(_BUSY) else None
 
 
 def _bulk(answer: bytes) -> bool:
