@@ -222,7 +222,7 @@ class _Run:
         targets = looking.targets
         assessments = self._assessments(looking)
         if self.form.name == "jsonl" and len(targets) > MANY and self.anchor is None and all(isinstance(target, BundleTarget) for target in targets):
-            self._write(self._replayed([target.path for target in targets if isinstance(target, BundleTarget)]))
+            self._write(self._replayed([target.path for target in targets if isinstance(target, BundleTarget)], looking.running))
         elif self.form.name == "jsonl":
             # Line by line, as they come: memory stays flat and nothing that is done can be lost.
             self._write(self._lines(assessments))
@@ -252,7 +252,7 @@ class _Run:
         """Whether lines may be written as the bytes they are; a terminal of another encoding is written to as text, like everything else."""
         return self.arguments.output is not None or str(sys.stdout.encoding).lower() == "utf-8"
 
-    def _replayed(self, paths: list[Path]) -> Iterator[str | bytes]:
+    def _replayed(self, paths: list[Path], running: Running) -> Iterator[str | bytes]:
         from tutela.assess import assess
         from tutela.cli.progress import Progress
         from tutela.cli.replay import replay
@@ -277,12 +277,20 @@ class _Run:
         raw = self._takes_utf8()
         progress = Progress(len(paths), self.lang)
         try:
-            for lines, statuses, count in replay(paths, judge):
+            for lines, statuses, count in replay(paths, judge, lambda: running.stopped):
                 self.statuses |= statuses
                 progress.step(count)
                 yield lines if raw else lines.decode()
         finally:
             progress.close()
+        if running.stopped:
+            # They still lie there, so the rest has no lines of its own, as hosts have that were not looked at.
+            print(
+                Text(
+                    f"tutela: 已中断：已判定 {progress.done}/{len(paths)} 份证据包", f"tutela: interrupted: {progress.done} of {len(paths)} bundles were judged"
+                ).in_(self.lang),
+                file=sys.stderr,
+            )
 
     def _assessments(self, looking: Looking) -> Iterator[Assessment]:
         from tutela.assess import assess

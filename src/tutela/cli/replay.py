@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -19,8 +21,8 @@ COLLECT = 32
 Done = tuple[int, set[int]]
 
 
-def replay(paths: Sequence[Path], judge: Callable[[Path], tuple[bytes, int]]) -> Iterator[tuple[bytes, set[int], int]]:
-    """Lines, exit statuses and count of each chunk of `paths`, in order.
+def replay(paths: Sequence[Path], judge: Callable[[Path], tuple[bytes, int]], stopped: Callable[[], bool]) -> Iterator[tuple[bytes, set[int], int]]:
+    """Lines, exit statuses and count of each chunk of `paths`, in order. Once `stopped` says so no further chunk is begun.
 
     `judge` is inherited by the workers through fork(2), and lines come back in memory that is shared with them:
     through the pool's own pipe they would cost half as much as judging.
@@ -31,17 +33,23 @@ def replay(paths: Sequence[Path], judge: Callable[[Path], tuple[bytes, int]]) ->
     workers = len(os.sched_getaffinity(0))
     ahead = workers * 2
     places = [os.memfd_create("lines") for _ in range(ahead + 1)]
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork"), initializer=_begin)
     try:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork"), initializer=_begin) as pool:
-            waiting: deque[tuple[Future[Done], int, int]] = deque()
-            for number, at in enumerate(range(0, len(paths), CHUNK)):
-                place, chunk = places[number % len(places)], list(paths[at : at + CHUNK])
-                waiting.append((pool.submit(_work, chunk, place), place, len(chunk)))
-                if len(waiting) > ahead:
-                    yield _done(*waiting.popleft())
-            while waiting:
+        waiting: deque[tuple[Future[Done], int, int]] = deque()
+        for number, at in enumerate(range(0, len(paths), CHUNK)):
+            if stopped():
+                break
+            place, chunk = places[number % len(places)], list(paths[at : at + CHUNK])
+            waiting.append((pool.submit(_work, chunk, place), place, len(chunk)))
+            if len(waiting) > ahead:
                 yield _done(*waiting.popleft())
+        while waiting:
+            yield _done(*waiting.popleft())
+    except BaseException:
+        _end_workers()
+        raise
     finally:
+        pool.shutdown()
         for place in places:
             os.close(place)
 
@@ -55,9 +63,25 @@ _judge: Callable[[Path], tuple[bytes, int]]
 _chunks = 0
 
 
+_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG of prctl(2)."""
+
+
 def _begin() -> None:
-    """Look for garbage seldom: judging leaves next to none behind, and what a worker remembers is large and lives long."""
+    """Look for garbage seldom: judging leaves next to none behind, and what a worker remembers is large and lives long.
+
+    A terminal's Ctrl-C reaches every process; what it means is said by the parent alone, and a worker never outlives it.
+    """
     gc.disable()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+
+
+def _end_workers() -> None:
+    """Nobody takes the lines any more, so what is under way is not waited for."""
+    for worker in multiprocessing.active_children():
+        worker.kill()
 
 
 def _work(paths: list[Path], place: int) -> Done:
