@@ -10,13 +10,14 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 
 from tutela.exposure.identify.door import Way
+from tutela.exposure.identify.patience import LONGEST_S, PatientLoop
 from tutela.exposure.identify.port import look
 from tutela.exposure.model import Service
 from tutela.exposure.ports import FRAGILE
 
 AT_ONCE = 100
 """Ports that are looked at side by side, over all addresses."""
-_TURN_S = 0.1
+_TURN_S = LONGEST_S / 2
 
 
 def identify(opened: Iterable[tuple[str, str, int]], *, stop: Callable[[], bool] = lambda: False, way: Way | None = None) -> Iterator[Service]:
@@ -26,7 +27,7 @@ def identify(opened: Iterable[tuple[str, str, int]], *, stop: Callable[[], bool]
     """
     waiting = iter([(address, port) for address, protocol, port in opened if protocol == "tcp" and port not in FRAGILE])
     running: set[asyncio.Task[Service]] = set()
-    loop = asyncio.new_event_loop()
+    loop = PatientLoop()
     # What hostile servers do to connections that were given up already is of no interest.
     loop.set_exception_handler(lambda _loop, _what: None)
     try:

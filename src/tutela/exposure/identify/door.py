@@ -9,8 +9,8 @@ import asyncio
 import socket
 import ssl
 import sys
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -41,12 +41,13 @@ class Door:
         """What is said in the clear before a handshake."""
         self.overheard = b""
         """The first that it said in the clear: a late greeting may be the answer to another's question."""
-        self._began = time.monotonic()
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
         self._slots = asyncio.Semaphore(MOST_CONNECTIONS)
 
     def left_s(self) -> float:
         """Seconds that remain."""
-        return self._began + min(PORT_S + TRIPS * self.rtt_s, MOST_S) - time.monotonic()
+        return self._began + min(PORT_S + TRIPS * self.rtt_s, MOST_S) - self._clock()
 
     def connection(self, context: ssl.SSLContext | None = None) -> Connection:
         """Use as an async context manager. Raises OSError (of which ssl.SSLError and TimeoutError are) on entering."""
@@ -167,6 +168,11 @@ class Connection:
                         break
                     # It speaks: now it has the whole time.
                     limit.reschedule(asyncio.get_running_loop().time() + max(self._door.left_s(), 0))
+        except TimeoutError:
+            # What came in the very turn of the loop in which time was up came in time: it was this program that was late.
+            with suppress(OSError):
+                async with asyncio.timeout(0):
+                    answer += await self._reader.read(MOST_BYTES - len(answer))
         except OSError:
             pass
         return answer
