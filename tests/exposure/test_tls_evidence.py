@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
+import socket
 import ssl
 import subprocess
 import threading
@@ -16,7 +18,9 @@ from tests import scenes
 from tutela.evidence import Unobserved
 from tutela.exposure.evidence import Recorder
 from tutela.exposure.identify import identify
-from tutela.exposure.model import Tally
+from tutela.exposure.identify.door import Door
+from tutela.exposure.identify.tls import Agreed, inspect
+from tutela.exposure.model import Tally, Tls
 from tutela.facts import tls
 from tutela.facts.tls import Weak
 
@@ -69,3 +73,15 @@ def test_a_weak_endpoint_is_found_weak(port: int) -> None:
     problems = {(one.port, one.problem, one.seen) for one in fact.weak if isinstance(one, Weak)}
     assert {(port, "weak key", "RSA 1024"), (port, "unknown issuer", "www.example.net"), (port, "short HSTS", "max-age=60")} <= problems
     assert [one.days_left for one in fact.presented] == [0]
+
+
+def test_a_version_for_which_no_connection_was_to_be_had_is_untested() -> None:
+    """A server that takes no more connections has refused no version."""
+    with socket.create_server((HERE, 0)) as gone:
+        port = gone.getsockname()[1]
+
+    async def inspected() -> Tls:
+        return await inspect(Door(HERE, port), Agreed("TLSv1.3"))
+
+    seen = asyncio.run(inspected())
+    assert (seen.versions, seen.untested) == (("TLSv1.3",), ("TLSv1", "TLSv1.1", "TLSv1.2"))

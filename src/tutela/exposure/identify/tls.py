@@ -115,10 +115,11 @@ async def _offer(door: Door, version: str, agreed: str) -> bool | None:
         except ssl.SSLError as problem:
             if "EOF" not in (problem.reason or ""):
                 return None if problem.reason in _OURS else False
-        except TimeoutError:
-            return None
-        except OSError:
+        except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError):
             pass
+        except OSError:
+            # No connection, or no time: it was not asked.
+            return None
     return False if agreed else None
 
 
