@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,22 @@ def test_an_authority_that_is_none_is_an_error(log: Run) -> None:  # noqa: F811
     assert status == 1
     assert "http://127.0.0.1:1/tsa" in err
     assert not Path("log/timestamps").exists()
+
+
+def der(tag: int, content: bytes) -> bytes:
+    """One element (X.690)."""
+    length = len(content)
+    size = bytes([length]) if length < 0x80 else bytes([0x82]) + length.to_bytes(2, "big")
+    return bytes([tag]) + size + content
+
+
+def test_the_time_is_the_one_that_was_signed_whatever_stands_around_the_token(authority: Authority) -> None:
+    """What a reply says of its own status is signed by nobody, and OpenSSL prints it, line ends and all, before the time."""
+    reply = authority.reply(query(CONTENT), "-chain", "root.pem")
+    root = authority.root.read_bytes()
+    granted = der(0x30, der(0x02, b"\0"))
+    token = reply[reply.index(granted) + len(granted) :]
+    words = f"\nTime stamp: {datetime.now(UTC) + timedelta(days=9):%b %d %H:%M:%S %Y} GMT".encode()
+    lying = der(0x30, der(0x30, der(0x02, b"\0") + der(0x30, der(0x0C, words))) + token)
+    assert der(0x30, granted + token) == reply
+    assert timestamp._by_openssl(CONTENT, lying, root).time == timestamp._by_openssl(CONTENT, reply, root).time

@@ -83,7 +83,8 @@ def _by_openssl(content: bytes, reply: bytes, roots: bytes) -> Stamped:
     with tempfile.TemporaryDirectory(prefix="tutela-") as folder:
         for name, bytes_ in (("content", content), ("reply", reply), ("roots", roots)):
             (Path(folder) / name).write_bytes(bytes_)
-        said = _openssl(folder, "-reply", "-in", "reply", "-text")
+        # The token alone: what stands around it is signed by nobody, and is printed as it comes.
+        said = _openssl(folder, "-reply", "-in", "reply", "-token_out", "-text")
         found = _TIME.search(said.stdout)
         if said.returncode or not found:
             raise MalformedError(
@@ -114,5 +115,9 @@ def _openssl(folder: str, *words: str) -> subprocess.CompletedProcess[str]:
             check=False,
             env={"PATH": "/usr/bin:/bin:/usr/local/bin", "LC_ALL": "C"},
         )
-    except (FileNotFoundError, subprocess.TimeoutExpired):
+    except FileNotFoundError:
         raise MissingError(Text("验证这个时间戳需要 openssl 命令", "verifying this time-stamp needs the command openssl")) from None
+    except subprocess.TimeoutExpired:
+        raise MissingError(
+            Text(f"openssl ts {_OPENSSL_S} 秒内没有验证完这个时间戳", f"openssl ts did not verify this time-stamp within {_OPENSSL_S} seconds")
+        ) from None
