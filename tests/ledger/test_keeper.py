@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import struct
@@ -13,6 +14,7 @@ import pytest
 from tutela.ledger.entry import Kind, Record, digest, new_record, parse_entry
 from tutela.ledger.merkle import check_consistency, leaf_hash, root_of
 from tutela.ledger.refused import ConsistencyError, DamagedError, MissingError, MisuseError, RollbackError
+from tutela.ledger.store import spool
 from tutela.ledger.store.keeper import CHECKPOINT, STATE, Ledger, create
 
 ORIGIN = "ledger.example/centre"
@@ -151,6 +153,28 @@ def test_what_a_killed_appender_had_handed_in_is_logged_and_a_torn_file_is_not(l
     (ledger.private / "pending" / "2-2-2").write_text(whole[:50])
     assert ledger.append([made_up("mine")]) == [0]
     assert ledger.append([one]) == [1]
+    assert list((ledger.private / "pending").iterdir()) == []
+
+
+def test_appenders_that_share_a_process_number_hand_in_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As two containers over one folder do: both are process 7."""
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    monkeypatch.setattr(threading, "get_native_id", lambda: 7)
+    monkeypatch.setattr(spool, "_count", itertools.repeat(0), raising=False)
+    waiting = spool.Spool(tmp_path)
+    with waiting.hand_in([made_up("one")]) as one, waiting.hand_in([made_up("other")]) as other:
+        taken = waiting.take()
+        assert sorted(record.subject for held in taken for record in held.records) == sorted(made_up(which).subject for which in ("one", "other"))
+        for held in taken:
+            held.answer([1 if held.records == [made_up("one")] else 2])
+        assert (one.indices(), other.indices()) == ([1], [2])
+
+
+@pytest.mark.parametrize("line", ["gossip sha256:{0} 1 1", 'document" sha256:{0} 1 1', "document sha256:00 1 1", "document sha256:{0} 999999999999999 1"])
+def test_what_was_handed_in_and_is_no_record_is_not_logged(ledger: Ledger, line: str) -> None:
+    (ledger.private / "pending" / "forged").write_text(f"{line.format('0' * 64)}\nend\n")
+    assert ledger.append([made_up("mine")]) == [0]
+    assert ledger.log().size == 1
     assert list((ledger.private / "pending").iterdir()) == []
 
 

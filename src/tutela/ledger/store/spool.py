@@ -6,20 +6,19 @@ kept the file open, reads them there when its turn comes. A file left by a proce
 
 from __future__ import annotations
 
-import itertools
 import os
+import secrets
 import struct
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from operator import itemgetter
 from pathlib import Path
 
-from tutela.ledger.entry import Record
+from tutela.ledger.entry import Kind, Record, new_record
+from tutela.ledger.refused import MisuseError
 from tutela.record import record
 
 _END = b"end\n"
-_count = itertools.count()
 
 
 @record
@@ -68,7 +67,8 @@ class Spool:
     @contextmanager
     def hand_in(self, records: Sequence[Record]) -> Iterator[Handed]:
         """Hands records in; what nobody has taken by the end is taken back."""
-        name = f"{os.getpid()}-{threading.get_native_id()}-{next(_count)}"
+        # Not the process's number, which two containers over one folder may share, and a later process may get again.
+        name = secrets.token_hex(16)
         beside, path = self._path / f".{name}", self._path / name
         content = "".join([f"{one.kind} {one.subject} {one.effective} {one.received}\n" for one in records]).encode("ascii") + _END
         with beside.open("w+b") as file:
@@ -108,7 +108,7 @@ def _read(path: Path, content: bytes) -> Waiting | None:
     try:
         for line in lines.decode("ascii").splitlines():
             kind, subject, effective, received = line.split(" ")
-            records.append(Record(kind, subject, int(effective), int(received)))
-    except ValueError:
+            records.append(new_record(Kind(kind), subject, int(effective), int(received)))
+    except (ValueError, MisuseError):
         return None
     return Waiting(path, records, len(lines) + len(_END))
