@@ -107,6 +107,67 @@ def test_trust_on_first_use_is_printed_and_kept_and_notices_a_second_history(log
     assert "these are two histories" in err
 
 
+@pytest.mark.parametrize("answer", ["status line", "key"])
+def test_a_web_server_that_lies_does_not_steer_the_terminal(log: Run, answer: str) -> None:
+    """A status line that is none is repeated; a name of a key may hold what no C0 control is, and still clears a screen (CSI) or turns words round."""
+    from tests.ledger.test_web import answering, reply
+    from tutela.ledger.checkpoint import Checkpoint
+    from tutela.ledger.merkle import EMPTY_ROOT
+    from tutela.ledger.note import Note
+    from tutela.ledger.signing import Ed25519Signer
+
+    if answer == "status line":
+        answers: tuple[bytes, ...] = (b"\x1b[2J\x9b31mSSH\r\n",)
+    else:
+        stranger = Ed25519Signer("\x9b2J\u202estranger.example", bytes(32))
+        text = Checkpoint(stranger.name, 0, EMPTY_ROOT).text
+        answers = (reply("200 OK", Note(text, (stranger.sign(text),)).content), reply("200 OK", f"{stranger.key.vkey}\n".encode()))
+    with answering(*answers) as (url, _):
+        _, out, err = log("verify", url, "--trust-on-first-use")
+    assert "stranger" in out or "SSH" in err
+    assert all(line.isprintable() for line in (out + err).split("\n"))
+
+
+def test_a_ledger_that_is_believed_on_first_use_vouches_for_no_witness(log: Run) -> None:
+    """It shows a key of its own making under a witness's name, and a cosignature to go with it."""
+    from tutela.ledger.checkpoint import parse_signed
+    from tutela.ledger.signing import Cosigner
+
+    head = parse_signed(Path("log/checkpoint").read_bytes())
+    made_up = Cosigner.new("witness.example/w1")
+    Path("log/checkpoint").write_bytes(head.content + made_up.cosign(head.note.text, 1_700_000_000).line.encode())
+    own = Path("log/vkey").read_text()
+    Path("log/vkey").write_text(own + made_up.key.vkey + "\n")
+    for words in (("verify", "log", "--trust-on-first-use"), ("verify", "log")):
+        status, out, _ = log(*words)
+        assert (status, "witness.example" in out) == (0, False)
+
+
+def test_what_does_not_verify_is_not_said_to_be_pinned(log: Run) -> None:
+    Path("a").write_text("a")
+    log("append", "log", "a")
+    Path("log/tile/0/000.p/1").write_bytes(bytes(32))
+    status, out, _ = log("verify", "log", "--trust-on-first-use")
+    assert (status, out) == (2, "")
+    assert log("verify", "log")[0] == 3
+
+
+def test_a_cosignature_of_a_time_that_no_calendar_has_is_shown_as_it_came(log: Run) -> None:
+    from tutela.ledger.checkpoint import parse_signed
+    from tutela.ledger.signing import Cosigner
+
+    witness = Cosigner.new("witness.example/w1")
+    head = parse_signed(Path("log/checkpoint").read_bytes())
+    line = witness.cosign(head.note.text, (1 << 63) - 1).line
+    Path("log/checkpoint").write_bytes(head.content + line.encode())
+    status, out, _ = log("verify", "log", "--key", "log/vkey", "--key", witness.key.vkey)
+    assert (status, "  witnessed  by witness.example/w1 at POSIX 9223372036854775807\n" in out) == (0, True)
+    Path("policy").write_text(f"witness w {witness.key.vkey}\nquorum w\n")
+    Path("brought").write_text(line)
+    status, _, err = log("checkpoint", "log", "--cosign", "policy", "--add", "brought")
+    assert (status, err) == (0, "w has cosigned 0 entries (POSIX 9223372036854775807)\n")
+
+
 def test_bundles_and_assessments_are_recognised_however_they_are_written(log: Run, tmp_path: Path) -> None:
     bundle = next((Path(__file__).parents[2] / "examples").rglob("*.bundle"))
     main(["check", str(bundle), "--format", "json", "--output", "pretty.json"])

@@ -54,7 +54,7 @@ class Kind(StrEnum):
 
 # Years of four digits, which strftime(3) writes as they are; no hour 24, which newer Pythons read as the next day's first.
 _TIME = r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}Z"
-_EARLIEST, _LATEST = -30_610_224_000, 253_402_300_799
+EARLIEST, LATEST = -30_610_224_000, 253_402_300_799
 _SUBJECT = re.compile(r"(?:sha256|hmac-sha256):[0-9a-f]{64}")
 _ENTRY = re.compile(
     rf'\{{"edition":1,"effective":"({_TIME})","kind":"([a-z][a-z0-9-]{{0,31}})","logged":"({_TIME})","received":"({_TIME})","subject":"({_SUBJECT.pattern})"\}}'.encode()
@@ -102,7 +102,7 @@ def new_record(kind: Kind, subject: str, effective: int, received: int) -> Recor
             )
         )
     for time in (effective, received):
-        if not _EARLIEST <= time <= _LATEST:
+        if not EARLIEST <= time <= LATEST:
             raise MisuseError(Text(f"时间 {time} 不在 1000 年到 9999 年之间", f"the time {time} lies outside the years 1000 to 9999"))
     return Record(kind.value, subject, effective, received)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tutela.language import Text
 from tutela.ledger import sm2
+from tutela.ledger.entry import LATEST, written
 from tutela.ledger.note import Note, Signature, VerifierKey, decoded, is_name
 from tutela.ledger.refused import MalformedError, UnsignedError
 from tutela.ledger.sm2 import IDENTIFIER, Sm2Signer
@@ -117,6 +118,12 @@ class Signed:
     key: VerifierKey
     time: int | None = None
     """POSIX seconds, of a cosignature."""
+
+    @property
+    def at(self) -> str:
+        """The time for people; a cosigner may sign one that no calendar has, and then it is shown as it came."""
+        time = self.time or 0
+        return written(time) if time <= LATEST else f"POSIX {time}"
 
 
 def verify(key: VerifierKey, text: str, signature: bytes) -> Signed:

@@ -15,7 +15,6 @@ from tutela.cli.options import FILE, Arguments
 from tutela.errors import LedgerError, UsageError
 from tutela.language import Lang, Text
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
-from tutela.ledger.entry import written
 from tutela.ledger.log import Log, read_checkpoint, read_cosigned
 from tutela.ledger.note import Signature, parse_signatures
 from tutela.ledger.policy import Policy, shown
@@ -114,8 +113,8 @@ def _gathered(ledger: Ledger, policy: Policy, files: list[Path], lang: Lang) -> 
         if cosigned:
             ledger.add_cosignatures(head, enough=enough)
         for name, signed in cosigned.items():
-            size, at = head.checkpoint.size, written(signed.time or 0)
-            _tell(Text(f"{shown(name)} 已见证 {size} 条（{at}）", f"{shown(name)} has cosigned {size} entries ({at})"), lang)
+            size = head.checkpoint.size
+            _tell(Text(f"{shown(name)} 已见证 {size} 条（{signed.at}）", f"{shown(name)} has cosigned {size} entries ({signed.at})"), lang)
         accepted = accepted or enough
     return accepted, missing
 

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     try:
         return _looked_through(arguments, source_of(arguments.ledger), lang)
     except (MissingError, UnwitnessedError) as problem:
-        print(Text(f"未能证实：{problem.message.zh}", f"not proven: {problem.message.en}").in_(lang), file=sys.stderr)
+        print(inert(Text(f"未能证实：{problem.message.zh}", f"not proven: {problem.message.en}").in_(lang)), file=sys.stderr)
         return EXIT_UNPROVEN
 
 
@@ -100,7 +100,7 @@ def _summary(head: SignedCheckpoint | None, counts: dict[Grade, int]) -> Text:
 def _pinned(arguments: argparse.Namespace, source: Source, head: SignedCheckpoint) -> Trusted | None:
     """The keys that are believed unless `--key` or `--policy` say others."""
     if arguments.own_key:
-        return Trusted(trust.shown_by(source))
+        return Trusted(trust.shown_by(source, head.checkpoint.origin))
     if arguments.private:
         return Trusted(_keys_in(arguments.private))
     return Pins().of(head.checkpoint.origin)

@@ -18,6 +18,7 @@ from tutela.language import Lang, Text
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
 from tutela.ledger.log import VKEY, Source
 from tutela.ledger.note import VerifierKey, parse_vkey
+from tutela.ledger.policy import is_log_key
 from tutela.ledger.refused import MalformedError, MissingError, OriginError
 from tutela.ledger.signing import Signed, verified_by
 from tutela.record import record
@@ -84,10 +85,23 @@ def keys_of(words: list[str]) -> tuple[VerifierKey, ...]:
     return tuple(found)
 
 
-def shown_by(source: Source) -> tuple[VerifierKey, ...]:
-    """The keys that a ledger itself shows; raises MalformedError. Unlike what a person says, they are never taken for the name of a file."""
+def shown_by(source: Source, origin: str) -> tuple[VerifierKey, ...]:
+    """The keys that a ledger itself shows; raises MalformedError, or OriginError if none of them is its own.
+
+    It speaks for itself alone: a witness's key that it shows might be one that it made up. Unlike what a person says, they are never taken for the name of a file.
+    """
     words = source.read(VKEY, _MAX_KEYS_BYTES).decode("utf-8", "replace")
-    return tuple(parse_vkey(line) for line in words.removesuffix("\n").split("\n"))
+    keys = tuple(parse_vkey(line) for line in words.removesuffix("\n").split("\n"))
+    own = tuple(key for key in keys if key.name == origin and is_log_key(key))
+    if not own:
+        names = sorted({key.name for key in keys})
+        raise OriginError(
+            Text(
+                f"{source.place}：检查点属于账本 {origin!r}，{VKEY} 里的密钥却属于 {'、'.join(names)}",
+                f"{source.place}: the checkpoint is of the ledger {origin!r}, but {VKEY} holds keys of {', '.join(names)}",
+            )
+        )
+    return own
 
 
 def accepted(arguments: argparse.Namespace, head: SignedCheckpoint, pinned: Trusted | None) -> list[Signed]:

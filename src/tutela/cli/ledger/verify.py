@@ -26,6 +26,7 @@ from tutela.ledger.refused import DamagedError, MissingError, MisuseError, Rollb
 from tutela.ledger.signing import COSIGNATURE, Signed
 from tutela.ledger.store.stamps import kept
 from tutela.ledger.timestamp import MAX_REPLY_BYTES
+from tutela.report.inert import inert
 
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
@@ -53,14 +54,14 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     """Say what holds, or the exact thing that fails."""
     try:
         for line in _verified(arguments):
-            print(line.in_(lang))
+            print(inert(line.in_(lang)))
     except MisuseError:
         raise
     except (MissingError, UnreachableError, UnwitnessedError) as problem:
-        print(Text(f"未能证实：{problem.message.zh}", f"not proven: {problem.message.en}").in_(lang), file=sys.stderr)
+        print(inert(Text(f"未能证实：{problem.message.zh}", f"not proven: {problem.message.en}").in_(lang)), file=sys.stderr)
         return EXIT_UNPROVEN
     except LedgerError as problem:
-        print(Text(f"不成立：{problem.message.zh}", f"does not verify: {problem.message.en}").in_(lang), file=sys.stderr)
+        print(inert(Text(f"不成立：{problem.message.zh}", f"does not verify: {problem.message.en}").in_(lang)), file=sys.stderr)
         return EXIT_BROKEN
     return EXIT_KEPT
 
@@ -125,10 +126,9 @@ def _ledger(arguments: argparse.Namespace, source: Source) -> Iterator[Text]:
     origin = head.checkpoint.origin
     pins = Pins()
     pinned = pins.of(origin)
-    if pinned is None and arguments.trust_on_first_use and not arguments.key and not arguments.policy:
-        pinned = Trusted(trust.shown_by(source))
-        yield Text("初次信任，已记住这把密钥，请与账本的主人核对：", "trusted on first use and pinned; compare this key with the ledger's keeper:")
-        yield from (same(f"  {key.vkey}") for key in pinned.keys)
+    first = pinned is None and arguments.trust_on_first_use and not arguments.key and not arguments.policy
+    if first:
+        pinned = Trusted(trust.shown_by(source, origin))
     signed = trust.accepted(arguments, head, pinned)
     log = Log(source, head)
     if log.tree.root() != head.checkpoint.root:
@@ -137,6 +137,9 @@ def _ledger(arguments: argparse.Namespace, source: Source) -> Iterator[Text]:
         grown(log, pinned.seen)
     if pinned:
         pins.put(origin, Trusted(pinned.keys, head))
+    if first and pinned:
+        yield Text("初次信任，已记住这把密钥，请与账本的主人核对：", "trusted on first use and pinned; compare this key with the ledger's keeper:")
+        yield from (same(f"  {key.vkey}") for key in pinned.keys)
     yield Text(f"账本成立：{head.checkpoint.size} 条", f"the ledger verifies: {head.checkpoint.size} entries")
     if pinned and pinned.seen:
         yield Text(
@@ -185,7 +188,6 @@ def _signers(head: SignedCheckpoint, signed: list[Signed]) -> Iterator[Text]:
     )
     for one in signed:
         if one.key.kind == COSIGNATURE:
-            at = written(one.time or 0)
-            yield Text(f"  见证  {one.key.name}，{at}", f"  witnessed  by {one.key.name} at {at}")
+            yield Text(f"  见证  {one.key.name}，{one.at}", f"  witnessed  by {one.key.name} at {one.at}")
         else:
             yield Text(f"  签名  {one.key.name}（密钥 {one.key.key_id.hex()}）", f"  signed     by {one.key.name} (key {one.key.key_id.hex()})")

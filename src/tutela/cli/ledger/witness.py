@@ -136,10 +136,9 @@ def _pin_first(seen: Seen, source: Source, tell: Tell) -> None:
     origin = head.checkpoint.origin
     if any(key.name == origin for key in seen.keys):
         return
-    keys = shown_by(source)
+    keys = shown_by(source, origin)
     authentic(head, keys)
-    # A log speaks for itself alone.
-    for key in (one for one in keys if one.name == origin):
+    for key in keys:
         seen.pin(key)
         tell(
             Text(
