@@ -9,13 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tutela.cli.options import read_targets
 from tutela.collect.archive import read_bundle
-from tutela.collect.fleet import SPARE, side_by_side
+from tutela.collect.fleet import SPARE, collect_fleet, side_by_side
+from tutela.collect.run import Look
+from tutela.collect.target import SshTarget
 from tutela.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +80,17 @@ def test_side_by_side_is_what_the_limit_leaves_room_for() -> None:
     assert said[0] == 200
     assert 50 < said[1] < 75
     assert said[2] == 1
+
+
+def test_what_hosts_have_in_common_is_read_once(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+    targets = [SshTarget(name, name) for name in ("one", "two", "three")]
+
+    first, *others = collect_fleet(targets, Look(), lambda: datetime(2026, 11, 22, tzinfo=UTC), jobs=3)
+
+    assert first.sources
+    for other in others:
+        assert all(other.sources[name] is evidence for name, evidence in first.sources.items())
 
 
 def test_an_interrupt_reports_what_is_done_and_leaves_no_process(place: Path) -> None:

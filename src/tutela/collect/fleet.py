@@ -8,12 +8,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 
 from tutela.collect.one import collect
 from tutela.collect.run import Clock, Look, Running, unseen
 from tutela.collect.target import Target
 from tutela.errors import BundleError, CollectError
-from tutela.evidence import Bundle
+from tutela.evidence import Bundle, Evidence
+from tutela.evidence.bundle import Frames, read_frames
 from tutela.language import Text
 
 INTERRUPTED = Text("被中断，尚未检查", "interrupted before it was looked at")
@@ -21,15 +23,6 @@ PIPES = 3
 """Descriptors that a target under way needs."""
 SPARE = 40
 """Descriptors kept for reports, modules that are read late, and the start of a process."""
-
-
-def collect_or_unseen(target: Target, look: Look, clock: Clock, *, ssh_options: tuple[str, ...] = (), running: Running | None = None) -> Bundle:
-    """Look at one target of many: what goes wrong becomes a bundle without sources that says why."""
-    try:
-        return collect(target, look, clock, ssh_options=ssh_options, running=running)
-    except (CollectError, BundleError) as problem:
-        interrupted = running is not None and running.stopped
-        return unseen(target.name, clock(), INTERRUPTED if interrupted else problem.message, {})
 
 
 def side_by_side(jobs: int) -> int:
@@ -50,11 +43,20 @@ def collect_fleet(
     After `running.stop()` the targets under way are ended, and each that is not done is reported as such: none is ever dropped.
     """
     running = running or Running()
+    seen, turn = Frames(), Lock()
+
+    def read(frames: bytes) -> dict[str, Evidence]:
+        # What hosts have in common is read once; and judging and reporting know what they have seen before by its being the same object.
+        with turn:
+            return read_frames(frames, seen)
 
     def look_at(target: Target) -> Bundle:
         if running.stopped:
             return unseen(target.name, clock(), INTERRUPTED, {})
-        return collect_or_unseen(target, look, clock, ssh_options=ssh_options, running=running)
+        try:
+            return collect(target, look, clock, ssh_options=ssh_options, running=running, read=read)
+        except (CollectError, BundleError) as problem:
+            return unseen(target.name, clock(), INTERRUPTED if running.stopped else problem.message, {})
 
     jobs = side_by_side(jobs)
     done: SimpleQueue[Future[Bundle]] = SimpleQueue()

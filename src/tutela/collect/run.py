@@ -15,7 +15,7 @@ from functools import cache
 from pkgutil import get_data
 
 from tutela.errors import BundleError, CollectError, said_by_system
-from tutela.evidence import Bundle, Vantage
+from tutela.evidence import Bundle, Evidence, Vantage
 from tutela.evidence.bundle import MAX_BUNDLE_BYTES, read_frames, write_frames
 from tutela.evidence.scan import FROM_ELSEWHERE
 from tutela.language import Text
@@ -23,6 +23,8 @@ from tutela.record import record
 from tutela.site import Site
 
 Clock = Callable[[], datetime]
+Reader = Callable[[bytes], dict[str, Evidence]]
+"""Like `read_frames`; for many hosts, one that knows what the others sent."""
 
 MAX_COMPLAINT_BYTES = 16384
 """Kept of what a command says on standard error."""
@@ -216,12 +218,12 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def make_bundle(subject: str, frames: bytes, at: datetime, meta: dict[str, str]) -> Bundle:
+def make_bundle(subject: str, frames: bytes, at: datetime, meta: dict[str, str], read: Reader = read_frames) -> Bundle:
     """A bundle of the probe's output.
 
     Raises BundleError when the output is cut, forged or not the probe's.
     """
-    sources = read_frames(frames)
+    sources = read(frames)
     forged = next((name for name in sources if name.startswith(FROM_ELSEWHERE)), None)
     if forged is not None:
         words = shown(forged.encode())

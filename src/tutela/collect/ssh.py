@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import shlex
 
-from tutela.collect.run import Clock, Look, Running, Talk, make_bundle, probe_arguments, run_probe, shown
+from tutela.collect.run import Clock, Look, Reader, Running, Talk, make_bundle, probe_arguments, run_probe, shown
 from tutela.collect.target import SshTarget
 from tutela.errors import BundleError, CollectError
 from tutela.evidence import Bundle, Status
+from tutela.evidence.bundle import read_frames
 from tutela.language import Text
 
 SSH_FAILED = 255
@@ -35,7 +36,9 @@ def ssh_argv(target: SshTarget, look: Look, options: tuple[str, ...] = (), comma
     return [*argv, "--", target.host, shlex.join(remote)]
 
 
-def collect_ssh(target: SshTarget, look: Look, clock: Clock, *, options: tuple[str, ...] = (), running: Running | None = None) -> Bundle:
+def collect_ssh(
+    target: SshTarget, look: Look, clock: Clock, *, options: tuple[str, ...] = (), running: Running | None = None, read: Reader = read_frames
+) -> Bundle:
     """Look at one host.
 
     Raises CollectError with what ssh said and what to do about it.
@@ -45,7 +48,7 @@ def collect_ssh(target: SshTarget, look: Look, clock: Clock, *, options: tuple[s
         raise CollectError(explained(target, rc, complaints, look))
     meta = {"transport": "ssh", "address": target.host, "become": "yes" if look.become else "no"}
     try:
-        return make_bundle(target.name, frames, clock(), meta)
+        return make_bundle(target.name, frames, clock(), meta, read)
     except BundleError as problem:
         raise CollectError(_noise(target, frames) or problem.message) from None
 
