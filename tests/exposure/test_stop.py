@@ -36,6 +36,23 @@ began = time.monotonic()
 really_answer(sys.argv[1], range(1000, 1040), stop=lambda: time.monotonic() > began + float(sys.argv[2]))
 print(time.monotonic() - began)
 """
+ENDED_WHILE_TOLD = """
+import sys, time
+from ipaddress import ip_address
+from tutela.exposure.engine import Engine
+from tutela.exposure.model import Request
+told = []
+with Engine() as engine:
+    jobs = [job for _ in range(3) for job in engine.start(Request((ip_address(sys.argv[1]),), (22,), float("inf"), rounds=1))]
+    for _ in range(5):
+        for job, event in engine.step():
+            told.append(jobs.index(job))
+            # Whoever wanted it has gone.
+            engine.end(job)
+        # The answers to all of them come together.
+        time.sleep(0.1)
+print(*sorted(told))
+"""
 
 
 @pytest.mark.parametrize("method", ["raw", "connect"])
@@ -78,3 +95,9 @@ def test_proving_that_something_answers_in_the_hosts_place_ends_at_once():
         net.nft(TAKES_NO_DATA)
         assert float(net.python(PROOF, TARGET, "0.2")) < 0.2 + SOON_S
         assert float(net.python(PROOF, TARGET, "60")) > 1
+
+
+def test_a_scan_that_ends_while_its_answers_are_told_takes_none_of_the_others():
+    with Net() as net:
+        net.open(0, also=(22,))
+        assert net.python(ENDED_WHILE_TOLD, TARGET) == "0 1 2\n"

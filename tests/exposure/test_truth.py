@@ -113,6 +113,25 @@ def test_no_half_open_connection_stays_behind_though_a_filter_keeps_answers_from
     assert left == []
 
 
+MANY_FILES = """
+import os, resource
+from ipaddress import ip_address
+from tutela.exposure.echo import answers_echo
+from tutela.exposure.model import Open, Request
+from tutela.exposure.scan import scan
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+held = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+target = ip_address("198.18.0.2")
+print([event.port for event in scan(Request((target,), (22,)), "raw") if isinstance(event, Open)], answers_echo(target))
+"""
+
+
+def test_beside_a_thousand_open_files(net, opened):
+    assert 22 in opened
+    net.nft("")
+    assert net.python(MANY_FILES) == "[22] True\n"
+
+
 def test_what_this_machine_refuses_to_send_is_an_error(net):
     net.nft("table inet no { chain out { type filter hook output priority 0; ip daddr 198.18.0.2 drop; }\n}", scanner=True)
     done = net.run([sys.executable, "-m", "tutela", "scan", TARGET, "--lang", "en"], check=False, environment=os.environ | {"PYTHONPATH": str(SOURCE)})

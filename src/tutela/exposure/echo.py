@@ -40,9 +40,11 @@ def _answered(one: socket.socket, address: str, packet: bytes, reply: int, word:
         one.sendto(packet, (address, 0))
     except OSError:
         return False
+    poll = select.poll()
+    poll.register(one, select.POLLIN)
     end = time.monotonic() + WAIT_S
     while (left := end - time.monotonic()) > 0:
-        if not select.select([one], [], [], left)[0]:
+        if not poll.poll(left * 1000):
             break
         try:
             said, sender = one.recvfrom(2048)

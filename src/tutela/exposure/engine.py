@@ -119,7 +119,11 @@ class Engine:
             self._wait()
 
     def _wait(self, also: Sequence[int] = ()) -> None:
-        select.select([*(ring.fileno() for ring in self._rings.values()), *also], [], [], IDLE_S)
+        # Not select(2), which knows descriptors below 1024 only.
+        poll = select.poll()
+        for descriptor in (*(ring.fileno() for ring in self._rings.values()), *also):
+            poll.register(descriptor, select.POLLIN)
+        poll.poll(IDLE_S * 1000)
 
     def step(self, also: Sequence[int] = ()) -> Iterator[tuple[_Job, Open]]:
         """Read what came, send what is due, or wait a moment: for all scans that are on. What happens on the descriptors `also` ends the wait."""
@@ -174,7 +178,8 @@ class Engine:
             # Arrival times are of the clock on the wall; ours must not jump.
             replies = read(rows, at - (time.time() - time.monotonic()), version)
             now = time.monotonic()
-            for job in self._jobs:
+            # Whoever is told of an event may end a scan.
+            for job in list(self._jobs):
                 if job.scan.version != version:
                     continue
                 mine = replies.our_port == job.packets.source_port

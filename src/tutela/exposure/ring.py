@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import mmap
-import select
 import socket
 import struct
 
@@ -76,12 +75,8 @@ class Ring:
             return parts[0], times[0]
         return (np.concatenate(parts), np.concatenate(times)) if parts else (_NOTHING, _NEVER)
 
-    def wait(self, seconds: float) -> None:
-        """Return when a packet waits, or after some time."""
-        select.select([self._socket], [], [], max(seconds, 0))
-
     def fileno(self) -> int:
-        """For select(2)."""
+        """For poll(2)."""
         return self._socket.fileno()
 
     def lost(self) -> int:
