@@ -135,15 +135,17 @@ def _passed_by(rows: list[_Row]) -> Iterator[Unobserved]:
 
 
 def _loose(rows: list[_Row], people: Accounts | Unobserved) -> Iterator[LooseFile | Unobserved]:
-    remote = people.remote if isinstance(people, Accounts) else ()
     for kind, mode, owner, _, _, path in rows:
         if kind == "W":
             yield LooseFile(path, mode, owner, "world-writable", SENSITIVE.match(path) is not None)
-        elif kind == "U" and not remote:
+        elif kind == "U" and isinstance(people, Accounts) and not people.remote:
             yield LooseFile(path, mode, owner, "unowned", False)
-    if remote and any(row[0] == "U" for row in rows):
-        why = Text("属主可能是目录服务中的账户", "the owner may be an account of the directory service")
-        yield Unobserved(Reason.NO_VANTAGE, "/etc/nsswitch.conf passwd", why)
+    if any(row[0] == "U" for row in rows):
+        if isinstance(people, Unobserved):
+            yield people
+        elif people.remote:
+            why = Text("属主可能是目录服务中的账户", "the owner may be an account of the directory service")
+            yield Unobserved(Reason.NO_VANTAGE, "/etc/nsswitch.conf passwd", why)
 
 
 def _privileged(look: Look, rows: list[_Row]) -> Iterator[Privileged]:
@@ -214,7 +216,7 @@ def _capable(look: Look) -> Iterator[Privileged | Unobserved]:
             yield Privileged(path, "", 0, words, any(fnmatchcase(path, pattern) for pattern in SHIPPED_CAPABILITIES))
 
 
-def _secrets(look: Look, people: Accounts | Unobserved) -> Iterator[SecretFile]:
+def _secrets(look: Look, people: Accounts | Unobserved) -> Iterator[SecretFile | Unobserved]:
     names = {account.uid: account.name for account in reversed(people.accounts)} if isinstance(people, Accounts) else {}
     own_group = _group_of_one(people)
     for line in _lines(look, SECRETS):
@@ -222,21 +224,23 @@ def _secrets(look: Look, people: Accounts | Unobserved) -> Iterator[SecretFile]:
         if len(fields) != 5 or not _MODE.fullmatch(fields[1]) or not _NUMBER.fullmatch(fields[2]) or not _NUMBER.fullmatch(fields[3]):
             continue
         kind, mode, owner, group, path = fields[0], int(fields[1], 8), int(fields[2]), int(fields[3]), fields[4]
-        if mode & 0o004:
-            readers = "everybody"
-        elif mode & 0o040 and group != 0 and not own_group(group, owner):
-            readers = f"group {group}"
-        else:
-            continue
-        yield SecretFile(path, kind, f"{mode:04o}", names.get(owner, str(owner)), readers)
+        private = mode & 0o040 == 0 or group == 0 or own_group(group, owner)
+        if mode & 0o004 or private is False:
+            readers = "everybody" if mode & 0o004 else f"group {group}"
+            yield SecretFile(path, kind, f"{mode:04o}", names.get(owner, str(owner)), readers)
+        elif isinstance(private, Unobserved):
+            yield private
 
 
-def _group_of_one(people: Accounts | Unobserved) -> Callable[[int, int], bool]:
+def _group_of_one(people: Accounts | Unobserved) -> Callable[[int, int], bool | Unobserved]:
     """Whether nobody but the owner and service accounts is in a group."""
-    if isinstance(people, Unobserved) or isinstance(people.groups, Unobserved):
-        return lambda _group, _owner: False
+    if isinstance(people, Unobserved):
+        return lambda _group, _owner: people
+    groups = people.groups
+    if isinstance(groups, Unobserved):
+        return lambda _group, _owner: groups
     by_name = {account.name: account for account in people.accounts}
-    members: dict[int, set[str]] = {group.gid: set(group.members) for group in people.groups}
+    members: dict[int, set[str]] = {group.gid: set(group.members) for group in groups}
     for account in people.accounts:
         members.setdefault(account.gid, set()).add(account.name)
 

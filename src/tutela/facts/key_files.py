@@ -49,7 +49,7 @@ class KeyFile:
     mode: str
     owner: str
     group: str
-    problem: str | None
+    problem: str | Unobserved | None
 
 
 @record
@@ -68,7 +68,7 @@ def parse(look: Look) -> KeyFiles | Unobserved:
     if isinstance(people, Unobserved):
         return people
     users = {account.uid: account.name for account in reversed(people.accounts)}
-    groups = {} if isinstance(people.groups, Unobserved) else {group.gid: group.name for group in people.groups}
+    groups = people.groups if isinstance(people.groups, Unobserved) else {group.gid: group.name for group in people.groups}
     homes = {account.home for account in people.accounts if account.uid != 0} - {"/", "/bin", "/sbin", "/usr/sbin", "/usr/bin", "/etc"}
     files: list[KeyFile | Unobserved] = []
     for row in rows.split("\n"):
@@ -79,9 +79,9 @@ def parse(look: Look) -> KeyFiles | Unobserved:
         kind = raw & 0o170000
         if path in homes or kind not in (0o040000, 0o100000):
             continue
-        group = "root" if gid == 0 else groups.get(gid, str(gid))
+        group = "root" if gid == 0 else groups if isinstance(groups, Unobserved) else groups.get(gid, str(gid))
         problem = _problem(path, raw & 0o7777, kind == 0o040000, uid, group)
-        files.append(KeyFile(path, f"{raw & 0o7777:04o}", users.get(uid, str(uid)), group, problem))
+        files.append(KeyFile(path, f"{raw & 0o7777:04o}", users.get(uid, str(uid)), str(gid) if isinstance(group, Unobserved) else group, problem))
     if not any(isinstance(one, KeyFile) and one.path == "/etc/passwd" for one in files):
         return Unobserved(Reason.NO_DATA, SOURCE, Text("没有列出 /etc/passwd，结果不可信", "/etc/passwd is not listed, so nothing can be concluded"))
     if not look.as_root:
@@ -98,7 +98,7 @@ def _rows(look: Look) -> str | Unobserved:
     return "\n".join([f"{row[0]} {row[1]} {row[2]} {row[5]}" for row in rows if len(row) == 6])
 
 
-def _problem(path: str, mode: int, directory: bool, uid: int, group: str) -> str | None:
+def _problem(path: str, mode: int, directory: bool, uid: int, group: str | Unobserved) -> str | Unobserved | None:
     limit, allowed = next(((most, groups) for pattern, most, groups in LIMITS if fnmatchcase(path, pattern)), (DIRECTORY if directory else FILE, ()))
     if uid != 0:
         return "owner is not root"
@@ -107,5 +107,7 @@ def _problem(path: str, mode: int, directory: bool, uid: int, group: str) -> str
     # The bits of the group are right only for the group that the distribution means.
     beyond = limit if limit in (FILE, DIRECTORY) else 0
     if group not in ("root", *allowed) and mode & 0o070 & ~(beyond & 0o050):
+        if isinstance(group, Unobserved):
+            return group
         return f"group {group} may {'write' if mode & 0o020 else 'read'}"
     return None
