@@ -135,8 +135,10 @@ def parse(look: Look) -> Sysctl | Unobserved:
 
 def _setting(look: Look, layers: _Layers, key: str) -> Setting:
     running = value_of(look, key)
-    if key.startswith("net.ipv6.") and _ipv6_off(look):
-        running = None
+    if key.startswith("net.ipv6.") and running != 0:
+        # With IPv6 off the value of a setting counts for nothing; 0 is right either way.
+        off = _ipv6_off(look)
+        running = off if isinstance(off, Unobserved) else None if off else running
     persistent, file = layers.value(key)
     drift: bool | Unobserved
     if running is None:
@@ -146,16 +148,19 @@ def _setting(look: Look, layers: _Layers, key: str) -> Setting:
     elif isinstance(persistent, Unobserved):
         drift = persistent
     elif persistent is None:
-        drift = key in BUILT_IN and BUILT_IN[key] != running and not (key == "net.ipv4.ip_forward" and _forwards_itself(look))
+        drift = key in BUILT_IN and BUILT_IN[key] != running
+        if drift and key == "net.ipv4.ip_forward":
+            by_itself = _forwards_itself(look)
+            drift = by_itself if isinstance(by_itself, Unobserved) else not by_itself
     else:
         drift = persistent != running
     return Setting(key, running, persistent, file, drift)
 
 
-def _forwards_itself(look: Look) -> bool:
+def _forwards_itself(look: Look) -> bool | Unobserved:
     """Container engines and libvirt turn forwarding on at each start; no file has to."""
     seen = look.fact(units.up)
-    return not isinstance(seen, Unobserved) and bool(seen.running("docker", "libvirtd", "virtnetworkd", "k3s", "kubelet"))
+    return seen if isinstance(seen, Unobserved) else bool(seen.running("docker", "libvirtd", "virtnetworkd", "k3s", "kubelet"))
 
 
 def value_of(look: Look, key: str) -> int | Unobserved | None:
@@ -171,8 +176,15 @@ def _number(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _ipv6_off(look: Look) -> bool:
-    return value_of(look, "net.ipv6.conf.all.disable_ipv6") == 1 and value_of(look, "net.ipv6.conf.default.disable_ipv6") == 1
+def _ipv6_off(look: Look) -> bool | Unobserved:
+    doubt = None
+    for which in ("all", "default"):
+        value = value_of(look, f"net.ipv6.conf.{which}.disable_ipv6")
+        if isinstance(value, Unobserved):
+            doubt = value
+        elif value != 1:
+            return False
+    return doubt or True
 
 
 def _unfiltered(look: Look) -> tuple[str, ...] | Unobserved:
@@ -243,7 +255,11 @@ class _Layers:
         for _, path in sorted(by_name.items()):
             yield from self._lines(path)
         seen = self.look.fact(units.up)
-        if not isinstance(seen, Unobserved) and not seen.systemd:
+        if isinstance(seen, Unobserved):
+            # Only another init than systemd reads this file.
+            if any(self._lines("/etc/sysctl.conf")):
+                self.holes.append(seen)
+        elif not seen.systemd:
             # procps' `sysctl --system` and busybox end with this file.
             yield from self._lines("/etc/sysctl.conf")
 
@@ -267,6 +283,9 @@ class _Layers:
 
     def _command_line(self) -> Iterator[_Line]:
         text = self.look.text("/proc/cmdline")
+        doubt = unseen(self.look, "/proc/cmdline")
+        if doubt is not None:
+            self.holes.append(doubt)
         for word in text.split() if isinstance(text, str) else ():
             if word.startswith("sysctl."):
                 key, equals, value = word[7:].partition("=")

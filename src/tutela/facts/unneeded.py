@@ -45,7 +45,7 @@ class Listener:
     port: int
     protocol: str
     address: str
-    excused: str | None
+    excused: str | Unobserved | None
     """site: declared; nfs: rpcbind serves NFS here."""
 
 
@@ -84,19 +84,21 @@ def parse(look: Look) -> Unneeded | Unobserved:
     return Unneeded(tuple(dict.fromkeys(listening)), silent)
 
 
-def _excuse(look: Look, service: str, port: int, protocol: str) -> str | None:
+def _excuse(look: Look, service: str, port: int, protocol: str) -> str | Unobserved | None:
     if service in look.site.allowed_services:
         return "site"
     if any(one.port == port and one.protocol == protocol for one in look.site.approved_ports or ()):
         return "site"
-    if service == "rpcbind" and _uses_nfs(look):
-        return "nfs"
-    return None
+    return _uses_nfs(look) if service == "rpcbind" else None
 
 
-def _uses_nfs(look: Look) -> bool:
+def _uses_nfs(look: Look) -> str | Unobserved | None:
     up = look.fact(units.up)
-    if not isinstance(up, Unobserved) and up.running("nfs-server", "nfs-kernel-server", "nfs-mountd"):
-        return True
     mounted = look.fact(mounts.parse)
-    return not isinstance(mounted, Unobserved) and any(mount.type in ("nfs", "nfs4", "nfsd") for mount in mounted.all)
+    if not isinstance(up, Unobserved) and up.running("nfs-server", "nfs-kernel-server", "nfs-mountd"):
+        return "nfs"
+    if isinstance(mounted, Unobserved):
+        return mounted
+    if any(mount.type in ("nfs", "nfs4", "nfsd") for mount in mounted.all):
+        return "nfs"
+    return up if isinstance(up, Unobserved) else None
