@@ -73,12 +73,16 @@ def parse(look: Look) -> SourceLimits:
 
 def _wrappers(look: Look) -> Sets | Unobserved:
     """Everyone, where sshd is not linked with libwrap or nothing is denied."""
-    deny = look.text_or_none(DENY)
-    if isinstance(deny, Unobserved) or not deny or not _lines(deny):
-        return ALL  # nothing here restricts, whether it could be read or not
-    linked = look.text(LINKED)
-    if isinstance(linked, Unobserved) or linked.strip() in ("", "0"):
+    deny = look.text_or_none(DENY) or ""
+    if isinstance(deny, str) and not _lines(deny):
         return ALL
+    linked = look.text(LINKED)
+    if isinstance(linked, str) and linked.strip() in ("", "0"):
+        return ALL
+    if isinstance(deny, Unobserved):
+        return deny
+    if isinstance(linked, Unobserved):
+        return linked
     allow = look.text_or_none(ALLOW)
     if isinstance(allow, Unobserved):
         return allow

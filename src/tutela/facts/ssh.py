@@ -161,6 +161,8 @@ class SshServer:
     ports: tuple[int, ...] | Unobserved
     running: bool
     by_socket: bool
+    each: bool
+    """One for each connection."""
     stale: bool | Unobserved
     newest: str | None
     """The file that is newer than the running server."""
@@ -272,7 +274,9 @@ def _summary(server: Server) -> SshServer:
     else:
         weak, sha1 = _algorithms(server, base)
         words = base.get("persourcepenalties", "").split()
-        if not words and server.derived is True:
+        if server.each:
+            penalties = False  # they are what a listener remembers of those that it started
+        elif not words and server.derived is True:
             penalties = Unobserved(Reason.PRIVILEGE, "sshd -T", Text("只有 sshd 自己知道默认值", "only sshd itself knows its default"))
         else:
             penalties = bool(words) and words[0] != "no"
@@ -282,6 +286,7 @@ def _summary(server: Server) -> SshServer:
         ports=server.ports,
         running=server.running,
         by_socket=server.by_socket,
+        each=server.each,
         stale=server.stale,
         newest=server.newest,
         valid=server.valid,
@@ -457,12 +462,16 @@ class _Grid:
             for profile, labels in by_profile.items():
                 key = (profile, tuple(labels))
                 rows.setdefault(key, (profile, [], list(dict.fromkeys(labels))))[1].append(user.name)
-            if user.account is not None and user.account.can_log_in is not False:
-                login = self.login(server, user, tuple(by_profile))
+            doors = tuple(by_profile)
+            opens = user.account is not None and user.account.can_log_in
+            if isinstance(opens, Unobserved):
+                logins += self._perhaps(server, user, doors, opens)
+            elif opens:
+                login = self.login(server, user, doors)
                 if login is not None:
                     logins.append(login)
             if user.name == STRANGER and self.unlisted is not None:
-                logins += self._for_unlisted(server, replace(user, groups=None), tuple(by_profile), self.unlisted)
+                logins += self._perhaps(server, replace(user, groups=None), doors, self.unlisted)
         profiles: list[Profile | Unobserved] = [_with(profile, tuple(users), tuple(labels)) for profile, users, labels in rows.values()]
         if self.unlisted is not None and self.unlisted.code is Reason.NO_DATA and self._names_accounts(server):
             profiles.append(self.unlisted)
@@ -662,10 +671,10 @@ class _Grid:
             enrolled=self._enrolled(user),
         )
 
-    def _for_unlisted(self, server: Server, stranger: _User, profiles: tuple[Profile, ...], doubt: Unobserved) -> Iterator[Login]:
-        """What holds for a stranger holds for accounts that are not listed; where it is not good, whether there are any is not known."""
+    def _perhaps(self, server: Server, user: _User, profiles: tuple[Profile, ...], doubt: Unobserved) -> Iterator[Login]:
+        """An account that perhaps nothing opens, or a stranger for those that are not listed and that there may be: what is not good is a doubt."""
         before = {family: list(self.totals[family]) for family in (4, 6)}
-        login = self.login(server, stranger, profiles)
+        login = self.login(server, user, profiles)
         for family in (4, 6):
             gained = self.totals[family][len(before[family]) :]
             self.totals[family] = [*before[family], *((NOBODY, least | most, why or doubt) for least, most, why in gained)]
@@ -682,6 +691,7 @@ class _Grid:
             external=False if login.external is False else doubt,
             password_only=False if login.password_only is False else doubt,
             two_factor=True if login.two_factor is True else doubt,
+            enrolled=login.enrolled or doubt if login.enrolled is not None else None,
         )
 
     def _from_where(self, server: Server, user: _User, family: int) -> tuple[Addresses, Addresses, Unobserved | None]:
@@ -762,14 +772,16 @@ class _Grid:
 
     def _hardware(self, user: _User, *, everywhere: bool) -> bool | Unobserved:
         """Whether all keys of an account are hardware keys that ask for a PIN or a fingerprint."""
-        if user.account is None or isinstance(self.keys, Unobserved):
+        if user.account is None:
             return False
+        if isinstance(self.keys, Unobserved):
+            return self.keys
         mine = self.keys.of(user.name)
         doubt = next((one for one in mine if isinstance(one, Unobserved)), None)
         known = [one for one in mine if not isinstance(one, Unobserved)]
-        if not known or any(not one.type.startswith("sk-") or not (everywhere or "verify-required" in one.options) for one in known):
+        if any(not one.type.startswith("sk-") or not (everywhere or "verify-required" in one.options) for one in known):
             return False
-        return doubt if doubt is not None else True
+        return doubt or bool(known)
 
     def _needs_factor(self, enrolled: bool | Unobserved | None, *, alone: bool) -> bool | Unobserved:
         """Whether PAM refuses without the second factor; `alone`: it must also refuse without the password."""
