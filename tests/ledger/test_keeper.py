@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil
 import struct
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from tutela.ledger.entry import Kind, Record, digest, new_record, parse_entry
 from tutela.ledger.merkle import check_consistency, leaf_hash, root_of
 from tutela.ledger.refused import ConsistencyError, DamagedError, MissingError, MisuseError, RollbackError
 from tutela.ledger.store import spool
+from tutela.ledger.store.durable import alone, write_new
 from tutela.ledger.store.keeper import CHECKPOINT, STATE, Ledger, create
 
 ORIGIN = "ledger.example/centre"
@@ -224,3 +227,97 @@ def test_keys_and_folders_are_guarded(ledger: Ledger, tmp_path: Path) -> None:
         again(ledger)
     with pytest.raises(MisuseError, match="no ledger here"):
         Ledger(tmp_path / "nowhere", tmp_path / "nowhere.private")
+
+
+def test_whatever_is_removed_beside_a_writer_nobody_else_writes_meanwhile(ledger: Ledger) -> None:
+    """As people do who find a program that hangs: a file of the name lock would be the first to go."""
+    told: list[int] = []
+    with alone(ledger.private):
+        for name in ("lock", "known", STATE + ".lock"):
+            (ledger.private / name).unlink(missing_ok=True)
+        other = threading.Thread(target=lambda: told.extend(again(ledger).append([made_up(1)])))
+        other.start()
+        other.join(0.3)
+        assert told == []
+    other.join()
+    assert told == [0]
+
+
+def test_a_key_is_never_made_where_it_would_be_published(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "log")
+    for public, private in (("log", "log"), ("log", "log/private"), ("log", "link/x/y"), ("whole/log", "whole")):
+        with pytest.raises(MisuseError, match="is to be published"):
+            create(tmp_path / public, tmp_path / private, ORIGIN)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link"]
+
+
+def test_of_two_who_make_a_ledger_in_one_place_at_once_one_does(tmp_path: Path) -> None:
+    made: list[Ledger] = []
+    refused: list[MisuseError] = []
+
+    def work() -> None:
+        try:
+            made.append(create(tmp_path / "log", tmp_path / "log.private", ORIGIN))
+        except MisuseError as problem:
+            refused.append(problem)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert (len(made), len(refused)) == (1, 7)
+    assert made[0].append([made_up(1)]) == [0]
+    assert (tmp_path / "log" / "vkey").read_text() == f"{made[0].keys[0].vkey}\n"
+
+
+def test_what_could_not_be_made_whole_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.fsync
+
+    def failing_at(which: int) -> Callable[[int], None]:
+        counted = itertools.count()
+
+        def fsync(file: int) -> None:
+            if next(counted) == which:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            real(file)
+
+        return fsync
+
+    for which in itertools.count():
+        monkeypatch.setattr(os, "fsync", failing_at(which))
+        try:
+            create(tmp_path / "log", tmp_path / "log.private", ORIGIN)
+        except OSError as problem:
+            assert problem.filename
+        else:
+            break
+    assert which == 10
+
+
+@pytest.mark.parametrize("left", ["tile/0/x001", "tile/0/x001/234.p", "tile"])
+def test_folders_that_somebody_made_and_died_are_made_durable(left: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / left).mkdir(parents=True)
+    synced: list[int] = []
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        synced.append(os.fstat(file).st_ino)
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_new(tmp_path, [(tmp_path / "tile/0/x001/234.p/5", b"hashes")])
+    for folder in ("", "tile", "tile/0", "tile/0/x001", "tile/0/x001/234.p"):
+        assert (tmp_path / folder).stat().st_ino in synced, folder
+
+
+def test_what_fails_names_its_file(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for name in ("write", "fsync", "posix_fallocate"):
+        (ledger.private / "known").unlink(missing_ok=True)
+        with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left") as problem:
+            patched.setattr(os, name, full)
+            again(ledger).append([made_up(1)])
+        assert str(problem.value.filename).startswith(str(ledger.public))

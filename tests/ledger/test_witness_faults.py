@@ -32,7 +32,7 @@ def request(size: int, old: int) -> Request:
 def cosigning(folder: Path, *strace: str) -> str:
     """What `tutela ledger witness` prints, while strace looks at what it does with the witness's records."""
     seen = folder / "witness"
-    paths = [seen / "lock", seen / "seen", *((seen / "seen" / name) for name in (RECORD, f".{RECORD}.new"))]
+    paths = [seen, seen / "seen", *((seen / "seen" / name) for name in (RECORD, f".{RECORD}.new"))]
     done = subprocess.run(
         [
             "strace",

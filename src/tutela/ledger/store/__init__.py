@@ -2,6 +2,7 @@
 
 folder.py    a log's files in a folder, for reading
 durable.py   files that are on the disk once a call returns
+fresh.py     empty folders for a new ledger or witness
 known.py     which records are logged already, and where
 spool.py     what several appenders hand to the one that writes
 keeper.py    the writer

@@ -19,8 +19,8 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tutela.language import Text
@@ -32,14 +32,15 @@ from tutela.ledger.note import MAX_NOTE_BYTES, Note, VerifierKey, parse_note
 from tutela.ledger.refused import ConsistencyError, DamagedError, MalformedError, MissingError, MisuseError, RollbackError
 from tutela.ledger.signing import Ed25519Signer, Signer, verified_by
 from tutela.ledger.sm2 import Sm2Signer
-from tutela.ledger.store.durable import make_folders, replace, sync_folder, write_new
+from tutela.ledger.store.durable import alone, make_folders, opened, replace, sync_folder, write_new
 from tutela.ledger.store.folder import Folder
+from tutela.ledger.store.fresh import fresh
 from tutela.ledger.store.keys import read_key, write_key
 from tutela.ledger.store.known import Known
 from tutela.ledger.store.spool import Spool
 from tutela.ledger.tiles import ENTRIES, HEIGHT, WIDTH, Tile, bundle_of, edge_of, entries_in, hashes_in, levels, root_of_edge
 
-KEY, SM2_KEY, STATE, LOCK, KNOWN, PENDING, SALTS = "key", "key.sm2", "state", "lock", "known", "pending", "salts"
+KEY, SM2_KEY, STATE, KNOWN, PENDING, SALTS = "key", "key.sm2", "state", "known", "pending", "salts"
 _SHORTEST_S, _LONGEST_S = 0.0003, 0.010
 """How long an appender that waits sleeps until it asks again."""
 
@@ -50,25 +51,28 @@ def private_beside(public: Path) -> Path:
 
 
 def create(public: Path, private: Path, origin: str, *, sm2: bool = False) -> Ledger:
-    """A new, empty log with a new key, or with `sm2` two; raises MisuseError where something stands already."""
-    for folder in (public, private):
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise MisuseError(Text(f"{folder} 已有内容：新账本要用空文件夹", f"{folder} is not empty: a new ledger needs an empty folder"))
+    """A new, empty log with a new key, or with `sm2` two; raises MisuseError where something stands already, or where the key would be published."""
+    one, other = public.resolve(), private.resolve()
+    if one == other or one in other.parents or other in one.parents:
+        raise MisuseError(
+            Text(
+                f"{public} 要发布，{private} 里有密钥：两者不能是同一个文件夹，也不能一个在另一个之内",
+                f"{public} is to be published and {private} holds the key: they must not be one folder, nor one lie in the other",
+            )
+        )
     signer = Ed25519Signer.new(origin)
     signers: tuple[Ed25519Signer | Sm2Signer, ...] = (signer, Sm2Signer.new(origin)) if sm2 else (signer,)
     keys = "".join(f"{one.key.vkey}\n" for one in signers)
-    make_folders(public)
-    make_folders(private)
-    private.chmod(0o700)
-    for name in (PENDING, SALTS):
-        make_folders(private / name)
-    replace(public / VKEY, keys.encode())
     empty = _signed(Checkpoint(origin, 0, EMPTY_ROOT), signers)
-    replace(private / STATE, empty.content, 0o600)
-    # The key comes last: without it the folder is no ledger.
-    for one, name in reversed(list(zip(signers, (KEY, SM2_KEY), strict=False))):
-        write_key(private / name, one)
-    replace(public / CHECKPOINT, empty.content)
+    with fresh(Text("账本", "ledger"), public, private):
+        for name in (PENDING, SALTS):
+            make_folders(private / name)
+        replace(public / VKEY, keys.encode())
+        replace(private / STATE, empty.content, 0o600)
+        # The key comes last: without it the folder is no ledger.
+        for signs, name in reversed(list(zip(signers, (KEY, SM2_KEY), strict=False))):
+            write_key(private / name, signs)
+        replace(public / CHECKPOINT, empty.content)
     return Ledger(public, private)
 
 
@@ -120,7 +124,7 @@ class Ledger:
 
     def head(self) -> SignedCheckpoint:
         """The newest checkpoint, as it is published once a commit that a crash cut off is finished."""
-        with self._turn():
+        with alone(self.private):
             self._settle()
             return self._published()
 
@@ -136,7 +140,7 @@ class Ledger:
         """
         if not records:
             return []
-        with self._lock() as lock:
+        with opened(self.private) as lock:
             if not _locked(lock):
                 with self._spool.hand_in(records) as handed:
                     began = time.monotonic()
@@ -153,7 +157,7 @@ class Ledger:
 
     def index_of(self, record: Record) -> int | None:
         """Where a record is logged, if it is."""
-        with self._turn():
+        with alone(self.private):
             self._settle()
             return self._known.find(record.identity)
 
@@ -164,7 +168,7 @@ class Ledger:
         stays until `enough` witnesses have cosigned the newer. Raises UnsignedError or RollbackError if the checkpoint is not one of this log's.
         """
         verified_by(head.note, self.keys)
-        with self._turn():
+        with alone(self.private):
             self._settle()
             public = self._published()
             if head.checkpoint.size > public.checkpoint.size:
@@ -180,21 +184,6 @@ class Ledger:
             if public.note.text == head.note.text:
                 replace(self.public / CHECKPOINT, _joined(public, head))
             self._seen = self._marks()
-
-    @contextmanager
-    def _lock(self) -> Iterator[int]:
-        """The lock file; flock(2) frees it when a process ends, however it ends."""
-        file = os.open(self.private / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            yield file
-        finally:
-            os.close(file)
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        with self._lock() as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
     # ------------------------------------------------------------------ before a commit
 
@@ -341,7 +330,7 @@ class Ledger:
         first = self._edge.size
         edge, files = self._edge.grown(entries)
         self._remove_unsigned(files)
-        write_new([(self.public / tile.path, content) for tile, content in files])
+        write_new(self.public, [(self.public / tile.path, content) for tile, content in files])
         head = _signed(Checkpoint(self.origin, edge.size, edge.root), self._signers)
         replace(self.private / STATE, head.content, 0o600)
         replace(self.public / CHECKPOINT, head.content)

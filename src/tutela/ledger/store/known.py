@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from tutela.ledger.store.durable import named
+
 _HEADER = struct.Struct("=16sQQQ36s")
 """Magic; bits; entries of the log that are entered; how many of these are on the disk itself; the boot in which it was written."""
 _MAGIC = b"tutela-known-2\n\0"
@@ -94,7 +96,8 @@ class Known:
         _put(self._slots, self._bits, zip(map(_mark, identities), range(first, covered), strict=True))
         assert self._map is not None
         if covered - self._synced >= _SYNC_EVERY:
-            self._map.flush()
+            with named(self._path):
+                self._map.flush()
             self._synced = covered
         self.covered = covered
         _write_header(self._map, self._bits, covered, self._synced)
@@ -145,7 +148,8 @@ def _put(slots: memoryview, bits: int, pairs: Iterable[tuple[int, int]]) -> None
 def _create(path: Path, bits: int) -> None:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.posix_fallocate(file, 0, _size(bits))
+        with named(path):
+            os.posix_fallocate(file, 0, _size(bits))
     except OSError:
         path.unlink(missing_ok=True)
         raise

@@ -6,18 +6,15 @@ Once its salt is deleted, an entry still stands and still verifies, but nobody c
 from __future__ import annotations
 
 import base64
-import fcntl
-import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 from tutela.language import Text
 from tutela.ledger.entry import SALT_BYTES, salted_digest
 from tutela.ledger.refused import DamagedError
-from tutela.ledger.store.durable import replace, sync_folder
+from tutela.ledger.store.durable import alone, replace, sync_folder
 
 
 class Salts:
@@ -30,7 +27,7 @@ class Salts:
         """The salt of this content; a new one, durable before it is used, unless there is one."""
         path = self._file(content)
         # Two salts for one content, and one of them would be lost: one appender at a time.
-        with self._alone():
+        with alone(self._path):
             try:
                 return self._read(path)[0]
             except FileNotFoundError:
@@ -61,15 +58,6 @@ class Salts:
             # What a crash left half made begins with a dot.
             if not path.name.startswith("."):
                 yield path, *self._read(path)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
 
     def _file(self, content: bytes) -> Path:
         return self._path / sha256(content).hexdigest()

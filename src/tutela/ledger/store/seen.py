@@ -3,21 +3,18 @@
 The folder is 0700 and must not be restored from a backup: an older record would let the witness cosign a second history.
 
     key            the witness's private key, 0600                       vkey    its public half
-    logs           verifier keys of the logs it knows, one a line        lock    held by whoever compares and records
+    logs           verifier keys of the logs it knows, one a line
     seen/<hash>    by SHA-256 of the origin: the last cosigned checkpoint, with the log's signature and this witness's own
     misbehaviour/  two-histories-….txt: what a log signed that cannot both be true (ledger/fork.py); never written over
 
-The record is durable before a cosignature leaves. A crash in between loses only the answer: whoever asks again is told the new size.
+Whoever compares and records holds the folder's lock, and the record is durable before a cosignature leaves. A crash in between loses only the answer: whoever asks again is told the new size.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -29,13 +26,14 @@ from tutela.ledger.note import MAX_NOTE_BYTES, Signature, VerifierKey, parse_vke
 from tutela.ledger.policy import is_log_key
 from tutela.ledger.refused import DamagedError, LedgerError, MalformedError, MissingError, MisuseError
 from tutela.ledger.signing import Cosigner, verified_by
-from tutela.ledger.store.durable import make_folders, replace
+from tutela.ledger.store.durable import alone, make_folders, replace
 from tutela.ledger.store.folder import Folder
+from tutela.ledger.store.fresh import fresh
 from tutela.ledger.store.keys import read_key, write_key
 from tutela.ledger.witness import Request, authentic, check_continues, request_for
 from tutela.record import replace as changed
 
-KEY, VKEY, LOGS, LOCK, SEEN, MISBEHAVIOUR = "key", "vkey", "logs", "lock", "seen", "misbehaviour"
+KEY, VKEY, LOGS, SEEN, MISBEHAVIOUR = "key", "vkey", "logs", "seen", "misbehaviour"
 MAX_FORKS = 100
 """Proofs kept of one log: one is enough, and a log that signs at will must not fill the disk."""
 MAX_LOGS_BYTES = 1 << 20
@@ -43,17 +41,14 @@ MAX_LOGS_BYTES = 1 << 20
 
 def create(folder: Path, name: str) -> Seen:
     """A new witness with a new key; raises MisuseError where something stands already."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise MisuseError(Text(f"{folder} 已有内容：新见证人要用空文件夹", f"{folder} is not empty: a new witness needs an empty folder"))
     cosigner = Cosigner.new(name)
     key = cosigner.key
-    make_folders(folder)
-    folder.chmod(0o700)
-    for below in (SEEN, MISBEHAVIOUR):
-        make_folders(folder / below)
-    replace(folder / VKEY, f"{key.vkey}\n".encode())
-    # The key comes last: without it the folder is no witness, and creating may be tried again.
-    write_key(folder / KEY, cosigner)
+    with fresh(Text("见证人", "witness"), folder):
+        for below in (SEEN, MISBEHAVIOUR):
+            make_folders(folder / below)
+        replace(folder / VKEY, f"{key.vkey}\n".encode())
+        # The key comes last: without it the folder is no witness.
+        write_key(folder / KEY, cosigner)
     return Seen(folder)
 
 
@@ -92,7 +87,7 @@ class Seen:
         """From now on the log with this key is known; a log may have several, since keys change."""
         if not is_log_key(key):
             raise MisuseError(Text(f"{key.name} 的密钥（类型 {key.kind:#04x}）不是账本的", f"the key of {key.name}, of type {key.kind:#04x}, is no ledger's"))
-        with self._turn():
+        with alone(self.folder):
             known = self.keys
             if key not in known:
                 replace(self.folder / LOGS, "".join(f"{one.vkey}\n" for one in (*known, key)).encode())
@@ -133,7 +128,7 @@ class Seen:
         try:
             request = request_for(Log(source, head), self.last(head.checkpoint.origin))
         except TwoHistoriesError as found:
-            with self._turn():
+            with alone(self.folder):
                 self._keep(found.fork)
             raise
         return head, self.add(request)
@@ -144,7 +139,7 @@ class Seen:
         Raises what `authentic` and `check_continues` raise; the proof of misbehaviour is kept by then.
         """
         head = authentic(request.head, self.keys)
-        with self._turn():
+        with alone(self.folder):
             origin = head.checkpoint.origin
             try:
                 check_continues(changed(request, head=head), self.last(origin))
@@ -168,16 +163,6 @@ class Seen:
         kept = len(list(path.parent.glob(f"two-histories-{_origin(fork)}-*.txt")))
         if not path.exists() and kept < MAX_FORKS:
             replace(path, fork.content)
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """The lock; flock(2) frees it when a process ends, however it ends."""
-        file = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(file)
 
 
 def _origin(fork: Fork) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tutela.ledger.entry import Kind, Record, new_record
 from tutela.ledger.refused import MisuseError
+from tutela.ledger.store.durable import named
 from tutela.record import record
 
 _END = b"end\n"
@@ -51,7 +52,8 @@ class Waiting:
         with suppress(FileNotFoundError):
             file = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
             try:
-                os.pwrite(file, struct.pack(f"={len(indices)}Q", *indices), self.size)
+                with named(self.path):
+                    os.pwrite(file, struct.pack(f"={len(indices)}Q", *indices), self.size)
             finally:
                 os.close(file)
             # Only now: without its name the file counts as answered.
@@ -73,8 +75,9 @@ class Spool:
         content = "".join([f"{one.kind} {one.subject} {one.effective} {one.received}\n" for one in records]).encode("ascii") + _END
         with beside.open("w+b") as file:
             try:
-                file.write(content)
-                file.flush()
+                with named(beside):
+                    file.write(content)
+                    file.flush()
                 beside.rename(path)
                 yield Handed(file.fileno(), len(records), len(content))
             finally:
