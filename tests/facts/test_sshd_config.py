@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from tests import scenes
 from tutela.evidence import Unobserved
 from tutela.facts import guards, source_limits, ssh, ssh_keys, ssh_servers, sshd_config
+from tutela.facts.look import Look
 from tutela.facts.netfilter.addresses import EVERYONE
 from tutela.facts.sshd_config import Client, SshdConfig
+from tutela.record import replace
 
 MAIN = "/etc/ssh/sshd_config"
 WATCHED = ("passwordauthentication", "permitrootlogin", "maxauthtries", "x11forwarding", "allowusers", "denyusers", "authenticationmethods")
@@ -308,3 +310,17 @@ def test_access_rules_that_are_too_many_or_too_deep_are_not_understood(text: str
 
     assert isinstance(rules, Unobserved)
     assert rules.source == source_limits.ACCESS
+
+
+def test_who_was_let_in_over_ssh_never_says_that_no_server_runs() -> None:
+    scene = scenes.load(scenes.TESTS / "checks" / "ssh-no-password-only" / "no-ssh-server.notapplicable.yaml")
+    seen = scenes.bundle(scene)
+    over_ssh = replace(seen, meta={"transport": "ssh"})
+
+    nobody = Look(seen, scenes.site(scene), scenes.content().reference).fact(ssh_servers.parse)
+    somebody = Look(over_ssh, scenes.site(scene), scenes.content().reference).fact(ssh_servers.parse)
+
+    assert isinstance(nobody, ssh_servers.SshServers)
+    assert nobody.servers == ()
+    assert isinstance(somebody, Unobserved)
+    assert "over SSH" in somebody.why.en

@@ -10,7 +10,7 @@ import re
 from ipaddress import ip_network
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import guards, ssh
+from tutela.facts import guards, ssh, ssh_servers
 from tutela.facts.look import Look
 from tutela.language import Text
 from tutela.record import record
@@ -21,6 +21,7 @@ RULES = ("nft -j list ruleset", "iptables-legacy-save", "iptables-save")
 NEEDS = (ANSWERS, FAILURES, *RULES, *guards.NEEDS)
 MANY_FAILURES = 20
 """From so many failed logins in a day on, a counter of zero means that fail2ban looks at the wrong log."""
+OF_A_LISTENER = frozenset(["_SYSTEMD_UNIT=ssh.service", "_SYSTEMD_UNIT=sshd.service"])
 WIDE = {4: 24, 6: 48}
 """An ignored prefix that is shorter excuses whole networks."""
 PERMANENT = 10**9
@@ -37,7 +38,7 @@ class Jail:
     ban_s: int | Unobserved
     """1000000000 for a permanent ban."""
     watches: bool | Unobserved
-    """It follows a log file, or the journal."""
+    """It follows a log file, or what the SSH servers say to the journal."""
     covers_ports: bool | Unobserved
     """Its ban closes every port on which an SSH server listens."""
     ignores: tuple[str, ...]
@@ -122,7 +123,7 @@ def _jail(look: Look, name: str, answers: dict[str, list[str]]) -> Jail:
         tries=_setting(answers, f"get {name} maxretry"),
         window_s=_setting(answers, f"get {name} findtime"),
         ban_s=PERMANENT if isinstance(ban, int) and ban < 0 else ban,
-        watches=_watches(answers, name),
+        watches=_watches(look, answers, name),
         covers_ports=_covers(look, answers, name),
         ignores=_ignored(answers.get(f"get {name} ignoreip", ())),
         blind=_blind(look, failed),
@@ -146,13 +147,28 @@ def _number(status: str, label: str) -> int | Unobserved:
     return int(found[1]) if found else _unknown(f"没有 {label}", f"it has no {label}")
 
 
-def _watches(answers: dict[str, list[str]], name: str) -> bool | Unobserved:
+def _watches(look: Look, answers: dict[str, list[str]], name: str) -> bool | Unobserved:
     journal, files = answers.get(f"get {name} journalmatch"), answers.get(f"get {name} logpath")
     if journal is None or files is None:
         return _unknown("没有日志来源", "it does not say what it watches")
-    in_journal = any("=" in line for line in journal)
-    in_files = any(line.lstrip("|`- ").startswith("/") for line in files)
-    return in_journal or in_files
+    if any(line.lstrip("|`- ").startswith("/") for line in files):
+        return True
+    unheard = _unheard(look)
+    if isinstance(unheard, Unobserved):
+        return unheard
+    return any(not unheard & set(part.split()) for line in journal if "=" in line for part in line.split(" + "))
+
+
+def _unheard(look: Look) -> frozenset[str] | Unobserved:
+    """What no line of the journal has that a server for a single connection writes: it runs in a unit of its own, and since OpenSSH 9.8 by another name."""
+    found = look.fact(ssh_servers.parse)
+    if isinstance(found, Unobserved):
+        return found
+    single = [server for server in found.servers if server.each]
+    if not single:
+        return frozenset()
+    renamed = all(isinstance(server.base, dict) and "persourcepenalties" in server.base for server in single)
+    return OF_A_LISTENER | {"_COMM=sshd"} if renamed else OF_A_LISTENER
 
 
 def _covers(look: Look, answers: dict[str, list[str]], name: str) -> bool | Unobserved:

@@ -19,7 +19,7 @@ Parse = Callable[["Look"], Any]
 
 # What a fact may read besides sources and other facts; no source's name begins so.
 _NOW, _META, _SITE, _COLLECTED, _NAMES, _TODAY, _ROOT = "\0now", "\0meta", "\0site", "\0collected", "\0names:", "\0today", "\0root"
-_SUBJECT = "\0subject"
+_SUBJECT, _BY_SSH = "\0subject", "\0ssh"
 
 
 class Known:
@@ -104,6 +104,12 @@ class Look:
         self._read(_SUBJECT)
         return self._bundle.subject
 
+    @property
+    def by_ssh(self) -> bool:
+        """Whether the look came over SSH: then some SSH server runs there."""
+        self._read(_BY_SSH)
+        return self._bundle.meta.get("transport") == "ssh"
+
     def source(self, name: str) -> Evidence:
         """The evidence called `name` (a path or a command line); status `missing` if the bundle has none."""
         self._read(name)
@@ -181,7 +187,7 @@ class Look:
         here, there = self._bundle.sources, other._bundle.sources
         # Frames that were read before are the same objects, so nothing needs to be compared.
         found: list[Read] = [name for name, evidence in here.items() if there.get(name) is not evidence]
-        others = [_NOW, _COLLECTED, _TODAY, _ROOT, _SITE, _SUBJECT, _META]
+        others = [_NOW, _COLLECTED, _TODAY, _ROOT, _SITE, _SUBJECT, _BY_SSH, _META]
         if self._all_names != other._all_names:
             found += there.keys() - here.keys()
             others += [read for read in other.sights if isinstance(read, str) and read.startswith(_NAMES)]
@@ -217,6 +223,8 @@ class Look:
             return self._site.digest, self._site.variant
         if name == _SUBJECT:
             return self._bundle.subject
+        if name == _BY_SSH:
+            return self._bundle.meta.get("transport") == "ssh"
         if name == _META:
             # Only a host that could not be reached shows anything of it: why, and its own name.
             meta = self._bundle.meta

@@ -161,6 +161,8 @@ class SshServer:
     ports: tuple[int, ...] | Unobserved
     running: bool
     by_socket: bool
+    each: bool
+    """One for each connection."""
     stale: bool | Unobserved
     newest: str | None
     """The file that is newer than the running server."""
@@ -272,7 +274,9 @@ def _summary(server: Server) -> SshServer:
     else:
         weak, sha1 = _algorithms(server, base)
         words = base.get("persourcepenalties", "").split()
-        if not words and server.derived is True:
+        if server.each:
+            penalties = False  # they are what a listener remembers of those that it started
+        elif not words and server.derived is True:
             penalties = Unobserved(Reason.PRIVILEGE, "sshd -T", Text("只有 sshd 自己知道默认值", "only sshd itself knows its default"))
         else:
             penalties = bool(words) and words[0] != "no"
@@ -282,6 +286,7 @@ def _summary(server: Server) -> SshServer:
         ports=server.ports,
         running=server.running,
         by_socket=server.by_socket,
+        each=server.each,
         stale=server.stale,
         newest=server.newest,
         valid=server.valid,

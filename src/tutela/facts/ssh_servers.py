@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import guards, sockets, sshd_config
+from tutela.facts import guards, sockets, sshd_config, units
 from tutela.facts.guards import Guards, Process, UnitState
 from tutela.facts.look import Look
 from tutela.facts.sshd_config import SshdConfig
@@ -21,8 +21,9 @@ CONFIG = "/etc/ssh/sshd_config"
 VENDOR_CONFIG = "/usr/etc/ssh/sshd_config"
 EFFECTIVE = "sshd -T"
 TEST = "sshd -t"
+ENVIRONMENTS = ("/etc/default/ssh", "/etc/sysconfig/sshd")
 FILES = "stat -L -c '%a %u %g %Y %n' (ssh files)"
-NEEDS = (CONFIG, VENDOR_CONFIG, EFFECTIVE, TEST, FILES, *guards.NEEDS, *sockets.NEEDS)
+NEEDS = (CONFIG, VENDOR_CONFIG, EFFECTIVE, TEST, FILES, *ENVIRONMENTS, *guards.NEEDS, *sockets.NEEDS, *units.NEEDS)
 SLACK = timedelta(seconds=2)
 """File times and process times come from different clocks of the kernel."""
 
@@ -45,6 +46,8 @@ class Server:
     """False: it will start at the next boot or connection."""
     by_socket: bool
     """systemd owns the port."""
+    each: bool
+    """It starts one for each connection, so none of them knows what happened to the others."""
     stale: bool | Unobserved
     """A file it reads is newer than its start or last reload, so what it does is not known."""
     newest: str | None
@@ -88,11 +91,16 @@ def parse(look: Look) -> SshServers | Unobserved:
     by_socket = _socket_unit(guarding)
     default = _default_path(look)
     if not any(kind == "openssh" and path == default for kind, _, path in found) and (by_socket is not None or (unit is not None and unit.at_boot)):
-        found["openssh", (), default] = []
+        added = _unit_options(look, by_socket)
+        found["openssh", () if isinstance(added, Unobserved) else added, default] = []
     if not found and (hidden := _hidden(look, guarding, listening)) is not None:
         return hidden
     servers = [_server(look, kind, path, options, processes, guarding, by_socket, listening) for (kind, options, path), processes in sorted(found.items())]
     servers += _strangers(look, servers, listening)
+    if not servers and look.by_ssh:
+        return Unobserved(
+            Reason.NO_DATA, guards.PROCESSES, Text("我们经由 SSH 登录，却没有找到是哪个 SSH 服务", "it let us in over SSH, and by which server was not found")
+        )
     twice = [f"{server.name}: {', '.join(map(str, server.pids))}" for server in servers if len(server.pids) > 1]
     return SshServers(tuple(servers), tuple(twice))
 
@@ -138,6 +146,7 @@ def _stranger(name: str, kind: str, ports: tuple[int, ...] | Unobserved, pids: t
         pids=pids,
         running=True,
         by_socket=False,
+        each=False,
         stale=doubt,
         newest=None,
         valid=doubt,
@@ -159,9 +168,30 @@ def _unit(guarding: Guards) -> UnitState | None:
 
 
 def _socket_unit(guarding: Guards) -> UnitState | None:
-    """The socket unit that owns the port, if one does."""
-    unit = guarding.unit("ssh.socket", "sshd.socket")
-    return unit if isinstance(unit, UnitState) and unit.running else None
+    """The socket unit that owns the port, if one does: the other one may be there as well, and shut."""
+    if isinstance(guarding.units, Unobserved):
+        return None
+    return next((unit for name in ("ssh.socket", "sshd.socket") if (unit := guarding.units.get(name)) is not None and unit.running), None)
+
+
+def _unit_options(look: Look, socket: UnitState | None) -> tuple[str, ...] | Unobserved:
+    """What its unit hands to a server that does not run yet, or to each that systemd starts for a connection."""
+    words = ["sshd", "$SSHD_OPTS", "$OPTIONS"]  # as Debian and Red Hat ship it
+    if socket is not None and socket.accepts:
+        loaded = look.fact(units.still)
+        if isinstance(loaded, Unobserved):
+            return loaded
+        # The newest connection is the look itself, when it came that way.
+        started = [(int(found[1]), unit) for unit in loaded.by_id.values() if (found := re.match(r"sshd?@([0-9]{1,9})-", unit.id)) and unit.commands]
+        words = max(started, key=lambda one: one[0])[1].commands[-1].words.split() if started else words
+    variables: dict[str, str] = {}
+    for name in ENVIRONMENTS:
+        text = "" if look.source(name).status is Status.MISSING else look.text_or_none(name) or ""
+        if isinstance(text, Unobserved):
+            return text
+        variables |= dict(re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE))
+    made = [part for word in words for part in (variables.get(word[1:], "").strip("\"' ").split() if word.startswith("$") else [word])]
+    return _sshd_words(look, tuple(made))[1]
 
 
 def _is_listener(words: tuple[str, ...]) -> bool:
@@ -230,6 +260,7 @@ def _server(
             pids=pids,
             running=True,
             by_socket=False,
+            each=False,
             stale=False,
             newest=None,
             valid=True,
@@ -243,6 +274,8 @@ def _server(
     config = look.fact(_Config(path, options))
     socket = by_socket if is_default else None
     base, derived = _base(look, f"{EFFECTIVE}{suffix}", config, options)
+    if not processes and isinstance(added := _unit_options(look, socket), Unobserved):
+        base = added
     valid, complaint = _valid(look, f"{TEST}{suffix}")
     stale, newest = _stale(look, config, processes, guarding) if processes else (False, None)
     ports: tuple[int, ...] | Unobserved = _ports(pids, listening)
@@ -259,6 +292,7 @@ def _server(
         pids=pids,
         running=bool(processes) or socket is not None,
         by_socket=socket is not None,
+        each=socket is not None and socket.accepts,
         stale=stale,
         newest=newest,
         valid=valid,
