@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tutela.cli.check import now
+from tutela.cli.clock import now
 from tutela.errors import TutelaError, UsageError
 from tutela.language import Lang, Text
 from tutela.ledger.entry import Kind, Record, new_record

@@ -8,11 +8,11 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tutela.cli import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN
+from tutela.cli.clock import now
 from tutela.cli.options import add_judging, add_looking, add_scanning, declared, look_of, read_rulebook, read_site_file, read_targets, ssh_options
 from tutela.collect.target import BundleTarget, LocalTarget
 from tutela.errors import UsageError
@@ -368,8 +368,3 @@ def exit_status(assessment: Assessment, fail_on: str) -> int:
 def bundle_name(subject: str) -> str:
     """A file name for a subject: what is no plain letter becomes its code."""
     return "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else f"%{ord(char):x}" for char in subject).lstrip(".") + ".bundle"
-
-
-def now() -> datetime:
-    """The clock of this side; everything below it takes the time as an argument."""
-    return datetime.now(UTC)

@@ -33,7 +33,8 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
 
 def run(arguments: argparse.Namespace, lang: Lang) -> int:
     """Write one bundle for each target; 3 when one could not be looked at."""
-    from tutela.cli.check import bundle_name, now
+    from tutela.cli.check import bundle_name
+    from tutela.cli.clock import now
     from tutela.cli.interrupt import stop_on_interrupt
     from tutela.cli.progress import Progress
     from tutela.collect.archive import write_bundle

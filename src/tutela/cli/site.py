@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tutela.cli.check import now
+from tutela.cli.clock import now
 from tutela.cli.options import declared, read_rulebook, read_site_file
 from tutela.errors import UsageError, said_by_system
 from tutela.language import Lang, Text

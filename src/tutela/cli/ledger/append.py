@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tutela.cli.check import now
+from tutela.cli.clock import now
 from tutela.cli.ledger import folders
 from tutela.cli.ledger.subject import read_subject, seconds
 from tutela.cli.options import FILE, Arguments
