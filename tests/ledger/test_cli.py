@@ -248,7 +248,50 @@ def test_a_copy_holds_the_same_log_and_refuses_another_history(log: Run) -> None
     Path("log/tile/entries/001").write_bytes(Path("log/tile/entries/000").read_bytes())
     status, _, err = log("export", "log", "--output", "fresh")
     assert status == 1
-    assert "does not belong to" in err
+    assert "entry 256 does not have the hash that is logged for it" in err
+    # What is printed is what was signed, too.
+    status, out, _ = log("export", "log")
+    assert (status, len(out.splitlines())) == (1, 256)
+
+
+def test_what_a_server_lies_about_is_not_left_in_the_copy(log: Run) -> None:
+    """An entry and the hash of it, changed together: only the tiles above and the root tell."""
+    from tutela.ledger.merkle import leaf_hash
+
+    lines = "\n".join(json.dumps({"kind": "scan", "subject": f"sha256:{i:064x}", "effective": i, "received": i}) for i in range(600))
+    Path("records").write_text(lines)
+    log("append", "log", "--import", "records")
+    good = {path: path.read_bytes() for path in (Path("log/tile/entries/001"), Path("log/tile/0/001"))}
+    changed = good[Path("log/tile/entries/001")].replace(b"scan", b"vote")
+    Path("log/tile/entries/001").write_bytes(changed)
+    width = len(changed) // 256
+    Path("log/tile/0/001").write_bytes(b"".join(leaf_hash(changed[i + 2 : i + width]) for i in range(0, len(changed), width)))
+    for words in (("export", "log", "--output", "copy"), ("export", "log")):
+        status, out, err = log(*words)
+        assert (status, "vote" in out, "leads to the root" in err) == (1, False, True)
+    for path, content in good.items():
+        path.write_bytes(content)
+    assert log("export", "log", "--output", "copy")[0] == 0
+    assert log("fsck", "copy", "--key", "log/vkey")[0] == 0
+
+
+def test_entries_that_are_no_records_are_not_printed(log: Run) -> None:
+    from tests.ledger import made, naive
+
+    for content in (b'{"index":1,"kind":"\xc2\x9b2J"}', b"[1]", b"\xff", b""):
+        naive.write(Path("foreign"), made.files([content]))
+        status, out, err = log("export", "foreign", "--key", made.SIGNER.key.vkey)
+        assert (status, out, err) == (1, "", "tutela: entry 0: this is no canonical record of edition 1\n")
+
+
+def test_a_copy_is_of_the_ledger_that_is_pinned(log: Run) -> None:
+    assert "the signature was not verified: say with --key or --policy whom to believe" in log("export", "log")[2]
+    assert log("verify", "log", "--trust-on-first-use")[0] == 0
+    assert log("export", "log", "--output", "copy")[2] == ""
+    log("init", "other", "--origin", "ledger.example/centre")
+    status, _, err = log("export", "other", "--output", "copy")
+    assert status == 1
+    assert "no trusted key signed this" in err
 
 
 def test_letters_are_salted_and_can_be_forgotten(log: Run) -> None:
