@@ -56,6 +56,16 @@ def test_a_wrong_word_is_named_with_what_to_do_next(words: list[str], zh: str, e
         assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("words", [["nosuch.bundle"], ["ssh://tutela-test.invalid"], ["--site", "nosuch.yaml"], ["--profile", "nope", str(EXAMPLE)]])
+def test_for_nagios_what_could_not_be_looked_at_is_unknown_and_says_why(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["check", "--format", "nagios", *words])
+
+    said = capsys.readouterr()
+    assert (status, said.err) == (3, "")
+    assert said.out.startswith("TUTELA UNKNOWN - ")
+    assert said.out.count("\n") == 1
+
+
 def test_without_words_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "explain" in complaint(capsys)
 

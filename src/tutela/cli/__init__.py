@@ -54,10 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return int(status)
     except TutelaError as problem:
-        from tutela.report.inert import inert_lines
-
-        # What it names may come from strangers: a host, a ledger, a file.
-        print("tutela: " + "\n".join(inert_lines(problem.in_(lang))), file=sys.stderr)
+        print(f"tutela: {said(problem, lang)}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
         print(Text("tutela: 已中断", "tutela: interrupted").in_(lang), file=sys.stderr)
@@ -67,12 +64,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_output()
         return EXIT_ERROR
     except OSError as problem:
+        print(f"tutela: {said(problem, lang)}", file=sys.stderr)
+        _forget_output()
+        return EXIT_ERROR
+
+
+def said(problem: TutelaError | OSError, lang: Lang) -> str:
+    """What went wrong, in `lang`."""
+    from tutela.report.inert import inert_lines
+
+    if isinstance(problem, TutelaError):
+        words = problem.in_(lang)
+    else:
         # Whatever opens a file names it; what has no name is where the report goes.
         place = same(str(problem.filename)) if problem.filename else Text("标准输出", "standard output")
         why = said_by_system(problem)
-        print(f"tutela: {Text(f'{place.zh}：{why.zh}', f'{place.en}: {why.en}').in_(lang)}", file=sys.stderr)
-        _forget_output()
-        return EXIT_ERROR
+        words = Text(f"{place.zh}：{why.zh}", f"{place.en}: {why.en}").in_(lang)
+    # What it names may come from strangers: a host, a ledger, a file.
+    return "\n".join(inert_lines(words))
 
 
 def _parsed(words: list[str], lang: Lang) -> argparse.Namespace:

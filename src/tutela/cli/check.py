@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tutela.cli import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN
+from tutela.cli import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN, said
 from tutela.cli.clock import now
 from tutela.cli.options import add_judging, add_looking, add_scanning, declared, look_of, read_rulebook, read_site_file, read_targets, ssh_options
 from tutela.collect.target import BundleTarget, LocalTarget
-from tutela.errors import UsageError
+from tutela.errors import TutelaError, UsageError
 from tutela.language import Lang, Text
 
 if TYPE_CHECKING:
@@ -83,6 +83,19 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
 
 def run(arguments: argparse.Namespace, lang: Lang) -> int:
     """Check the targets; see `tutela.cli.main` for the exit status."""
+    if arguments.format != "nagios":
+        return _checked(arguments, lang)
+    try:
+        return _checked(arguments, lang)
+    except (TutelaError, OSError) as problem:
+        # Status 1 is a WARNING there, and what stands on standard error is read by nobody.
+        from tutela.report import nagios
+
+        put(nagios.failed(said(problem, lang)))
+        return nagios.UNKNOWN
+
+
+def _checked(arguments: argparse.Namespace, lang: Lang) -> int:
     from tutela.cli.interrupt import stop_on_interrupt
     from tutela.report import FORMATS
 

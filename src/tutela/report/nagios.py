@@ -15,6 +15,7 @@ from tutela.report.inert import inert
 from tutela.report.options import Options
 
 STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+UNKNOWN = 3
 _WORST_FIRST = (2, 1, 3, 0)
 MAX_NAMES = 3
 
@@ -24,9 +25,15 @@ def render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> I
     yield f"TUTELA {STATES[status(assessments, options)]} - {_safe(_sentence(assessments, options).in_(lang))} | {_performance(assessments)}\n"
 
 
+def failed(why: str) -> str:
+    """The line when there is no assessment at all; its status is UNKNOWN."""
+    line = " ".join(why.split("\n"))
+    return f"TUTELA {STATES[UNKNOWN]} - {_safe(line)}\n"
+
+
 def status(assessments: Sequence[Assessment], options: Options) -> int:
     """0 to 3 as Nagios counts: the worst of all subjects; nobody to look at is UNKNOWN."""
-    return next((code for code in _WORST_FIRST if code in {_status(one, options) for one in assessments}), 3)
+    return next((code for code in _WORST_FIRST if code in {_status(one, options) for one in assessments}), UNKNOWN)
 
 
 def _status(one: Assessment, options: Options) -> int:
@@ -35,7 +42,7 @@ def _status(one: Assessment, options: Options) -> int:
         broken = [clause.severity for clause in one.clauses if clause.standing is Standing.BROKEN and not clause.clause.recommended]
         worst = max((severity.rank for severity in broken or [verdict.severity for verdict in failures(one)]), default=0)
         return 2 if options.fail_on != "never" and worst >= Severity(options.fail_on).rank else 1
-    return 0 if word is Headline.COMPLIANT else 3
+    return 0 if word is Headline.COMPLIANT else UNKNOWN
 
 
 def _sentence(assessments: Sequence[Assessment], options: Options) -> Text:
