@@ -218,6 +218,15 @@ def test_many_records_come_from_json_lines(log: Run) -> None:
     assert (status, err) == (1, "tutela: line 1 of records: a subject is sha256: and 64 hexadecimal digits, not 'sha256:00'\n")
 
 
+@pytest.mark.parametrize("kind", ["letter", "incident", "vote"])
+def test_what_names_people_is_logged_with_a_salt_or_not_at_all(log: Run, kind: str) -> None:
+    for prefix, expected in (("sha256:", 1), ("hmac-sha256:", 0)):
+        Path("records").write_text(json.dumps({"kind": kind, "subject": prefix + "0" * 64, "effective": 1, "received": 1}))
+        status, _, err = log("append", "log", "--import", "records")
+        assert (status, f"a subject of the kind {kind} names people: its digest must be salted" in err) == (expected, bool(expected))
+    assert len(log("export", "log")[1].splitlines()) == 1
+
+
 @pytest.mark.root
 def test_who_may_not_see_the_private_folder_gets_receipts_all_the_same(log: Run, tmp_path: Path) -> None:
     Path("a").write_text("a")

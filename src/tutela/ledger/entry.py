@@ -55,7 +55,8 @@ class Kind(StrEnum):
 # Years of four digits, which strftime(3) writes as they are; no hour 24, which newer Pythons read as the next day's first.
 _TIME = r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}Z"
 EARLIEST, LATEST = -30_610_224_000, 253_402_300_799
-_SUBJECT = re.compile(r"(?:sha256|hmac-sha256):[0-9a-f]{64}")
+_SALTED = "hmac-sha256:"
+_SUBJECT = re.compile(rf"(?:sha256:|{_SALTED})[0-9a-f]{{64}}")
 _ENTRY = re.compile(
     rf'\{{"edition":1,"effective":"({_TIME})","kind":"([a-z][a-z0-9-]{{0,31}})","logged":"({_TIME})","received":"({_TIME})","subject":"({_SUBJECT.pattern})"\}}'.encode()
 )
@@ -93,12 +94,19 @@ class Entry:
 
 
 def new_record(kind: Kind, subject: str, effective: int, received: int) -> Record:
-    """A record that may be logged; raises Misused."""
+    """A record that may be logged; raises MisuseError."""
     if not _SUBJECT.fullmatch(subject):
         raise MisuseError(
             Text(
                 f"主体应写成 sha256: 加 64 位十六进制，收到的是 {subject[:80]!r}",
                 f"a subject is sha256: and 64 hexadecimal digits, not {subject[:80]!r}",
+            )
+        )
+    if kind.personal and not subject.startswith(_SALTED):
+        raise MisuseError(
+            Text(
+                f"{kind} 会提到人，摘要必须加盐（{_SALTED}…）：不加盐的摘要可以被猜出来",
+                f"a subject of the kind {kind} names people: its digest must be salted ({_SALTED}…), since one without can be found by guessing",
             )
         )
     for time in (effective, received):
@@ -123,7 +131,7 @@ def digest(content: bytes) -> str:
 
 def salted_digest(content: bytes, salt: bytes) -> str:
     """A subject's digest that nobody can guess without the salt: HMAC-SHA-256 (RFC 2104) with the salt as its key."""
-    return f"hmac-sha256:{hmac.new(salt, content, sha256).hexdigest()}"
+    return f"{_SALTED}{hmac.new(salt, content, sha256).hexdigest()}"
 
 
 @lru_cache(maxsize=4096)
