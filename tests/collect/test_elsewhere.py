@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import struct
 import subprocess
 import sys
-from contextlib import ExitStack, closing
+import threading
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,6 +47,29 @@ def test_the_guest_finds_what_listens_and_nothing_else(address: str) -> None:
     assert set(ports) <= set(found[0].open)
     assert (found[0].vantage, found[0].whole, found[0].silent) == (address, True, 0)
     assert len(found[0].open) + found[0].closed == last - first + 1
+
+
+def test_a_service_that_resets_whoever_comes_listens_all_the_same() -> None:
+    """A guest that looks a moment late finds the connection reset; the port was open."""
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(closing(socket.create_server(("127.0.0.1", 0)))) for _ in range(20)]
+        ports = sorted(one.getsockname()[1] for one in listeners)
+
+        def reset(listener: socket.socket) -> None:
+            with suppress(OSError):
+                one = listener.accept()[0]
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                one.close()
+
+        for listener in listeners:
+            threading.Thread(target=reset, args=(listener,), daemon=True).start()
+        argv = [sys.executable, "-I", "-S", "-B", "-", "20000", "20", ",".join(map(str, ports)), "127.0.0.1"]
+        said = subprocess.run(argv, input=GUEST.read_bytes(), capture_output=True, check=True, timeout=60).stdout
+
+    found = read_answer(said, ("127.0.0.1",))
+
+    assert found is not None
+    assert found[0].open == tuple(ports)
 
 
 def test_the_guest_stops_when_its_time_is_up() -> None:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
 
+from tutela.exposure.connect import scan_by_connecting
 from tutela.exposure.identify import identify
 from tutela.exposure.identify.door import Door
 from tutela.exposure.identify.talk import Ask
+from tutela.exposure.model import Address, Request, Tally
+from tutela.exposure.payloads import Answer, Question
+from tutela.exposure.udp import scan_udp
 
 HELD_UP_S = 3.0
 SERVE = """
@@ -64,3 +72,53 @@ def test_an_answer_that_came_in_time_to_a_busy_program_is_read() -> None:
 
     with server(0.1, "here") as port:
         assert asyncio.run(ask(port)) == b"here"
+
+
+def held_up_before(number: int) -> Callable[[Address], bool]:
+    """Permits everything, and holds the program up before the question of that number."""
+    asked = 0
+
+    def permits(_address: Address) -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == number:
+            time.sleep(HELD_UP_S)
+        return True
+
+    return permits
+
+
+def test_a_connection_that_stood_was_an_open_port_though_it_was_reset_since() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = listening.getsockname()[1], other.getsockname()[1]
+
+        def reset(listener: socket.socket) -> None:
+            with suppress(OSError):
+                one = listener.accept()[0]
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                one.close()
+
+        for one in (listening, other):
+            threading.Thread(target=reset, args=(one,), daemon=True).start()
+        events = list(scan_by_connecting(Request((ip_address("127.0.0.1"),), ports), permits=held_up_before(2)))
+
+    (tally,) = [event for event in events if isinstance(event, Tally)]
+    assert tally.open == tuple(sorted(ports))
+
+
+def test_over_udp_the_answer_to_the_last_question_is_read() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        for each in (one, silent):
+            each.bind(("127.0.0.1", 0))
+        ports = one.getsockname()[1], silent.getsockname()[1]
+
+        def answer() -> None:
+            said, peer = one.recvfrom(100)
+            one.sendto(said, peer)
+
+        threading.Thread(target=answer, daemon=True).start()
+        echo = Question("echo", ports, "RFC 862", lambda token: token, lambda token, said: Answer() if said == token else None)
+        events = list(scan_udp(Request((ip_address("127.0.0.1"),), ports, rounds=1), permits=held_up_before(2), questions=(echo,)))
+
+    (tally,) = [event for event in events if isinstance(event, Tally)]
+    assert (tally.open, tally.silent) == ((ports[0],), 1)

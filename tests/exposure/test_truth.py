@@ -140,6 +140,31 @@ def test_what_this_machine_refuses_to_send_is_an_error(net):
     assert "refused to send to 198.18.0.2: Operation not permitted" in done.stderr
 
 
+UNREACHABLE = """
+from ipaddress import ip_address
+from tutela.errors import ScanError
+from tutela.exposure.model import Request
+from tutela.exposure.scan import scan
+from tutela.exposure.udp import scan_udp
+for address in ("192.0.2.1", "2001:db8::1"):
+    request = Request((ip_address(address),), (53,))
+    for events in (scan(request, "raw"), scan(request, "connect"), scan_udp(request)):
+        try:
+            print(list(events))
+        except ScanError as problem:
+            print(problem.message.en)
+"""
+
+
+def test_without_a_route_nothing_is_said_of_the_host(net):
+    lines = net.python(UNREACHABLE).splitlines()
+    assert lines == [
+        f"no route to {one}: Network is unreachable; look at this machine's network (ip route get {one})"
+        for one in ("192.0.2.1", "2001:db8::1")
+        for _ in range(3)
+    ]
+
+
 def test_an_interrupt_ends_it_and_keeps_what_was_found(net, opened):
     net.nft(dropping(opened))
     running = net.start(

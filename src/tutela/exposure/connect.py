@@ -22,6 +22,7 @@ from tutela.exposure import loss
 from tutela.exposure.model import CONNECT, Address, Event, Open, Progress, Request, Summary, Tally
 from tutela.exposure.notes import EVERY_PORT
 from tutela.exposure.ports import POPULAR, TOO_MANY
+from tutela.exposure.routes import source_of
 from tutela.language import Text
 
 MOST_SOCKETS = 20_000
@@ -32,6 +33,8 @@ LAST_S = 0.3
 """A scan that is told to stop waits so long at most for connections under way."""
 PROGRESS_S = 0.2
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_STOOD = {0, errno.ECONNRESET, errno.EPIPE}
+"""The handshake was finished; who came late finds that the service has ended it already. (A port that refuses says ECONNREFUSED.)"""
 _UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM, errno.ENOPROTOOPT}
 _EXHAUSTED = {errno.EADDRNOTAVAIL, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS}
 _Pair = tuple[int, int]
@@ -39,7 +42,10 @@ _Pair = tuple[int, int]
 
 
 def scan_by_connecting(request: Request, *, stop: Callable[[], bool] = lambda: False, permits: Callable[[Address], bool] = lambda _: True) -> Iterator[Event]:
-    """One scan from start to end; needs no privilege. `permits` is asked right before each connection."""
+    """One scan from start to end; needs no privilege. `permits` is asked right before each connection. Raises ScanError when there is no route."""
+    for address in request.addresses:
+        # Else this machine's own "unreachable" would pass for a filter's on the way.
+        source_of(address)
     scan = _ConnectScan(request, permits)
     try:
         yield from scan.run(stop)
@@ -211,7 +217,7 @@ class _ConnectScan:
         if code in _UNREACHABLE:
             self.filtered[host] += 1
             return
-        if code == errno.ETIMEDOUT:
+        if code not in _STOOD and code != errno.ECONNREFUSED:
             return
         now = time.monotonic()
         self.answered += 1
@@ -221,7 +227,7 @@ class _ConnectScan:
         if code == errno.ECONNREFUSED:
             self.closed[host] += 1
             return
-        if code == 0:
+        if code in _STOOD:
             self.open[host].add(port)
             if len(self.open[host]) > TOO_MANY:
                 self.suspects.add(host)
@@ -239,7 +245,6 @@ class _ConnectScan:
         return Progress(self.asked, self.asked + left, sum(map(len, self.open)), rate, left / max(rate, 1.0), lost)
 
     def _end(self, silent: list[_Pair]) -> Iterator[Event]:
-        _ = silent
         count = len(self.request.ports)
         withheld = Counter(pair[0] for pair in self.withheld)
         for host, address in enumerate(self.addresses):

@@ -41,17 +41,18 @@ def source_of(address: Address) -> Address:
     Raises ScanError when there is no route. Sends nothing: connect(2) of a UDP socket only asks the routing table.
     """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((str(address), 9))
-        except OSError as problem:
-            raise ScanError(
-                Text(
-                    f"没有到 {address} 的路由：{said_by_system(problem).zh}；请检查本机网络（ip route get {address}）",
-                    f"no route to {address}: {problem.strerror}; look at this machine's network (ip route get {address})",
-                )
-            ) from None
-        return ip_address(probe.getsockname()[0].partition("%")[0])
+            return ip_address(probe.getsockname()[0].partition("%")[0])
+    except OSError as problem:
+        why = said_by_system(problem)
+        raise ScanError(
+            Text(
+                f"没有到 {address} 的路由：{why.zh}；请检查本机网络（ip route get {address}）",
+                f"no route to {address}: {why.en}; look at this machine's network (ip route get {address})",
+            )
+        ) from None
 
 
 def own_addresses() -> list[Address]:

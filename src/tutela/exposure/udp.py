@@ -23,6 +23,7 @@ from tutela.exposure import loss
 from tutela.exposure.connect import sockets_allowed
 from tutela.exposure.model import UDP, Address, Event, Open, Progress, Request, Service, Summary, Tally
 from tutela.exposure.payloads import PORTS, QUESTIONS, Answer, Question, recognise
+from tutela.exposure.routes import source_of
 from tutela.language import Text
 
 ROUNDS = 3
@@ -88,6 +89,9 @@ def scan_udp(
 
     `lost` is the share of round trips lost, where another scan has just measured it on this path; `permits` is asked right before each packet.
     """
+    for address in request.addresses:
+        # Else this machine's own "unreachable" would pass for silence.
+        source_of(address)
     scan = _UdpScan(request, lost, permits, questions)
     try:
         yield from scan.run(stop)
@@ -215,7 +219,10 @@ class _UdpScan:
                     self._plan(asked, asked.answered_at + SETTLE_S)
             elif asked.asked >= self._rounds() or self.state.get((asked.host, asked.port), 0) == _CLOSED:
                 heapq.heappop(self._due)
-                yield from self._end_of(asked)
+                # What came while this program was busy came in time.
+                yield from self._read(asked)
+                if not (asked.first or asked.done):
+                    yield from self._end_of(asked)
             else:
                 at = self._may_send(asked, now)
                 if at > now and at == self._next_packet:

@@ -26,7 +26,8 @@ AT_ONCE = 8000
 FIRST_WAIT, SHORTEST_WAIT = 1.0, 0.4
 ROUNDS, MOST_ROUNDS = 2, 4
 RESET = struct.pack("ii", 1, 0)
-UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM)
+STOOD = (0, errno.ECONNRESET, errno.EPIPE)
+"""The handshake was finished; who came late finds that the service has ended it already."""
 EXHAUSTED = (errno.EADDRNOTAVAIL, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS)
 
 
@@ -137,14 +138,15 @@ class Scan:
         if code == 0:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         one.close()
-        if code in UNREACHABLE or code == errno.ETIMEDOUT:
+        if code not in STOOD and code != errno.ECONNREFUSED:
+            # Nothing that the host itself said.
             self.filtered += 1
             return
         took = time.monotonic() - since
         self.smooth = took if not self.answered else self.smooth + 0.05 * (took - self.smooth)
         self.answered += 1
         self.late += self.round > 1
-        if code == 0:
+        if code in STOOD:
             self.open += 1
             say("open %d" % port)
         else:
