@@ -467,7 +467,7 @@ def test_a_log_that_grows_meanwhile_is_sound(kept: Ledger, capsys: pytest.Captur
 
 def test_a_state_that_is_older_or_newer_is_remarked_upon(kept: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     old = (kept.public / "checkpoint").read_bytes()
-    kept.append([new_record(Kind.VOTE, digest(b"more"), made.START, made.START)])
+    kept.append([new_record(Kind.SCAN, digest(b"more"), made.START, made.START)])
     new = (kept.private / "state").read_bytes()
     (kept.private / "state").write_bytes(old)
     assert fsck(kept.public, "--private", str(kept.private)) == 0
@@ -481,8 +481,8 @@ def test_a_state_that_is_older_or_newer_is_remarked_upon(kept: Ledger, capsys: p
 def test_a_state_that_is_lost_or_of_another_history_is_damage(kept: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(kept.public, tmp_path / "fork")
     shutil.copytree(kept.private, tmp_path / "fork.private")
-    Ledger(tmp_path / "fork", tmp_path / "fork.private").append([new_record(Kind.VOTE, digest(b"there"), made.START, made.START)])
-    kept.append([new_record(Kind.VOTE, digest(b"here"), made.START, made.START)])
+    Ledger(tmp_path / "fork", tmp_path / "fork.private").append([new_record(Kind.SCAN, digest(b"there"), made.START, made.START)])
+    kept.append([new_record(Kind.SCAN, digest(b"here"), made.START, made.START)])
     shutil.copy(tmp_path / "fork.private" / "state", kept.private / "state")
     assert fsck(kept.public, "--private", str(kept.private)) == 2
     assert f"damaged  {kept.private / 'state'}  the first 601 entries lead to the root" in capsys.readouterr().out
@@ -508,7 +508,7 @@ def test_what_a_cut_off_append_left_is_gone_once_the_log_has_grown_past_it(kept:
 
 def test_a_public_folder_from_yesterdays_backup_lacks_what_the_state_signed(kept: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(kept.public, tmp_path / "backup")
-    kept.append([new_record(Kind.VOTE, digest(b"more"), made.START, made.START)])
+    kept.append([new_record(Kind.SCAN, digest(b"more"), made.START, made.START)])
     assert fsck(tmp_path / "backup", "--private", str(kept.private)) == 2
     assert "damaged  tile/entries/002.p/89  is missing" in capsys.readouterr().out
 
