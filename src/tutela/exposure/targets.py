@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -12,6 +13,9 @@ from tutela.exposure.addresses import Addresses, Network, Ranges
 from tutela.exposure.model import Address
 from tutela.language import Text
 
+_NUMERIC = re.compile(r"(^|\.)(0x[0-9a-f]*|[0-9]+)\.?$", re.IGNORECASE)
+"""The last label of no host's name: RFC 1123, section 2.1."""
+_THIS_NETWORK, _MAPPED = ip_network("0.0.0.0/8"), ip_network("::ffff:0:0/96")
 MOST = 1 << 20
 """Addresses of one scan. A /12; whoever means more has mistyped a prefix."""
 
@@ -82,8 +86,22 @@ def _ranges(word: str, where: str) -> Iterable[tuple[int, int, int]]:
     except ValueError:
         pass
     else:
+        if isinstance(address, IPv6Address) and address.scope_id:
+            raise ScanError(
+                Text(
+                    f"{where}：{word!r} 只在一个接口所在的链路上有效，不能扫描；请写主机的其他地址",
+                    f"{where}: {word!r} is known on the link of one interface only and cannot be scanned; write another address of the host",
+                )
+            )
         return ((address.version, int(address), int(address)),)
     if "/" not in word:
+        if _NUMERIC.search(word):
+            # getaddrinfo(3) would take 10.1 for 10.0.0.1, 192.0.2.010 for 192.0.2.8, and a port number for an address.
+            raise ScanError(
+                Text(
+                    f"{where}：{word!r} 不是地址（例如 192.0.2.10）；端口请写在 -p 之后", f"{where}: {word!r} is no address (like 192.0.2.10); ports go with -p"
+                )
+            )
         return tuple((address.version, int(address), int(address)) for address in _resolve(word, where))
     network = _network(word, where)
     first, last = int(network.network_address), int(network.broadcast_address)
@@ -119,11 +137,19 @@ def _resolve(name: str, where: str) -> tuple[Address, ...]:
 
 def _refuse_special(version: int, first: int, last: int, where: str) -> None:
     for address in (_address(version, first), _address(version, last)):
-        if address.is_multicast or address.is_unspecified or (address.version == 4 and int(address) == 0xFFFFFFFF):
+        if address.is_multicast or address in _THIS_NETWORK or address.is_unspecified or (address.version == 4 and int(address) == 0xFFFFFFFF):
             raise ScanError(
                 Text(
                     f"{where}：{address} 不是一台主机的地址（组播、广播或未指定）",
                     f"{where}: {address} is no address of a host (multicast, broadcast or unspecified)",
+                )
+            )
+        if address in _MAPPED:
+            # The kernel would ask the IPv4 host, past a list of those who opted out that names it as such.
+            raise ScanError(
+                Text(
+                    f"{where}：{address} 是写成 IPv6 的 IPv4 地址；请写 IPv4 地址",
+                    f"{where}: {address} is an IPv4 address in the form of IPv6; write the IPv4 address",
                 )
             )
 
