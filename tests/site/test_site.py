@@ -53,6 +53,8 @@ def test_the_template_with_every_line_in_use_is_valid_and_shows_every_setting(la
             "s.yaml:3:78",
             "365 days",
         ),
+        ("schema: tutela/site/1\nssh_measures: [keys, 2fa]\n", "s.yaml:2:22", "'2fa' is not one of: source, knock, two-factor, keys, ban"),
+        ("schema: tutela/site/1\ndata_sets:\n- {path: /srv, important: true, backup_by: [tape]}\n", "s.yaml:3:33", "text is expected"),
         ("", "s.yaml:", "empty"),
     ],
 )
@@ -78,3 +80,11 @@ def test_settings_of_single_hosts_replace_the_common_ones() -> None:
 
     assert (site.for_subject("web").data_class, site.for_subject("db1").data_class) == ("public", "core")
     assert (site.for_subject("db2").data_class, site.for_subject("db2").roles) == ("core", ("physical",))
+
+
+def test_what_is_left_blank_declares_nothing() -> None:
+    text = "schema: tutela/site/1\ndata_sets:\n- path: /srv\n  important: true\n  reason:\n  backup_by:\n  rpo_hours:\n  encrypted_by:\n"
+
+    (declared,) = read_site(text.encode(), "s.yaml").data_sets or ()
+
+    assert (declared.reason, declared.backup_by, declared.rpo_hours, declared.encrypted_by) == ("", "", None, "")

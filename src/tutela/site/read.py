@@ -15,6 +15,7 @@ from tutela.evidence import digest_of
 from tutela.site.model import Accounts, ApprovedPort, Attestation, DataSet, Drill, Network, Networks, Site, Waiver
 
 DATA_CLASSES = ("public", "internal", "sensitive", "core")
+SSH_MEASURES = ("source", "knock", "two-factor", "keys", "ban")
 MAX_WAIVER_DAYS = 365
 SCHEMA = "tutela/site/1"
 
@@ -70,19 +71,24 @@ def _data_set(node: Node) -> DataSet:
         path=node.get("path").text(),
         important=important,
         data_class=node.get("data_class", "internal").one_of(DATA_CLASSES),
-        reason=str(node.get("reason", "").data),
-        backup_by=str(node.get("backup_by", "").data),
-        rpo_hours=node.get("rpo_hours").integer() if node.has("rpo_hours") else None,
+        reason=_text(node, "reason"),
+        backup_by=_text(node, "backup_by"),
+        rpo_hours=None if node.get("rpo_hours", None).data is None else node.get("rpo_hours").integer(),
         off_site=node.get("off_site", False).boolean(),
         immutable=node.get("immutable", False).boolean(),
         drills=tuple(_drill(item) for item in node.get("drills", []).each()),
-        encrypted_by=node.get("encrypted_by").text() if node.has("encrypted_by") else "",
+        encrypted_by=_text(node, "encrypted_by"),
     )
+
+
+def _text(node: Node, key: str) -> str:
+    """A text that may be left out, or left blank; never the word for nothing, which would declare something."""
+    return "" if node.get(key, None).data is None else node.get(key).text()
 
 
 def _drill(node: Node) -> Drill:
     node.mapping(known=frozenset({"on", "intact", "reference"}))
-    return Drill(on=node.get("on").date(), intact=node.get("intact").boolean(), reference=str(node.get("reference", "").data))
+    return Drill(on=node.get("on").date(), intact=node.get("intact").boolean(), reference=_text(node, "reference"))
 
 
 def _waiver(node: Node) -> Waiver:
@@ -179,7 +185,7 @@ _READERS: dict[str, Any] = {
     "data_class": lambda node: node.one_of(DATA_CLASSES),
     "mlps_level": Node.integer,
     "roles": Node.texts,
-    "ssh_measures": Node.texts,
+    "ssh_measures": lambda node: tuple(item.one_of(SSH_MEASURES) for item in node.each()),
     "package_hosts": Node.texts,
     "patch_tool": Node.text,
     "allowed_suid": Node.texts,
