@@ -44,6 +44,21 @@ def test_verify_names_waivers_that_excuse_nothing(tmp_path: Path, capsys: pytest
     assert "H-9999" in warnings[1]
 
 
+def test_verify_names_evidence_that_shows_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "site.yaml"
+    lodged = [("HL-2.6a", "9000-12-31"), ("HL-2.6a", "2025-06-01"), ("HL-99", "9000-12-31"), ("H-034", "9000-12-31")]
+    path.write_text(
+        "schema: tutela/site/1\nattestations:\n"
+        + "".join(f"- {{clause: {clause}, by: ops, on: 2025-01-01, expires: {expires}, reference: T-1}}\n" for clause, expires in lodged),
+        "utf-8",
+    )
+
+    assert main(["site", "verify", str(path), "--lang", "en"]) == 0
+
+    _, *warnings = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[1] for line in warnings] == ["attestations.1.expires", "attestations.2.clause", "attestations.3.clause"]
+
+
 def test_a_file_that_cannot_be_written_is_named_and_not_left_half(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "site.yaml"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

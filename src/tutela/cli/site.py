@@ -66,14 +66,15 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
         "{path} is well-formed: profile {profile}, {waivers} waivers, {ports} approved ports",
     )
     print(words.with_values(path=path, profile=profile, waivers=len(site.waivers), ports=len(site.approved_ports or ())).in_(lang))
-    for warning in _useless_waivers(site, content, now().date()):
+    for warning in _useless(site, content, now().date()):
         print(f"{path}: {warning.in_(lang)}")
     return 0
 
 
-def _useless_waivers(site: Site, content: Content, today: date) -> Iterator[Text]:
-    """Waivers that will count for nothing: a check would say so too, but only on the day when it is too late."""
-    known = {*content.checks, *content.by_catalogue(), *(clause.id for agreement in content.agreements.values() for clause in agreement.clauses)}
+def _useless(site: Site, content: Content, today: date) -> Iterator[Text]:
+    """Waivers and attestations that will count for nothing: a check would say so too, but only on the day when it is too late."""
+    clauses = {clause.id for agreement in content.agreements.values() for clause in agreement.clauses}
+    known = {*content.checks, *content.by_catalogue(), *clauses}
     for number, waiver in enumerate(site.waivers):
         where = f"waivers.{number}"
         if waiver.target not in known:
@@ -82,4 +83,17 @@ def _useless_waivers(site: Site, content: Content, today: date) -> Iterator[Text
                 f"{where}.target: no check and no clause is called {waiver.target} (your own in --content apart); this waiver excuses nothing",
             )
         elif waiver.expires < today:
-            yield Text(f"{where}.expires：{waiver.expires} 已到期，不再起作用", f"{where}.expires: expired on {waiver.expires}; it counts for nothing")
+            yield _expired(where, waiver.expires)
+    for number, attestation in enumerate(site.attestations):
+        where = f"attestations.{number}"
+        if attestation.clause not in clauses:
+            yield Text(
+                f"{where}.clause：没有条款叫 {attestation.clause}（自己用 --content 加的除外），这项证据不起作用",
+                f"{where}.clause: no clause is called {attestation.clause} (your own in --content apart); this evidence shows nothing",
+            )
+        elif attestation.expires < today:
+            yield _expired(where, attestation.expires)
+
+
+def _expired(where: str, day: date) -> Text:
+    return Text(f"{where}.expires：{day} 已到期，不再起作用", f"{where}.expires: expired on {day}; it counts for nothing")
