@@ -19,6 +19,8 @@ from tests.lab.host import Host
 from tutela.assess import Assessment
 from tutela.assess.verdict import Verdict
 from tutela.checks import Outcome
+from tutela.evidence import Status
+from tutela.facts import last_logins
 
 pytest_plugins = ["tests.lab.fixtures"]
 pytestmark = [pytest.mark.lab, pytest.mark.root]
@@ -76,6 +78,18 @@ def test_what_is_unknown_has_a_reason(role: str, user: str, lab_host: Callable[[
 
     assert unknown != []
     assert [one.check.id for one in unknown if one.code is None or one.reason is None or not one.reason.en or not one.reason.zh] == []
+
+
+def test_what_an_ordinary_user_has_in_the_journal_is_not_taken_for_the_logins_of_the_host(lab_host: Callable[[str], Host]) -> None:
+    host = lab_host("plain")
+    host.ssh("logger -p authpriv.info 'pam_unix(sshd:session): session opened for user forged(uid=0) by root(uid=0)'; sudo -n true", user="ops")
+
+    own, whole = (look.collect(host, *words)[last_logins.JOURNAL] for words in (("ops",), ("ops", "--become")))
+
+    assert own.status is Status.DENIED
+    assert whole.status is Status.OK
+    assert b"\nops " in b"\n" + whole.content
+    assert b"forged" not in whole.content
 
 
 def test_sshd_on_another_port_is_found_and_judged(lab_host: Callable[[str], Host]) -> None:
