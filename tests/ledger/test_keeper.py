@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import multiprocessing
 import os
 import shutil
 import struct
@@ -203,6 +204,22 @@ def test_a_table_that_lies_gives_nobody_an_index_that_is_not_theirs(ledger: Ledg
         log = ledger.log()
         for record, index in zip([made_up(3), made_up(5)], indices, strict=False):
             assert parse_entry(log.entry(index)).record == record
+
+
+@pytest.mark.parametrize("others", [0, 5])
+def test_a_forged_table_without_a_free_slot_is_made_anew(ledger: Ledger, others: int) -> None:
+    ledger.append([made_up(i) for i in range(10)])
+    table = ledger.private / "known"
+    content = table.read_bytes()
+    table.write_bytes(content[:4096] + b"".join(struct.pack("QQ", 1 + i // 16 << 40, others) for i in range(0, len(content) - 4096, 16)))
+    # Looked for and entered in a process of its own, which could go round for ever.
+    child = multiprocessing.get_context("fork").Process(target=lambda: again(ledger).append([made_up("new")]))
+    child.start()
+    child.join(20)
+    child.kill()
+    child.join()
+    assert child.exitcode == 0
+    assert again(ledger).append([made_up(3), made_up("new")]) == [3, 10]
 
 
 def test_the_log_goes_on_where_two_levels_of_tiles_are_full(ledger: Ledger) -> None:

@@ -336,6 +336,7 @@ class Ledger:
         replace(self.public / CHECKPOINT, head.content)
         self._edge, self._log = edge, Log(self._folder, head)
         self._known.add(identities, first)
+        self._catch_up()
         self._seen = self._marks()
         self._tidy(files)
 

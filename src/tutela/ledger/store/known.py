@@ -81,19 +81,27 @@ class Known:
     def find(self, identity: bytes) -> int | None:
         """The index of a record, if it is logged."""
         slots, mark = self._slots, _mark(identity)
-        at, mask = mark >> 64 - self._bits << 1, len(slots) - 1
+        at = first = mark >> 64 - self._bits << 1
+        mask = len(slots) - 1
         while held := slots[at]:
             if held == mark and self._identity_at(slots[at + 1]) == identity:
                 return slots[at + 1]
             at = at + 2 & mask
+            if at == first:
+                break
         return None
 
     def add(self, identities: Sequence[bytes], first: int) -> None:
-        """Enters the records that were logged from index `first` on; entering them twice changes nothing."""
+        """Enters the records that were logged from index `first` on; entering them twice changes nothing.
+
+        A table that has no room where its header says there is some begins anew, and covers nothing.
+        """
         covered = first + len(identities)
         while covered > _FULL * (1 << self._bits):
             self._grow()
-        _put(self._slots, self._bits, zip(map(_mark, identities), range(first, covered), strict=True))
+        if not _put(self._slots, self._bits, zip(map(_mark, identities), range(first, covered), strict=True)):
+            self.restart()
+            return
         assert self._map is not None
         if covered - self._synced >= _SYNC_EVERY:
             with named(self._path):
@@ -130,19 +138,22 @@ def _mark(identity: bytes) -> int:
     return int.from_bytes(identity[:8], "big") or 1
 
 
-def _put(slots: memoryview, bits: int, pairs: Iterable[tuple[int, int]]) -> None:
-    """Puts each mark and index into the first free slot from its own on; the caller sees to it that there are some."""
+def _put(slots: memoryview, bits: int, pairs: Iterable[tuple[int, int]]) -> bool:
+    """Puts each mark and index into the first free slot from its own on; whether there was one for each."""
     shift, mask = 64 - bits, len(slots) - 1
     for mark, index in pairs:
-        at = mark >> shift << 1
+        at = first = mark >> shift << 1
         while held := slots[at]:
             if held == mark and slots[at + 1] == index:
                 break
             at = at + 2 & mask
+            if at == first:
+                return False
         else:
             # The mark comes last: a process killed between the two leaves a free slot.
             slots[at + 1] = index
             slots[at] = mark
+    return True
 
 
 def _create(path: Path, bits: int) -> None:
