@@ -139,6 +139,24 @@ def test_a_crash_between_state_and_checkpoint_is_finished(ledger: Ledger) -> Non
     assert again(ledger).append([made_up(19), made_up(20)]) == [19, 20]
 
 
+def test_full_tiles_of_an_append_that_was_cut_off_are_not_left_beside_other_partial_ones(ledger: Ledger, tmp_path: Path) -> None:
+    """Whoever finds a partial tile gone asks for the full one, and what the web has once seen of that it may keep for ever."""
+    ledger.append([made_up(i) for i in range(250)])
+    shutil.copytree(ledger.public, tmp_path / "before")
+    shutil.copytree(ledger.private, tmp_path / "before.private")
+    ledger.append([made_up(f"cut off {i}") for i in range(10)])
+    # As it is when the state was not signed yet: nothing is removed, and the new files are there.
+    shutil.copytree(tmp_path / "before", ledger.public, dirs_exist_ok=True)
+    shutil.copytree(tmp_path / "before.private", ledger.private, dirs_exist_ok=True)
+    full = [ledger.public / path for path in ("tile/0/000", "tile/entries/000")]
+    assert all(path.exists() for path in full)
+
+    assert again(ledger).append([made_up(i) for i in range(250, 253)]) == [250, 251, 252]
+    assert not any(path.exists() for path in full)
+    assert again(ledger).append([made_up(i) for i in range(253, 300)]) == list(range(253, 300))
+    again(ledger).log().proof(100)
+
+
 def test_a_changed_tile_is_not_built_upon(ledger: Ledger) -> None:
     ledger.append([made_up(i) for i in range(10)])
     for path in (ledger.public / "tile/0/000.p/10", ledger.public / "tile/entries/000.p/10"):

@@ -341,17 +341,20 @@ class Ledger:
         self._tidy(files)
 
     def _remove_unsigned(self, files: Sequence[tuple[Tile, bytes]]) -> None:
-        """Removes partial tiles that an append which was cut off left between the last checkpoint's and the new ones.
+        """Removes what an append that was cut off left in the place of the new checkpoint's partial tiles: those between it and the last one, and full ones.
 
-        No checkpoint refers to them, and they may hold something else than what is there now: they would look like a second history.
+        No checkpoint refers to them, and they may hold something else than what is there now: they would look like a second history. A full one is asked for
+        by whoever finds that a partial one is gone.
         """
         for tile, _ in files:
-            signed = max((self._edge.size >> 8 * max(tile.level, 0)) - tile.number * WIDTH, 0)
-            if tile.partial and tile.width - signed > 1:
-                with suppress(FileNotFoundError), os.scandir((self.public / tile.path).parent) as held:
-                    for partial in held:
-                        if partial.name.isdecimal() and signed < int(partial.name) < tile.width:
-                            Path(partial.path).unlink()
+            if tile.partial:
+                (self.public / Tile(tile.level, tile.number, WIDTH).path).unlink(missing_ok=True)
+                signed = max((self._edge.size >> 8 * max(tile.level, 0)) - tile.number * WIDTH, 0)
+                if tile.width - signed > 1:
+                    with suppress(FileNotFoundError), os.scandir((self.public / tile.path).parent) as held:
+                        for partial in held:
+                            if partial.name.isdecimal() and signed < int(partial.name) < tile.width:
+                                Path(partial.path).unlink()
 
     def _tidy(self, files: Sequence[tuple[Tile, bytes]]) -> None:
         """Removes the partial tiles of those that are full now: the full one holds what they held."""
