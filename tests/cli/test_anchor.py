@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from tutela.cli import main
+from tutela.cli.anchor import _first_day
+from tutela.ledger.entry import Kind, new_record
+
+if TYPE_CHECKING:
+    from tutela.agreement.model import Agreement
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.bundle"))
 
@@ -82,3 +88,27 @@ def test_a_ledger_that_fails_in_between_costs_no_report(here: Path, capsys: pyte
     out, err = capsys.readouterr()
     assert "H-0" in out
     assert err == "tutela: log/tile：磁盘已满\n"
+
+
+@pytest.mark.parametrize(
+    ("edition", "day"),
+    [
+        ("2024", 1_704_067_200),
+        ("2024-09", 1_704_067_200),
+        ("1000", -30_610_224_000),
+        ("0999", 0),
+        ("0001-draft", 0),
+        ("0000", 0),
+        ("v3", 0),
+        ("", 0),
+        ("202", 0),
+    ],
+)
+def test_an_edition_that_names_no_year_that_can_be_logged_is_dated_to_1970(edition: str, day: int) -> None:
+    class Edition:
+        def __init__(self) -> None:
+            self.edition = edition
+
+    found = _first_day(cast("Agreement", Edition()))
+    assert found == day
+    new_record(Kind.AGREEMENT, "sha256:" + "0" * 64, found, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -83,5 +84,5 @@ class Anchor:
 
 def _first_day(agreement: Agreement) -> int:
     """When an edition took effect, as far as its name says: the first day of its year."""
-    year = agreement.edition[:4]
-    return int(datetime(int(year), 1, 1, tzinfo=UTC).timestamp()) if len(year) == 4 and year.isdecimal() and int(year) else 0
+    year = re.match(r"[1-9][0-9]{3}", agreement.edition)
+    return int(datetime(int(year[0]), 1, 1, tzinfo=UTC).timestamp()) if year else 0
