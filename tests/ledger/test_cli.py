@@ -6,13 +6,16 @@ import hashlib
 import json
 import os
 import subprocess
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tutela.cli import main
 from tutela.cli.ledger.qr import write_codes
+from tutela.cli.ledger.trust import Pins
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -150,6 +153,27 @@ def test_what_does_not_verify_is_not_said_to_be_pinned(log: Run) -> None:
     status, out, _ = log("verify", "log", "--trust-on-first-use")
     assert (status, out) == (2, "")
     assert log("verify", "log")[0] == 3
+
+
+def test_who_verifies_at_the_same_time_keeps_what_the_furthest_has_seen(log: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tutela.ledger.checkpoint import parse_signed
+    from tutela.ledger.note import parse_vkey
+
+    heads = []
+    for name in "abcdefgh":
+        Path(name).write_text(name)
+        log("append", "log", name)
+        heads.append(parse_signed(Path("log/checkpoint").read_bytes()))
+    key = parse_vkey(Path("log/vkey").read_text().strip())
+    # A slow disk, so that they meet.
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (time.sleep(0.01), real(file)))
+    pins = Pins(tmp_path / "pins")
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda head: pins.put(key.name, (key,), head), reversed(heads)))
+    seen = pins.of(key.name)
+    assert seen is not None
+    assert (seen.keys, seen.seen) == ((key,), heads[-1])
 
 
 def test_a_cosignature_of_a_time_that_no_calendar_has_is_shown_as_it_came(log: Run) -> None:

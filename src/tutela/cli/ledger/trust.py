@@ -162,13 +162,15 @@ class Pins:
         except MalformedError as problem:
             raise MalformedError(Text(f"{path}：{problem.message.zh}", f"{path}: {problem.message.en}")) from None
 
-    def put(self, origin: str, trusted: Trusted) -> None:
-        """Pins keys, and what was seen last."""
-        from tutela.ledger.store.durable import replace
+    def put(self, origin: str, keys: tuple[VerifierKey, ...], seen: SignedCheckpoint) -> None:
+        """Pins keys and what was seen, unless somebody who looked at the same time has seen more."""
+        from tutela.ledger.store.durable import alone, replace
 
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        keys = "".join(f"{key.vkey}\n" for key in trusted.keys)
-        replace(self._path(origin), f"{keys}\n".encode() + (trusted.seen.content if trusted.seen else b""), 0o600)
+        with alone(self._folder):
+            held = self.of(origin)
+            if held is None or held.seen is None or held.seen.checkpoint.size <= seen.checkpoint.size:
+                replace(self._path(origin), ("".join(f"{key.vkey}\n" for key in keys) + "\n").encode() + seen.content, 0o600)
 
     def _path(self, origin: str) -> Path:
         return self._folder / sha256(origin.encode()).hexdigest()

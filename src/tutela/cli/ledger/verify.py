@@ -136,7 +136,7 @@ def _ledger(arguments: argparse.Namespace, source: Source) -> Iterator[Text]:
     if pinned and pinned.seen:
         grown(log, pinned.seen)
     if pinned:
-        pins.put(origin, Trusted(pinned.keys, head))
+        pins.put(origin, pinned.keys, head)
     if first and pinned:
         yield Text("初次信任，已记住这把密钥，请与账本的主人核对：", "trusted on first use and pinned; compare this key with the ledger's keeper:")
         yield from (same(f"  {key.vkey}") for key in pinned.keys)
