@@ -167,13 +167,37 @@ def test_who_verifies_at_the_same_time_keeps_what_the_furthest_has_seen(log: Run
     key = parse_vkey(Path("log/vkey").read_text().strip())
     # A slow disk, so that they meet.
     real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda file: (time.sleep(0.01), real(file)))
+
+    def slow(file: int) -> None:
+        time.sleep(0.01)
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", slow)
     pins = Pins(tmp_path / "pins")
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda head: pins.put(key.name, (key,), head), reversed(heads)))
     seen = pins.of(key.name)
     assert seen is not None
     assert (seen.keys, seen.seen) == ((key,), heads[-1])
+
+
+def test_who_gives_a_key_needs_no_home(log: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number nobody has heard of."""
+    Path("a").write_text("a")
+    log("append", "log", "a")
+    log("prove", "log", "0", "--output", "receipt")
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
+    assert log("verify", "receipt", "a", "--key", "log/vkey")[0] == 0
+    monkeypatch.delenv("XDG_STATE_HOME")
+
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    for words in (("verify", "receipt", "a"), ("fsck", "log"), ("export", "log")):
+        assert log(*words, "--key", "log/vkey")[0] == 0
+        status, _, err = log(*words)
+        assert (status, err) == (1, "tutela: this user has no home folder, where pinned keys and what was seen last would be: set XDG_STATE_HOME\n")
 
 
 def test_a_cosignature_of_a_time_that_no_calendar_has_is_shown_as_it_came(log: Run) -> None:

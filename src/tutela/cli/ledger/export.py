@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from tutela.cli.ledger import trust
-from tutela.cli.ledger.trust import Pins
 from tutela.cli.ledger.verify import grown, source_of
 from tutela.cli.options import FOLDER, Arguments
 from tutela.language import Lang, Text
@@ -40,7 +39,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     """Copy, or print; what is copied or printed was checked against the checkpoint's root."""
     source = source_of(arguments.ledger)
     head = read_checkpoint(source)
-    pinned = Pins().of(head.checkpoint.origin)
+    pinned = trust.pinned_for(arguments, head.checkpoint.origin)
     if arguments.key or arguments.policy or pinned:
         trust.accepted(arguments, head, pinned)
     else:

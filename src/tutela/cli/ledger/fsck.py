@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tutela.cli import EXIT_BROKEN, EXIT_ERROR, EXIT_KEPT, EXIT_UNPROVEN
 from tutela.cli.ledger import trust
-from tutela.cli.ledger.trust import Pins, Trusted
+from tutela.cli.ledger.trust import Trusted
 from tutela.cli.ledger.verify import source_of
 from tutela.cli.options import FOLDER, Arguments
 from tutela.errors import UsageError, said_by_system
@@ -103,7 +103,7 @@ def _pinned(arguments: argparse.Namespace, source: Source, head: SignedCheckpoin
         return Trusted(trust.shown_by(source, head.checkpoint.origin))
     if arguments.private:
         return Trusted(_keys_in(arguments.private))
-    return Pins().of(head.checkpoint.origin)
+    return trust.pinned_for(arguments, head.checkpoint.origin)
 
 
 def _keys_in(private: Path) -> tuple[VerifierKey, ...]:

@@ -146,8 +146,7 @@ class Pins:
     """The pins of this user."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        state = os.environ.get("XDG_STATE_HOME")
-        self._folder = folder or (Path(state) if state else Path.home() / ".local" / "state") / "tutela" / "ledgers"
+        self._folder = folder or _state() / "tutela" / "ledgers"
 
     def of(self, origin: str) -> Trusted | None:
         """What is pinned for a log."""
@@ -174,3 +173,22 @@ class Pins:
 
     def _path(self, origin: str) -> Path:
         return self._folder / sha256(origin.encode()).hexdigest()
+
+
+def _state() -> Path:
+    """The user's folder for state (XDG Base Directory)."""
+    state = os.environ.get("XDG_STATE_HOME")
+    try:
+        return Path(state) if state else Path.home() / ".local" / "state"
+    except RuntimeError:
+        raise UsageError(
+            Text(
+                "这个用户没有主目录，不知道记住的密钥和上次见到的检查点在哪里：请设置 XDG_STATE_HOME",
+                "this user has no home folder, where pinned keys and what was seen last would be: set XDG_STATE_HOME",
+            )
+        ) from None
+
+
+def pinned_for(arguments: argparse.Namespace, origin: str) -> Trusted | None:
+    """What was pinned for a log, where `--key` does not say whom to believe."""
+    return None if arguments.key else Pins().of(origin)

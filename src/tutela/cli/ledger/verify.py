@@ -93,7 +93,7 @@ def source_of(target: str) -> Source:
 
 def _receipt(arguments: argparse.Namespace, receipt: Receipt) -> Iterator[Text]:
     head = receipt.head
-    pinned = Pins().of(head.checkpoint.origin)
+    pinned = trust.pinned_for(arguments, head.checkpoint.origin)
     signed = trust.accepted(arguments, head, pinned)
     receipt.check()
     said = receipt.said
@@ -114,7 +114,7 @@ def _receipt(arguments: argparse.Namespace, receipt: Receipt) -> Iterator[Text]:
 
 def _fork(arguments: argparse.Namespace, fork: Fork) -> Iterator[Text]:
     """The proof that a witness keeps when a ledger shows two histories."""
-    pinned = Pins().of(fork.first.checkpoint.origin)
+    pinned = trust.pinned_for(arguments, fork.first.checkpoint.origin)
     listed = tuple(one.key for one in trust.read_policy(arguments.policy).logs) if arguments.policy else ()
     fork.check(trust.keys_of(arguments.key) or listed or (pinned.keys if pinned else ()))
     proven = TwoHistoriesError(fork).message
