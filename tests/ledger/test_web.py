@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.ledger import made, naive
+from tutela.language import Text
 from tutela.ledger import serving
 from tutela.ledger.checkpoint import parse_signed
 from tutela.ledger.log import Log, read_checkpoint
@@ -409,11 +410,17 @@ def test_a_witness_that_changes_its_mind_each_time_is_left() -> None:
 @contextmanager
 def serving_(seen: Seen, connection_s: float = 60.0) -> Iterator[tuple[str, list[str]]]:
     told: list[str] = []
-    server = WitnessServer(("127.0.0.1", 0), seen, lambda line: told.append(line.en), connection_s)
+    with serving_to(lambda line: told.append(line.en), seen, connection_s) as where:
+        yield where, told
+
+
+@contextmanager
+def serving_to(tell: Callable[[Text], None], seen: Seen, connection_s: float = 60.0) -> Iterator[str]:
+    server = WitnessServer(("127.0.0.1", 0), seen, tell, connection_s)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"127.0.0.1:{server.server_address[1]}", told
+        yield f"127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         thread.join()
@@ -596,6 +603,18 @@ def test_a_witness_whose_own_record_is_damaged_tells_its_keeper_and_not_the_worl
         (seen.folder / "seen" / HASH).write_bytes(b"x" * (MAX_NOTE_BYTES + 1))
         assert ask(where, "GET", f"/{HASH}/checkpoint")[0] == 500
     assert "is damaged, and it cannot be witnessed any more" in told[0]
+
+
+def test_a_witness_that_nobody_hears_cosigns_all_the_same(seen: Seen) -> None:
+    """Its standard error is closed, or the disk behind it is full."""
+
+    def full(_: Text) -> None:
+        raise OSError(28, os.strerror(28))
+
+    with serving_to(full, seen) as where:
+        assert ask(where, "POST", "/add-checkpoint", request(5, 0))[0] == 200
+        assert ask(where, "POST", "/add-checkpoint", request(9, 4))[0] == 409
+        assert ask(where, "POST", "/add-checkpoint", request(9, 5, "b"))[0] == 422
 
 
 def test_one_witness_asked_by_many_at_once_cosigns_one_history(seen: Seen) -> None:

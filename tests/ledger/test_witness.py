@@ -327,6 +327,14 @@ def test_a_proof_that_leaves_the_old_root_out_is_refused_and_proves_nothing(witn
     assert forks(witness) == []
 
 
+def test_a_tree_of_nothing_with_a_root_is_no_second_history_whose_proof_nobody_could_read(witness: Seen) -> None:
+    witness.add(Request(0, (), signed(0, EMPTY_ROOT)))
+    with pytest.raises(ConsistencyError) as refusal:
+        witness.add(Request(0, (), signed(0, LEAF)))
+    assert not isinstance(refusal.value, TwoHistoriesError)
+    assert forks(witness) == []
+
+
 @pytest.mark.parametrize("forks_at", [0, 1, 3, 4, 7])
 @pytest.mark.parametrize(("old", "new"), [(4, 4), (4, 9), (7, 7), (7, 300), (8, 300), (256, 300), (257, 600)])
 def test_whoever_looks_at_the_tiles_proves_every_second_history(forks_at: int, old: int, new: int, witness: Seen) -> None:

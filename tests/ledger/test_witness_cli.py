@@ -359,6 +359,7 @@ def test_the_keeper_publishes_only_its_own_checkpoints_with_cosignatures(log: Le
         (("witness", "w", "--key", "nonsense"), "cannot read nonsense: No such file or directory"),
         (("witness", "w", "--key", "w/vkey"), "is no ledger's"),
         (("witness", "w", "--init", "again"), "w is not empty"),
+        (("witness", "https://ledger.example/2026"), "the witness's own folder comes first, then the ledger to look at"),
         (("witness", "none", "log"), "there is no witness here (begin with tutela ledger witness none --init NAME)"),
         (("witness", "w", "--serve", "8080"), "--serve takes HOST:PORT, not '8080'"),
         (("witness", "w", "--serve", "localhost:99999"), "--serve takes HOST:PORT"),

@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._tell(about, status, message)
             if isinstance(problem, TwoHistoriesError):
                 proof = self.server.seen.proof_of(problem.fork)
-                self.server.told(Text(f"证据：{proof}", f"the proof is kept: {proof}"))
+                self._say(Text(f"证据：{proof}", f"the proof is kept: {proof}"))
             # What is wrong with this witness itself is for its own log.
             self._answer(HTTPStatus(status), b"" if status == 500 else f"{message.en}\n".encode())
         else:
@@ -149,7 +149,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _tell(self, about: str, status: int, message: Text) -> None:
         peer = self.client_address[0]
-        self.server.told(Text(f"{peer} {about} {status} {message.zh}", f"{peer} {about} {status} {message.en}"))
+        self._say(Text(f"{peer} {about} {status} {message.zh}", f"{peer} {about} {status} {message.en}"))
+
+    def _say(self, line: Text) -> None:
+        # Where nobody hears it any more, or the disk for it is full, whoever asks gets the answer all the same.
+        with suppress(OSError):
+            self.server.told(line)
 
     def _answer(self, status: HTTPStatus, content: bytes = b"", kind: str = "text/plain; charset=utf-8") -> None:
         self.send_response(status)

@@ -94,8 +94,8 @@ def check_continues(request: Request, last: SignedCheckpoint | None) -> None:
         check_consistency(size, root, new.size, new.root, request.proof)
     except ConsistencyError:
         shown = new.root if new.size == size else root_shown(size, new.size, new.root, request.proof)
-        if last and shown is not None and shown != root:
-            # The proof is sound, of another history; with the same size none is needed.
+        if last and new.size and shown is not None and shown != root:
+            # The proof is sound, of another history; with the same size none is needed. Of no entries there is but one tree: another root is no history.
             raise TwoHistoriesError(Fork(last, request.head, shown, request.proof if new.size > size else ())) from None
         # It may be the proof alone that is wrong, and then it says nothing about the log.
         raise ConsistencyError(

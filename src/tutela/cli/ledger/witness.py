@@ -69,6 +69,13 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     def tell(line: Text) -> None:
         print(inert(line.in_(lang)), file=sys.stderr, flush=True)
 
+    if str(arguments.witness).startswith(("http:/", "https:/")):
+        raise UsageError(
+            Text(
+                "先写见证人自己的文件夹，再写要见证的账本：tutela ledger witness 文件夹 网址",
+                "the witness's own folder comes first, then the ledger to look at: tutela ledger witness FOLDER URL",
+            )
+        )
     keys = keys_of(arguments.key)
     if arguments.init:
         made = create(arguments.witness, arguments.init)
