@@ -20,7 +20,7 @@ from tutela.collect.relay import Relay, relay_argv
 from tutela.collect.run import Look, Running
 from tutela.collect.ssh import connected_to
 from tutela.collect.target import BundleTarget, LocalTarget, SshTarget, Target
-from tutela.errors import BundleError, CollectError, ScanError, UsageError
+from tutela.errors import BundleError, CollectError, ScanError, UsageError, said_by_system
 from tutela.evidence import Bundle, Evidence, Unobserved
 from tutela.evidence.bundle import read_frames, write_frames
 from tutela.exposure import loss
@@ -151,8 +151,8 @@ class Elsewhere:
             except ScanError as problem:
                 found.append(not_looked(str(address), HERE, problem.message))
             except OSError as problem:
-                why = str(problem.strerror or type(problem).__name__)
-                found.append(not_looked(str(address), HERE, Text(f"探测失败：{why}", f"the scan failed: {why}")))
+                why = said_by_system(problem)
+                found.append(not_looked(str(address), HERE, Text(f"探测失败：{why.zh}", f"the scan failed: {why.en}")))
         return found
 
     def _scanned(self, address: Address) -> tuple[Recorder, bool]:

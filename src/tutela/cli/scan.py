@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 from tutela.cli import EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN, sweeping
 from tutela.cli.options import FILE, Group, add_scanner, add_udp, positive
 from tutela.cli.sweeping import SINGLE
-from tutela.errors import UsageError, said_by_system
+from tutela.errors import ScanError, UsageError, said_by_system
 from tutela.language import Lang, Text
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
             from tutela.exposure.identify.after import identified
 
             events = identified(events, stop=course.over, permits=course.permits)
-        for event in course.compared(events):
+        for event in _told(course.compared(events), arguments.targets):
             if isinstance(event, Progress):
                 bar.show(event)
                 continue
@@ -136,22 +138,36 @@ def _look(arguments: argparse.Namespace, request: Request, stop: Callable[[], bo
         yield from scan_udp(asked, lost=lost, stop=course.over, permits=course.gate.permits_one)
 
 
+def _told(events: Iterator[Event], targets: list[str]) -> Iterator[Event]:
+    """The events; what the system refuses on the way to them names the scan, and not the place where they are written."""
+    try:
+        yield from events
+    except OSError as problem:
+        why, first = said_by_system(problem), targets[0] if len(targets) == 1 else f"{targets[0]} …"
+        raise ScanError(Text(f"扫描 {first} 时中断：{why.zh}", f"the scan of {first} broke off: {why.en}")) from None
+
+
 class Output:
     """Standard output, or a file that is written as results come; an error names the file."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._file: TextIO = sys.stdout
+        self._begun = False
 
     def __enter__(self) -> Self:
         if self.path is not None:
             with self._named():
-                self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+                # What it holds stays until there is something to write: a scan that is refused, or comes outside its window, takes nothing away.
+                self._file = self.path.open("a", encoding="utf-8", errors="backslashreplace", newline="")
         return self
 
     def write(self, text: str) -> None:
         """All of it, at once."""
         with self._named():
+            if self.path is not None and not self._begun and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+                self._file.truncate(0)
+            self._begun = True
             self._file.write(text)
             self._file.flush()
 

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tutela.errors import ScanError
+from tutela.errors import ScanError, said_by_system
 from tutela.exposure.client import NotThereError, scan_by_resident
 from tutela.exposure.connect import scan_by_connecting
 from tutela.exposure.gate import Gate
@@ -18,7 +18,7 @@ from tutela.exposure.model import CONNECT, FRAMES, RAW, Event, Open, Request, Su
 from tutela.exposure.notes import EVERY_PORT
 from tutela.exposure.ports import POPULAR
 from tutela.exposure.sweep import Look, Sweep, asked_of
-from tutela.language import Text
+from tutela.language import Text, same
 
 if TYPE_CHECKING:
     from tutela.exposure.engine import Engine
@@ -85,17 +85,28 @@ def _look(request: Request, method: str, stop: Callable[[], bool], gate: Gate | 
         from tutela.exposure.engine import Engine  # noqa: PLC0415
 
         engine = Engine(rate=request.rate, method=RAW if method == AUTO else method, guard=gate)
-    except (ImportError, PermissionError) as problem:
-        reason = "numpy" if isinstance(problem, ImportError) else "CAP_NET_RAW"
+    except (ImportError, OSError) as problem:
+        why = _missing(problem)
         if method == AUTO:
-            return _noting(Text(f"没有 {reason}，改用普通连接", f"without {reason}, by ordinary connections"), connecting())
+            return _noting(Text(f"没有 {why.zh}，改用普通连接", f"without {why.en}, by ordinary connections"), connecting())
         raise ScanError(
             Text(
-                f"--method {method} 需要 {reason}，当前没有；请以 root 运行（或 pip install 'tutela[scan]'），或改用 --method connect",
-                f"--method {method} needs {reason}, which is missing; run as root (or pip install 'tutela[scan]'), or use --method connect",
+                f"--method {method} 需要 {why.zh}，当前没有；请以 root 运行（或 pip install 'tutela[scan]'），或改用 --method connect",
+                f"--method {method} needs {why.en}, which is missing; run as root (or pip install 'tutela[scan]'), or use --method connect",
             )
         ) from None
     return _with_engine(engine, request, stop)
+
+
+def _missing(problem: ImportError | OSError) -> Text:
+    """What SYN packets need and there is none of."""
+    if isinstance(problem, ImportError):
+        return same("numpy")
+    if isinstance(problem, PermissionError):
+        return same("CAP_NET_RAW")
+    # A kernel without packet sockets, no memory, no descriptor.
+    why = said_by_system(problem)
+    return Text(f"原始套接字（{why.zh}）", f"raw sockets ({why.en})")
 
 
 def _noting(note: Text, events: Iterator[Event]) -> Iterator[Event]:

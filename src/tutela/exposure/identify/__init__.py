@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 
-from tutela.exposure.identify.door import Way
+from tutela.exposure.connect import sockets_allowed
+from tutela.exposure.identify.door import MOST_CONNECTIONS, Way
 from tutela.exposure.identify.patience import LONGEST_S, PatientLoop
 from tutela.exposure.identify.port import look
 from tutela.exposure.model import Service
@@ -25,6 +26,8 @@ def identify(opened: Iterable[tuple[str, str, int]], *, stop: Callable[[], bool]
 
     Fragile ports and UDP are passed over in silence. With `way` the connections are made from somewhere else.
     """
+    # Each connection of a way from elsewhere takes two descriptors.
+    at_once = min(AT_ONCE, max(1, sockets_allowed() // (2 * MOST_CONNECTIONS)))
     waiting = iter([(address, port) for address, protocol, port in opened if protocol == "tcp" and port not in FRAGILE])
     running: set[asyncio.Task[Service]] = set()
     loop = PatientLoop()
@@ -34,7 +37,7 @@ def identify(opened: Iterable[tuple[str, str, int]], *, stop: Callable[[], bool]
         while not stop():
             for address, port in waiting:
                 running.add(loop.create_task(look(address, port, way)))
-                if len(running) >= AT_ONCE:
+                if len(running) >= at_once:
                     break
             if not running:
                 return

@@ -25,18 +25,28 @@ def identified(events: Iterable[Event], *, stop: Callable[[], bool] = lambda: Fa
         if isinstance(event, Tally) and event.protocol == "tcp":
             opened += [(event.address, "tcp", port) for port in event.open]
         yield event
-    if not stop():
-        # Who opted out while the scan ran is not asked what it is.
-        yield from identify([one for one in opened if permits(one[0])], stop=stop)
-    left_alone = sorted({port for _, _, port in opened if port in FRAGILE})
+    fit = [one for one in opened if one[2] not in FRAGILE]
+    # Who opted out while the scan ran is not asked what it is.
+    asked = fit if stop() else [one for one in fit if permits(one[0])]
+    told = 0
+    for service in identify(asked, stop=stop):
+        told += 1
+        yield service
+    notes = []
+    if len(fit) < len(opened):
+        ports = ", ".join(map(str, sorted({port for _, _, port in opened if port in FRAGILE})))
+        notes.append(_LEFT_ALONE.with_values(ports=ports))
+    if told < len(asked):
+        notes.append(_CUT.with_values(count=len(asked) - told))
     for number, summary in enumerate(summaries):
-        yield _noted(summary, left_alone) if left_alone and number == 0 else summary
+        yield summary if number else replace(summary, notes=(*summary.notes, *notes))
 
 
-def _noted(summary: Summary, ports: list[int]) -> Summary:
-    numbers = ", ".join(map(str, ports))
-    note = Text(
-        "端口 {ports} 未做识别：打印机和工控设备常用这些端口，不向其发送数据",
-        "ports {ports} not asked what they are: printers and machine controllers use them",
-    )
-    return replace(summary, notes=(*summary.notes, note.with_values(ports=numbers)))
+_LEFT_ALONE = Text(
+    "端口 {ports} 未做识别：打印机和工控设备常用这些端口，不向其发送数据",
+    "ports {ports} not asked what they are: printers and machine controllers use them",
+)
+_CUT = Text(
+    "{count} 个开放端口未做识别：扫描被中断，或维护窗口已结束",
+    "{count} open ports not asked what they are: the scan was stopped, or its window ended",
+)
