@@ -126,6 +126,28 @@ print([event.port for event in scan(Request((target,), (22,)), "raw") if isinsta
 """
 
 
+AFTER_A_PAUSE = """
+import time
+from ipaddress import ip_address
+from tutela.exposure.connect import scan_by_connecting
+from tutela.exposure.model import Request
+asked = []
+def permits(_):
+    asked.append(time.monotonic())
+    if len(asked) == 10:
+        time.sleep(2)
+    return True
+list(scan_by_connecting(Request((ip_address("198.18.0.2"),), tuple(range(40000, 40300)), 200.0), permits=permits))
+print(sum(asked[10] <= at < asked[10] + 0.5 for at in asked))
+"""
+
+
+def test_by_connections_too_a_pause_is_not_made_up_for_in_one_burst(net):
+    net.nft("")
+    # 200 a second for half a second, and what 20 ms save up.
+    assert int(net.python(AFTER_A_PAUSE)) <= 105
+
+
 def test_beside_a_thousand_open_files(net, opened):
     assert 22 in opened
     net.nft("")

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tutela.exposure import loss
+from tutela.exposure.bucket import Bucket
 from tutela.exposure.model import CONNECT, Address, Event, Open, Progress, Request, Summary, Tally
 from tutela.exposure.notes import EVERY_PORT
 from tutela.exposure.ports import POPULAR, TOO_MANY
@@ -76,6 +77,7 @@ class _ConnectScan:
         """When a host, by its place, and a network, by its first bytes, may be asked again."""
         self._too_early = False
         self.smooth_s: float | None = request.rtt_s
+        self._bucket = Bucket(request.rate)
         self._again: deque[_Pair] = deque()
         self._epoll = select.epoll()
         self._flying: dict[int, tuple[socket.socket, _Pair, float]] = {}
@@ -91,6 +93,7 @@ class _ConnectScan:
             while (queue or self._again or self._flying) and not stop():
                 before = self.asked
                 yield from self._launch(queue)
+                self._bucket.spend(self.asked - before)
                 queue.extend(self._again)
                 self._again.clear()
                 yield from self._land(silent, idle=self.asked == before or self._too_early)
@@ -122,8 +125,7 @@ class _ConnectScan:
 
     def _launch(self, queue: deque[_Pair]) -> Iterator[Open]:
         """Begin connections, as many as rate and limits allow."""
-        due = int((time.monotonic() - self.began) * self.request.rate) + 1 - self.asked
-        for _ in range(min(due, self.most - len(self._flying), len(queue), 512)):
+        for _ in range(min(self._bucket.allowed(time.monotonic()), self.most - len(self._flying), len(queue), 512)):
             pair = queue.popleft()
             address = self.hosts[pair[0]]
             now = time.monotonic()

@@ -18,9 +18,10 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from tutela.errors import ScanError
+from tutela.errors import ScanError, said_by_system
 from tutela.exposure import loss
 from tutela.exposure.addresses import Addresses
+from tutela.exposure.bucket import SLICE_S, Bucket
 from tutela.exposure.entries import Entries
 from tutela.exposure.gate import Gate
 from tutela.exposure.guard import Guard
@@ -36,8 +37,6 @@ from tutela.language import Text
 
 PORTS = (61000, 61999)
 """Source ports: above the range that Linux gives to programs. Nothing listens there, so the kernel resets what we half open."""
-SLICE_S = 0.002
-"""Packets for so long are sent in one go."""
 PROGRESS_S = 0.2
 MOST_RESETS = 4096
 IDLE_S = 0.005
@@ -265,12 +264,12 @@ class _Job:
             self.scan.sent(probes, now)
             self.refused += self.sender.send(self.packets.rows[:count], destinations)
             if self.refused == self.scan.packets:
-                problem = os.strerror(self.sender.refused_with)
+                why = said_by_system(OSError(self.sender.refused_with, os.strerror(self.sender.refused_with)))
                 first = str(self.scan.request.addresses[0])
                 raise ScanError(
                     Text(
-                        f"向 {first} 发送探测包被本机拒绝：{problem}；请检查本机防火墙的出站规则和路由",
-                        f"this machine refused to send to {first}: {problem}; look at its firewall's output rules and its routes",
+                        f"向 {first} 发送探测包被本机拒绝：{why.zh}；请检查本机防火墙的出站规则和路由",
+                        f"this machine refused to send to {first}: {why.en}; look at its firewall's output rules and its routes",
                     )
                 )
         return len(probes)
@@ -292,29 +291,6 @@ class _Job:
         if isinstance(self.sender, FrameSender):
             self.sender.close()
         self._reserved.close()
-
-
-class Bucket:
-    """Tokens for packets: `rate` a second, at most ten slices saved up, for a processor that was busy elsewhere."""
-
-    def __init__(self, rate: float) -> None:
-        self.rate = rate
-        # The first slice need not be saved up for: somebody waits for the first line.
-        self._tokens = 0.0 if rate == float("inf") else max(rate * SLICE_S, 1.0)
-        self._at: float | None = None
-
-    def allowed(self, now: float) -> int:
-        """Packets that may be sent now."""
-        if self.rate == float("inf"):
-            return MOST
-        if self._at is not None:
-            self._tokens = min(self._tokens + (now - self._at) * self.rate, max(self.rate * SLICE_S * 10, 1.0))
-        self._at = now
-        return int(self._tokens) if self._tokens >= min(self.rate * SLICE_S, MOST) or self._tokens >= 1 > self.rate * SLICE_S else 0
-
-    def spend(self, packets: int) -> None:
-        """So many were sent."""
-        self._tokens -= packets
 
 
 def summary(jobs: list[_Job], method: str, seconds: float, overflowed: int = 0) -> Summary:
