@@ -232,10 +232,27 @@ def test_a_journal_of_another_plan_is_refused(tmp_path):
         Journal(tmp_path / "journal", "other", seed=5)
 
 
+HEAD = b'{"journal": "tutela/sweep/1", "plan": "one", "seed": 1}\n'
+SLICE = (
+    b'{"slice": 0, "left": [["192.0.2.1", "slowed"]], "packets": 9, "rounds": 2, "lost": 0, "counted": 9, "seconds": 1.5, "method": "raw",'
+    b' "tallies": [["192.0.2.1", 3, [22], 2, 0, 0.01, null]]}\n'
+)
+
+
+def test_a_line_of_a_journal_is_read(tmp_path):
+    (tmp_path / "journal").write_bytes(HEAD + b'{"open": ["192.0.2.1", 22, 0.1]}\n' + SLICE)
+    journal = Journal(tmp_path / "journal", "one", seed=5)
+    assert (journal.opened, list(journal.slices)) == ([Open("192.0.2.1", "tcp", 22, 0.1)], [0])
+    journal.close()
+
+
 @pytest.mark.parametrize(
     "content",
-    [b"hello\nworld\n", b"hello", b"\x00" * 100, b"[]\n", b'{"journal": "tutela/sweep/1", "plan": "one", "seed": 1}\n{"slice": "x"}\n', b"[" * 5000 + b"\n"],
-)
+    [
+        b"hello\nworld\n", b"hello", b"\x00" * 100, b"[]\n", HEAD + b'{"slice": "x"}\n', b"[" * 5000 + b"\n", HEAD + b'{"open": ["xx", 22, 0.1]}\n',
+        HEAD + SLICE.replace(b'[["192.0.2.1", 3', b'[["xx", 3'), HEAD + SLICE.replace(b"slowed", b"tired"), HEAD + SLICE.replace(b"raw", b"smoke"), HEAD + SLICE.replace(b"0.01", b'"soon"'),
+    ],
+)  # fmt: skip
 def test_what_is_no_journal_is_left_as_it_is(tmp_path, content):
     (tmp_path / "journal").write_bytes(content)
     with pytest.raises(ScanError, match="no journal"):

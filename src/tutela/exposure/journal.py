@@ -10,13 +10,14 @@ import json
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from tutela.errors import ScanError, said_by_system
-from tutela.exposure.model import Open, Tally
-from tutela.exposure.notes import EVERY, EVERY_PORT, PROHIBITED
+from tutela.exposure.model import CONNECT, FRAMES, RAW, Open, Tally
+from tutela.exposure.notes import EVERY, EVERY_PORT, PROHIBITED, STOPPED
 from tutela.language import Text
 from tutela.record import record
 
@@ -139,24 +140,24 @@ class Journal:
     def _take(self, line: dict[str, Any]) -> None:
         if "open" in line:
             address, port, after_s = line["open"]
-            self.opened.append(Open(str(address), "tcp", int(port), float(after_s)))
+            self.opened.append(Open(_address(address), "tcp", int(port), float(after_s)))
             return
         tallies = tuple(
             Tally(
-                str(address),
+                _address(address),
                 int(asked),
                 tuple(map(int, ports)),
                 int(closed),
                 int(filtered),
                 int(asked) - len(ports) - int(closed) - int(filtered),
-                rtt_s=rtt_s,
+                rtt_s=None if rtt_s is None else float(rtt_s),
                 note=_NOTES.get(word),
             )
             for address, asked, ports, closed, filtered, rtt_s, word in line["tallies"]
         )
         number = int(line["slice"])
         self.slices[number] = Slice(
-            number, tallies, tuple((str(address), str(why)) for address, why in line["left"]), int(line["packets"]), int(line["rounds"]), int(line["lost"]), int(line["counted"]), float(line["seconds"]), str(line["method"])
+            number, tallies, tuple((_address(address), _one_of((EVERY, *STOPPED), why)) for address, why in line["left"]), int(line["packets"]), int(line["rounds"]), int(line["lost"]), int(line["counted"]), float(line["seconds"]), _one_of(("", RAW, FRAMES, CONNECT), line["method"])
         )  # fmt: skip
 
     def _write(self, line: dict[str, Any]) -> None:
@@ -192,6 +193,16 @@ class Journal:
                 f"cannot write the journal {self.path}: {why.en}; the sweep has stopped, and what was written can be resumed",
             )
         )
+
+
+def _address(words: str) -> str:
+    return str(ip_address(words))
+
+
+def _one_of(known: Iterable[str], word: str) -> str:
+    if word not in known:
+        raise ValueError
+    return word
 
 
 def _word(note: Text | None) -> str | None:
