@@ -86,6 +86,20 @@ def test_what_was_said_before_the_end_is_read_also_by_who_asks_too_late(relay: R
         assert whole(one) == b"-DENIED"
 
 
+def test_what_was_said_before_a_reset_is_read(relay: Relay, serving: Callable[..., int]) -> None:
+    """Fifty at once: by the time the guest looks, most connections have come and gone."""
+
+    def curt(one: socket.socket) -> None:
+        one.sendall(b"-DENIED")
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    port = serving(curt)
+    lines = [relay.connect("127.0.0.1", port) for _ in range(50)]
+    assert [whole(one) for one in lines] == [STANDS + b"-DENIED"] * 50
+    for one in lines:
+        one.close()
+
+
 def test_a_refused_connection_ends_without_a_word(relay: Relay) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]

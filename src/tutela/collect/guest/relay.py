@@ -21,6 +21,8 @@ MOST_BYTES = 256 * 1024
 MOST_UNSAID = 1 << 20
 """Bytes that wait to be taken: as long as there are more, nothing is read."""
 RESET = struct.pack("ii", 1, 0)
+STOOD = (0, errno.ECONNRESET, errno.EPIPE)
+"""The handshake was finished; who came late finds that the other side has ended it already."""
 
 
 class Line:
@@ -111,18 +113,17 @@ class Relay:
         """The connection stands, brings something, takes something, or is over."""
         try:
             if not line.stands:
-                if line.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                if line.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) not in STOOD:
                     raise OSError
                 line.stands = True
                 self.say(line.number, b"o")
-            if event & select.POLLIN:
+            if event & (select.POLLIN | select.POLLERR | select.POLLHUP):
+                # What it said before its end comes first.
                 said = line.socket.recv(32768)
                 line.brought += len(said)
                 if not said or line.brought > MOST_BYTES:
                     raise OSError
                 self.say(line.number, b"d", said)
-            elif event & (select.POLLERR | select.POLLHUP):
-                raise OSError
         except BlockingIOError:
             pass
         except OSError:
