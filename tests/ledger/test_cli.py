@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -14,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from tutela.cli import main
+from tutela.cli.ledger.append import _records
 from tutela.cli.ledger.qr import write_codes
 from tutela.cli.ledger.trust import Pins
+from tutela.errors import UsageError
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -53,6 +56,18 @@ def test_from_a_file_to_a_receipt_that_verifies_offline(log: Run, tmp_path: Path
     assert out.splitlines()[0] == "the receipt verifies: entry 0 of 1"
     assert "effective 2026-01-02T03:04:05Z, received 2026-01-02T03:04:06Z" in out
     assert "contract.txt is what was logged" in out
+
+
+def test_options_may_stand_between_the_words(log: Run) -> None:
+    Path("a").write_text("a")
+    Path("b").write_text("b")
+    status, out, err = log("append", "log", "--kind", "letter", "a", "--received", "2026-01-02T03:04:05Z", "b")
+    assert (status, out.count("hmac-sha256:"), err) == (0, 2, "")
+    log("append", "log", "a")
+    assert log("prove", "--output", "r", "log", "2")[0] == 0
+    assert log("verify", "r", "--key", "log/vkey", "a")[0] == 0
+    assert log("verify", "r", "--key", "log/vkey", "b")[0] == 2
+    assert log("append", "log", "--", "--kind")[2] == "tutela: cannot read --kind: No such file or directory\n"
 
 
 def test_verifying_says_exactly_what_fails(log: Run) -> None:
@@ -260,10 +275,30 @@ def test_many_records_come_from_json_lines(log: Run) -> None:
     Path("records").write_text('{"kind":"gossip"}\n')
     status, _, err = log("append", "log", "--import", "records")
     assert status == 1
-    assert err.startswith("tutela: line 1 of records is no record")
+    assert err.startswith('tutela: line 1 of records is no record like {"kind":"bundle",')
+    assert "Error" not in err
     Path("records").write_text('{"kind":"segment","subject":"sha256:00","effective":1,"received":1}\n')
     status, _, err = log("append", "log", "--import", "records")
     assert (status, err) == (1, "tutela: line 1 of records: a subject is sha256: and 64 hexadecimal digits, not 'sha256:00'\n")
+
+
+def test_an_import_without_line_ends_is_not_held_in_memory(log: Run) -> None:
+    class Endless(io.RawIOBase):
+        given = 0
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, into: memoryview) -> int:  # type: ignore[override]
+            self.given += len(into)
+            assert self.given < 1 << 20
+            into[:] = b"x" * len(into)
+            return len(into)
+
+    with pytest.raises(UsageError, match="line 1 of x is no record"):
+        next(_records(io.BufferedReader(Endless()), "x"))
+    Path("records").write_text('{"kind":"segment","subject":"sha256:00","effective":"soon","received":1}\n')
+    assert log("append", "log", "--import", "records")[2] == "tutela: line 1 of records: a time is written 2026-11-22T08:00:00Z, not 'soon'\n"
 
 
 @pytest.mark.parametrize("kind", ["letter", "incident", "vote"])

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Container
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tutela import __version__
 from tutela.cli import COMMANDS, EXIT_ERROR
@@ -36,6 +36,20 @@ class Parser(argparse.ArgumentParser):
     """argparse with our exit status: 2 means "broken" here, so a wrong word exits with 1."""
 
     lang = Lang.EN
+    _intermixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See `argparse.ArgumentParser.parse_known_args`. Options may stand anywhere, as in `append LEDGER --kind letter FILE`.
+
+        argparse (before Python 3.13) takes it that words which may be left out were left out, once it has come to an option behind the first word.
+        """
+        if self._intermixed or any(action.nargs == argparse.PARSER for action in self._get_positional_actions()):
+            return super().parse_known_args(args, namespace)
+        self._intermixed = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._intermixed = False
 
     def error(self, message: str) -> NoReturn:
         """What is wrong in one line, and where to read on."""

@@ -6,10 +6,10 @@ import argparse
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from tutela.cli.clock import now
 from tutela.cli.ledger import folders
@@ -27,6 +27,7 @@ TIME = Text("时间", "TIME")
 _CHUNK = 20_000
 """Records of an import that are logged at a time."""
 _MAX_LINE = 4096
+_EXAMPLE = '{"kind":"bundle","subject":"sha256:…","effective":"2026-11-22T08:00:00Z","received":"2026-11-22T08:00:01Z"}'
 
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
@@ -106,18 +107,27 @@ def _import(ledger: Ledger, name: str, lang: Lang) -> int:
     return 0
 
 
-def _records(lines: Iterable[bytes], place: str) -> Iterator[Record]:
+def _records(file: IO[bytes], place: str) -> Iterator[Record]:
     """The records in JSON lines; times are POSIX seconds or ISO 8601."""
-    for number, line in enumerate(lines, 1):
+    for number in itertools.count(1):
+        line = file.readline(_MAX_LINE + 1)
+        if not line:
+            return
         try:
             if len(line) > _MAX_LINE:
-                raise ValueError("the line is too long")
+                raise ValueError
             said = json.loads(line)
-            yield new_record(Kind(said["kind"]), said["subject"], _time(said["effective"]), _time(said["received"]))
-        except MisuseError as problem:
+            kind, subject, effective, received = Kind(said["kind"]), said["subject"], _time(said["effective"]), _time(said["received"])
+            yield new_record(kind, subject, effective, received)
+        except (MisuseError, UsageError) as problem:
             raise UsageError(Text(f"{place} 第 {number} 行：{problem.message.zh}", f"line {number} of {place}: {problem.message.en}")) from None
-        except (ValueError, KeyError, TypeError, RecursionError) as problem:
-            raise UsageError(Text(f"{place} 第 {number} 行不是记录：{problem!r}", f"line {number} of {place} is no record: {problem!r}")) from None
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise UsageError(
+                Text(
+                    f"{place} 第 {number} 行不是记录，应类似 {_EXAMPLE}（类型：{'、'.join(Kind)}；至多 {_MAX_LINE} 字节）",
+                    f"line {number} of {place} is no record like {_EXAMPLE} (kinds: {', '.join(Kind)}; {_MAX_LINE} bytes at most)",
+                )
+            ) from None
 
 
 def _time(value: object) -> int:
