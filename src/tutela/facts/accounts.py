@@ -43,7 +43,7 @@ class Account:
     """Whether the shell lets one work; nologin, false, sync and the like do not."""
     service: bool
     """uid below UID_MIN, or nobody; never uid 0."""
-    packaged_shell: bool
+    packaged_shell: bool | Unobserved
     """Listed among the service accounts that the platform's packages create with a shell."""
     password: str | Unobserved
     """empty | locked | usable"""
@@ -159,7 +159,7 @@ def ageless(look: Look) -> Accounts | Unobserved:
     shells = look.text_or_none(NEEDS[4])
     listed = frozenset(shells.split("\n")) if isinstance(shells, str) else frozenset()
     row = look.fact(platform.parse)
-    packaged = frozenset() if isinstance(row, Unobserved) else frozenset(row.service_accounts_with_shell)
+    packaged = row if isinstance(row, Unobserved) else frozenset(row.service_accounts_with_shell)
     problems: list[Problem | Unobserved] = []
     accounts: list[Account] = []
     for number, line in enumerate(lines[:MAX_ACCOUNTS], 1):
@@ -213,7 +213,7 @@ def _shadow(look: Look) -> dict[str, list[str]] | Unobserved:
 
 
 def _account(
-    look: Look, fields: list[str], shadow: dict[str, list[str]] | Unobserved, uid_min: int, listed: frozenset[str], packaged: frozenset[str]
+    look: Look, fields: list[str], shadow: dict[str, list[str]] | Unobserved, uid_min: int, listed: frozenset[str], packaged: frozenset[str] | Unobserved
 ) -> Account:
     name, state, uid, gid, _, home, shell = fields
     entry: list[str] | Unobserved
@@ -235,7 +235,7 @@ def _account(
         shell=shell,
         login_shell=not shell or (base not in NOT_SHELLS and (shell in listed or base in SHELLS)),
         service=0 < number < uid_min or number == NOBODY,
-        packaged_shell=name in packaged,
+        packaged_shell=packaged if isinstance(packaged, Unobserved) else name in packaged,
         password=entry if isinstance(entry, Unobserved) else _password(entry[0]),
         algorithm=entry if isinstance(entry, Unobserved) else _algorithm(entry[0]),
         keys=_keys(look, name, home),

@@ -50,14 +50,13 @@ def parse(look: Look) -> Admins | Unobserved:
                 via.setdefault(name, []).append(group.name)
     rules = look.fact(sudo.parse)
     if not isinstance(rules, Unobserved):
-        for name in rules.full:
-            if name not in via:
-                via[name] = ["sudoers"]
+        for named in rules.full:
+            if isinstance(named, str) and named not in via:
+                via[named] = ["sudoers"]
     roots = {account.name for account in people.superusers}
     # A name that is in a group and nowhere else would be an administrator as soon as somebody creates it.
     members: list[Admin | Unobserved] = [Admin(name, tuple(groups)) for name, groups in sorted(via.items()) if name not in roots]
-    if isinstance(rules, Unobserved):
-        members.append(rules)
+    members += [rules] if isinstance(rules, Unobserved) else [one for one in rules.full if isinstance(one, Unobserved)]
     if people.remote:
         why = Text(f"还有来自 {'、'.join(people.remote)} 的账户和组，无法列举", f"accounts and groups from {', '.join(people.remote)} cannot be listed here")
         members.append(Unobserved(Reason.NO_VANTAGE, "/etc/nsswitch.conf passwd", why))

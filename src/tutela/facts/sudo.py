@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import TypeVar
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import accounts
@@ -30,6 +31,7 @@ MAX_DEPTH = 16
 MAX_HOST_LISTS = 100
 """In one line: `ops web1 = /bin/a : web2 = /bin/b`."""
 
+T = TypeVar("T")
 TAGS = frozenset(
     {"PASSWD", "NOPASSWD", "EXEC", "NOEXEC", "SETENV", "NOSETENV", "LOG_INPUT", "NOLOG_INPUT", "LOG_OUTPUT", "NOLOG_OUTPUT", "MAIL", "NOMAIL"}
     | {"FOLLOW", "NOFOLLOW", "INTERCEPT", "NOINTERCEPT"}
@@ -104,8 +106,8 @@ class Sudo:
     """There is a sudoers or doas file."""
     passwordless: tuple[Grant | Unobserved, ...]
     """Commands that need no password, each under its account; holes where rules could not be seen."""
-    full: tuple[str, ...]
-    """Accounts that may run any command as root, with a password or without."""
+    full: tuple[str | Unobserved, ...]
+    """Accounts that may run any command as root, with a password or without; a hole where a rule names hosts and the name of this one was not seen."""
 
 
 def parse(look: Look) -> Sudo | Unobserved:
@@ -127,17 +129,26 @@ def parse(look: Look) -> Sudo | Unobserved:
     members = _members(people)
     if isinstance(members, Unobserved):
         return members
+    unnamed = look.fact(_unnamed)
     try:
         grants, full = _granted(reader, _doas(doas or ""), people, members)
+        if unnamed is not None:
+            # What holds only if the hosts in the rules are this one is a doubt.
+            reader.is_named = False
+            others, other_full = _granted(reader, _doas(doas or ""), people, members)
+            grants = _sure(grants, others, unnamed)
+            full = _sure(full, other_full, unnamed)
     except _TooMuchError:
         return Unobserved(Reason.FORMAT, MAIN, Text("规则与账户过多，无法逐一判断", "too many rules and accounts to decide each"))
     return Sudo(installed=True, passwordless=(*dict.fromkeys(grants), *reader.holes, *_remote(look)), full=tuple(full))
 
 
-def _granted(reader: _Sudoers, doas: list[Entry], people: Accounts, members: dict[str, frozenset[str]]) -> tuple[list[Grant], list[str]]:
+def _granted(
+    reader: _Sudoers, doas: list[Entry], people: Accounts, members: dict[str, frozenset[str]]
+) -> tuple[list[Grant | Unobserved], list[str | Unobserved]]:
     """What each account may do without a password, and who may do anything."""
-    grants: list[Grant] = []
-    full: list[str] = []
+    grants: list[Grant | Unobserved] = []
+    full: list[str | Unobserved] = []
     entries = [entry for entry in reader.entries if reader.matches_host(entry.hosts) and reader.as_root(entry.runas)]
     for account in people.accounts:
         if account.uid == 0:
@@ -160,6 +171,12 @@ def _granted(reader: _Sudoers, doas: list[Entry], people: Accounts, members: dic
         if "ALL" in last and not mine[last["ALL"]].negated:
             full.append(account.name)
     return grants, full
+
+
+def _sure(some: list[T | Unobserved], others: list[T | Unobserved], doubt: Unobserved) -> list[T | Unobserved]:
+    """What stands in both, and a hole where they differ."""
+    both = set(others)
+    return [one for one in some if one in both] + [doubt] * (some != others)
 
 
 def _members(people: Accounts) -> dict[str, frozenset[str]] | Unobserved:
@@ -220,9 +237,10 @@ def _reason(command: str, account: Account) -> str | None:
     return None
 
 
-def _named(look: Look) -> bool:
-    """Whether the host's name is known."""
-    return isinstance(look.text("hostname"), str)
+def _unnamed(look: Look) -> Unobserved | None:
+    """Why the host's name is not known."""
+    name = look.text("hostname")
+    return name if isinstance(name, Unobserved) else None
 
 
 class _Sudoers:
@@ -237,7 +255,9 @@ class _Sudoers:
         self._work = 0
         self.entries: list[Entry] = []
         self.holes: list[Unobserved] = []
-        self._named = look.fact(_named)
+        self._unnamed = look.fact(_unnamed) is not None
+        self.is_named = True
+        """Where the host's name was not seen: whether to take any name for it."""
 
     @property
     def _host(self) -> str:
@@ -414,8 +434,10 @@ class _Sudoers:
         """Whether a list of hosts names this one; addresses and netgroups may, so they do."""
 
         def matches(name: str) -> bool:
-            if name == "ALL" or not self._named or name[:1] == "+" or re.fullmatch(r"\d+\.[0-9./]+|[0-9a-fA-F]*:[0-9a-fA-F:./]+", name):
+            if name == "ALL" or name[:1] == "+" or re.fullmatch(r"\d+\.[0-9./]+|[0-9a-fA-F]*:[0-9a-fA-F:./]+", name):
                 return True
+            if self._unnamed:
+                return self.is_named
             return any(fnmatchcase(host.lower(), name.lower()) for host in (self._host, self._host.partition(".")[0]))
 
         return self._decide("Host", hosts, matches)
