@@ -43,6 +43,8 @@ class Login:
     new: bool | Unobserved
     """Created within the last 30 days."""
     can_log_in: bool | Unobserved
+    whole: bool | Unobserved
+    """Every record of logins that this host keeps was seen; one that was not may hold a newer login."""
 
 
 @record
@@ -84,10 +86,12 @@ def parse(look: Look) -> LastLogins | Unobserved:
         return doubt or Unobserved(Reason.NO_DATA, "lastlog", Text("本机没有任何登录记录库", "this host keeps no record of logins"))
     births = look.fact(_births)
     listed = [account for account in people.accounts if account.can_log_in is not False]
-    return LastLogins(tuple(_login(look, account, seen, never, begins, births) for account in listed))
+    return LastLogins(tuple(_login(look, account, seen, never, begins, births, doubt or True) for account in listed))
 
 
-def _login(look: Look, account: Account, seen: dict[str, datetime], never: set[str], begins: datetime | None, births: dict[str, int]) -> Login:
+def _login(
+    look: Look, account: Account, seen: dict[str, datetime], never: set[str], begins: datetime | None, births: dict[str, int], whole: bool | Unobserved
+) -> Login:
     last: datetime | Unobserved | None = seen.get(account.name)
     at_least = 0
     if isinstance(last, datetime):
@@ -98,7 +102,7 @@ def _login(look: Look, account: Account, seen: dict[str, datetime], never: set[s
     else:
         last = idle = Unobserved(Reason.NO_DATA, "last", Text("登录记录不够久", "the records of logins do not go back far enough"))
         at_least = max((look.now - begins).days, 0) if begins is not None else 0
-    return Login(account.name, account.uid, last, idle, at_least, _new(look, account, births), account.can_log_in)
+    return Login(account.name, account.uid, last, idle, at_least, _new(look, account, births), account.can_log_in, whole)
 
 
 def _new(look: Look, account: Account, births: dict[str, int]) -> bool | Unobserved:
