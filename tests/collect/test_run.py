@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -49,6 +52,25 @@ def test_a_time_out_ends_it_with_its_children(text: str, tmp_path: Path) -> None
 
     assert time.monotonic() - started < 20
     assert left_in(tmp_path) == []
+
+
+ASKING = """
+import sys
+from tutela.collect.run import Talk, run_probe
+print("asking", flush=True)
+print(run_probe(["sh", "-c", "sleep 1; head -c 300000 /dev/zero"], 3, None, Talk(b""))[1])
+"""
+
+
+def test_time_in_which_this_program_was_stopped_is_not_the_hosts() -> None:
+    with subprocess.Popen([sys.executable, "-c", ASKING], stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout is not None
+        assert asking.stdout.readline() == "asking\n"
+        time.sleep(0.3)
+        asking.send_signal(signal.SIGSTOP)
+        time.sleep(5)
+        asking.send_signal(signal.SIGCONT)
+        assert asking.stdout.read() == "0\n"
 
 
 def test_more_than_a_bundle_may_hold_is_not_read() -> None:

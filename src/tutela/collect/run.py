@@ -26,6 +26,8 @@ Clock = Callable[[], datetime]
 Reader = Callable[[bytes], dict[str, Evidence]]
 """Like `read_frames`; for many hosts, one that knows what the others sent."""
 
+LONGEST_S = 1.0
+"""From one look at a process to the next no more than this counts: what goes beyond, this program was held up for (^Z, a busy machine)."""
 MAX_COMPLAINT_BYTES = 16384
 """Kept of what a command says on standard error."""
 
@@ -161,13 +163,16 @@ class _Exchange:
 
         Raises TimeoutError after the deadline, and CollectError when more came than a bundle may hold.
         """
+        looked = time.monotonic()
         while self._open:
             # Something that the process left behind may keep standard error open for ever (ssh's ControlPersist): its end counts, too.
             brief = self._out not in self._open
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError
-            ready = self._poll.poll(1000 * min(left, 0.05 if brief else 60))
+            ready = self._poll.poll(1000 * min(left, 0.05 if brief else LONGEST_S))
+            before, looked = looked, time.monotonic()
+            deadline += max(looked - before - LONGEST_S, 0)
             for pipe, _event in ready:
                 self._step(pipe)
             if brief and not ready and self._process.poll() is not None:
