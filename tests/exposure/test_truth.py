@@ -148,6 +148,40 @@ def test_by_connections_too_a_pause_is_not_made_up_for_in_one_burst(net):
     assert int(net.python(AFTER_A_PAUSE)) <= 105
 
 
+SLOW_GUARD = """
+import time
+from ipaddress import ip_address
+from tutela.exposure.engine import Engine
+from tutela.exposure.guard import Guard
+from tutela.exposure.model import Request, Tally
+class Slow(Guard):
+    def permits(self, addresses):
+        time.sleep(0.3)
+        return super().permits(addresses)
+with Engine(guard=Slow()) as engine:
+    print(*(event.rtt_s < 0.1 for event in engine.run(Request((ip_address("198.18.0.2"),), (22, 80))) if isinstance(event, Tally)))
+"""
+
+
+def test_time_that_the_guard_takes_is_no_round_trip(net, opened):
+    """Or a gentle sweep would leave hosts in peace because a list of those who opted out was slow to read."""
+    net.nft("")
+    assert net.python(SLOW_GUARD) == "True\n"
+
+
+LATE_ECHO = """
+from ipaddress import ip_address
+from tutela.exposure import echo
+# On loopback the answer is there when sendto(2) returns; by then time is up.
+echo.WAIT_S = -1.0
+print(echo.answers_echo(ip_address("127.0.0.1")))
+"""
+
+
+def test_an_echo_that_came_to_a_busy_program_is_read(net):
+    assert net.python(LATE_ECHO) == "True\n"
+
+
 def test_beside_a_thousand_open_files(net, opened):
     assert 22 in opened
     net.nft("")
