@@ -775,7 +775,8 @@ def _opaque(job: Job) -> Unobserved | None:
 def _tool(words: list[str]) -> tuple[str | None, list[str]]:
     """The backup tool that a command runs, behind sudo, nice and the like, and its arguments."""
     for number, word in enumerate(words[:16]):
-        name = word.rpartition("/")[2]
+        # What is assigned is not run: `RESTIC_REPOSITORY=/mnt/nas/restic`.
+        name = "" if "=" in word else word.rpartition("/")[2]
         if name in FILE_TOOLS or name in SNAPSHOT_TOOLS or name in DATABASE_TOOLS or name == "ssh":
             return name, words[number + 1 :]
         known = name in PREFIXES or word.startswith("-") or word == "***" or "=" in word or word.isdigit()
