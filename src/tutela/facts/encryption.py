@@ -14,6 +14,7 @@ from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import mounts, mysql
 from tutela.facts.look import Look
 from tutela.facts.mounts import Mount, Mounts, under
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -128,6 +129,9 @@ def _above(look: Look, place: Place) -> Place:
     """Directories that the file system encrypts, and tables that the database encrypts, lie on plain disks: which ones is not seen."""
     if place.encrypted is not False:
         return place
+    doubt = unseen(look, FSCRYPT)
+    if doubt is not None:
+        return Place(place.path, doubt, place.mount)
     directories = look.text(FSCRYPT)
     if isinstance(directories, str) and place.mount in directories.split("\n"):
         why = Text("此文件系统启用了 fscrypt，看不出哪些目录已加密", "fscrypt is set up on this file system; which directories it encrypts is not seen")

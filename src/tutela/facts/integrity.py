@@ -13,6 +13,7 @@ from tutela.facts import schedules
 from tutela.facts.look import Look
 from tutela.facts.protection_files import NEEDS as FILES
 from tutela.facts.protection_files import files
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -39,6 +40,9 @@ class Integrity:
 
 def parse(look: Look) -> Integrity | Unobserved:
     """The fact."""
+    doubt = unseen(look, "/proc/cmdline")
+    if doubt is not None:
+        return doubt  # whether the kernel itself compares, at each access
     command_line = look.text("/proc/cmdline")
     if isinstance(command_line, str) and re.search(r"(^|\s)(ima_appraise=enforce|ima_policy=\S*appraise_tcb)", command_line):
         return Integrity("ima", "security.ima", 0.0, False, _review_days(look))

@@ -14,6 +14,7 @@ from tutela.facts import bound
 from tutela.facts.bound import Endpoint, Process, Service
 from tutela.facts.listing import entries, matching
 from tutela.facts.look import Look
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -96,7 +97,10 @@ def _server(look: Look, one: Process, found: tuple[Endpoint, ...] | Unobserved, 
     port = int(title[1]) if title else 0
     mine = _configuration(one, port, settings)
     answer = _answer(look, port)
-    auth = answer if not isinstance(answer, Unobserved) else mine if isinstance(mine, Unobserved) else mine.auth
+    auth = answer
+    if isinstance(answer, Unobserved):
+        # A password may have been given to the running server only; its files cannot say that none was.
+        auth = mine if isinstance(mine, Unobserved) else mine.auth or unseen(look, f"{PING}{port} ping") or False
     reached: str | Unobserved = "socket" if port == 0 else _reached(found, port)
     if not isinstance(mine, Unobserved) and reached in ("socket", "loopback") and (tls := mine.values.get("tls-port", "0")) != "0" and tls.isdigit():
         reached = _reached(found, int(tls[:5]))

@@ -13,6 +13,7 @@ from tutela.facts import os_release
 from tutela.facts.look import Look
 from tutela.facts.os_release import OsRelease
 from tutela.facts.reference import System
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -50,8 +51,9 @@ def parse(look: Look) -> Support | Unobserved:
     today = look.today
     supported: bool | Unobserved = today <= row.ends
     by_extension = None
-    if not supported and row.paid is not None and today <= row.paid[1] and _attached(look):
-        supported, by_extension = True, row.paid[0]
+    if not supported and row.paid is not None and today <= row.paid[1]:
+        supported = _attached(look)
+        by_extension = row.paid[0] if supported is True else None
     if supported is True and row.newest_minor_only:
         supported = _minor(system, row)
     return Support(
@@ -86,8 +88,11 @@ def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit() and len(part) < 6)
 
 
-def _attached(look: Look) -> bool:
+def _attached(look: Look) -> bool | Unobserved:
     """Whether `pro status --format json` proves the extension: attached, and its security updates switched on."""
+    doubt = unseen(look, "pro status --format json")
+    if doubt is not None:
+        return doubt
     text = look.text("pro status --format json")
     try:
         status = json.loads(text) if isinstance(text, str) else None

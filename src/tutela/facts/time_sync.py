@@ -14,6 +14,7 @@ from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import units
 from tutela.facts.look import Look
 from tutela.facts.units import Units
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -21,6 +22,7 @@ CHRONY = "chronyc -n -h 127.0.0.1 -c tracking"
 NTPQ = "ntpq -n -c rv 0 leap,stratum,offset,sys_jitter,stime"
 OPENNTPD = "ntpctl -s status"
 SYNCHRONIZED = "stat -c '%Y' /run/systemd/timesync/synchronized"
+MINUTE = 60
 TIMESYNC = "timedatectl show-timesync"
 FINISHED = "finished"
 NEEDS = (CHRONY, NTPQ, OPENNTPD, SYNCHRONIZED, TIMESYNC, FINISHED, "meta", *units.NEEDS)
@@ -142,8 +144,9 @@ def _from_centre(look: Look) -> float | Unobserved:
     found = re.search(r"(?m)^started=(\d{1,12})$", meta)
     if found is None:
         return Unobserved(Reason.FORMAT, "meta", Text("没有开始时间", "no time of start"))
-    seen = [int(found[1])]
+    since = abs(int(found[1]) - look.collected_at.timestamp())
     finished = look.text(FINISHED)
     if isinstance(finished, str) and re.fullmatch(r"\d{1,12}", finished):
-        seen.append(int(finished))
-    return min(abs(one - look.collected_at.timestamp()) for one in seen)
+        return min(since, abs(int(finished) - look.collected_at.timestamp()))
+    # The look itself may take more than a minute, so without its end a large difference says nothing.
+    return unseen(look, FINISHED) or since if since > MINUTE else since

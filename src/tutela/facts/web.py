@@ -15,6 +15,7 @@ from tutela.facts.listing import entries
 from tutela.facts.look import Look
 from tutela.facts.protection_files import NEEDS as FILES
 from tutela.facts.protection_files import files
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -83,20 +84,30 @@ def _other(kind: str) -> Server:
     return Server(kind, doubt, doubt, doubt, doubt, ())
 
 
-def _read(look: Look, directories: tuple[str, ...], pattern: str) -> Iterator[tuple[str, str]]:
+def _read(look: Look, directories: tuple[str, ...], pattern: str) -> tuple[list[tuple[str, str]], Unobserved | None]:
+    """Files with their text, and why it may not be all of them."""
+    found: list[tuple[str, str]] = []
+    doubt: Unobserved | None = None
     for directory in directories:
         names = entries(look, directory)
+        doubt = doubt or unseen(look, f"{directory}/")
         for name in () if isinstance(names, Unobserved) else names:
-            text = look.text(f"{directory}/{name}")
-            if re.fullmatch(pattern, name) and isinstance(text, str):
-                yield f"{directory}/{name}", text
+            path = f"{directory}/{name}"
+            text = look.text(path)
+            if not re.fullmatch(pattern, name):
+                continue
+            if isinstance(text, str):
+                found.append((path, text))
+            doubt = doubt or unseen(look, path)
+    return found, doubt
 
 
 def _nginx(look: Look) -> Server:
     main = look.text(NGINX)
     if isinstance(main, Unobserved):
         return Server("nginx", main, main, main, main, ())
-    texts = [(NGINX, main), *_read(look, NGINX_DIRECTORIES, r"[^.].*")]
+    others, doubt = _read(look, NGINX_DIRECTORIES, r"[^.].*")
+    texts = [(NGINX, main), *others]
     everywhere, shown, listings, user = False, 0, [], ""
     for path, text in texts:
         for number, depth, block, words, hidden in _nginx_lines(text, top="main" if path == NGINX else "http"):
@@ -112,7 +123,12 @@ def _nginx(look: Look) -> Server:
                 shown += 0 if everywhere else 1
     version_hidden = (everywhere and shown == 0) or (not everywhere and shown == 0 and any("server_tokens off" in text for _, text in texts))
     user = user or "nobody"
-    return Server("nginx", version_hidden, tuple(listings), user, user == "root", ())
+    return Server("nginx", doubt or version_hidden, _sure(listings, doubt), user, user == "root", ())
+
+
+def _sure(listings: list[str], doubt: Unobserved | None) -> tuple[str, ...] | Unobserved:
+    """What was found stands; that there is no more stands only where all was seen."""
+    return doubt if doubt is not None and not listings else tuple(listings)
 
 
 def _nginx_lines(text: str, top: str) -> Iterator[tuple[int, int, str, list[str], bool]]:
@@ -139,7 +155,8 @@ def _apache(look: Look) -> Server:
     main = look.text(main_path)
     if isinstance(main, Unobserved):
         return Server("apache", main, main, main, main, ())
-    texts = [(main_path, main), *_read(look, APACHE_DIRECTORIES, r"[^.].*\.conf")]
+    others, doubt = _read(look, APACHE_DIRECTORIES, r"[^.].*\.conf")
+    texts = [(main_path, main), *others]
     tokens, signature, listings, user = "Full", "Off", [], ""
     for path, text in texts:
         for number, line in enumerate(text.split("\n")[:MAX_LINES], 1):
@@ -158,11 +175,14 @@ def _apache(look: Look) -> Server:
         found = re.search(rf"{re.escape(user[2:-1])}=(\w[\w-]{{0,40}})", values) if isinstance(values, str) else None
         user = found[1] if found else ""
     modules = entries(look, "/etc/apache2/mods-enabled")
-    if not isinstance(modules, Unobserved) and modules and "autoindex.load" not in modules:
-        listings = []
-    doubt = Unobserved(Reason.FORMAT, main_path, Text("没有看到运行账户", "the account it runs as is not visible"))
-    hidden = tokens.lower() in ("prod", "productonly") and signature.lower() == "off"
-    return Server("apache", hidden, tuple(listings), user or doubt, user == "root" if user else doubt, ())
+    listed = _sure(listings, doubt)
+    if isinstance(modules, Unobserved):
+        listed = unseen(look, "/etc/apache2/mods-enabled/") or listed
+    elif modules and "autoindex.load" not in modules:
+        listed = ()
+    nobody = Unobserved(Reason.FORMAT, main_path, Text("没有看到运行账户", "the account it runs as is not visible"))
+    hidden = doubt or (tokens.lower() in ("prod", "productonly") and signature.lower() == "off")
+    return Server("apache", hidden, listed, user or nobody, user == "root" if user else nobody, ())
 
 
 def _tomcat_unit(look: Look) -> bool:
@@ -173,11 +193,11 @@ def _tomcat_unit(look: Look) -> bool:
 def _tomcat(look: Look) -> Server:
     up = look.fact(units.up)
     unit = None if isinstance(up, Unobserved) else next((one for one in up.by_id.values() if one.running and one.id.startswith("tomcat")), None)
-    user = (unit.user or "root") if unit is not None else ""
+    user = up if isinstance(up, Unobserved) else (unit.user or "root") if unit is not None else ""
     seen = files(look)
     doubt = Unobserved(Reason.FORMAT, "tomcat", Text("没有读取 Tomcat 的配置", "Tomcat's configuration is not read"))
     apps: tuple[str, ...] | Unobserved = seen if isinstance(seen, Unobserved) else ()
     if not isinstance(seen, Unobserved):
         found = (re.fullmatch(r"/(?:var/lib|usr/share|opt)/tomcat[^/]{0,40}/webapps/([^/]{1,100})", path) for path in seen)
         apps = tuple(sorted({one[1] for one in found if one is not None and one[1] in ADMIN_APPS}))
-    return Server("tomcat", doubt, doubt, user, user == "root", apps)
+    return Server("tomcat", doubt, doubt, user, user if isinstance(user, Unobserved) else user == "root", apps)
