@@ -19,7 +19,7 @@ from tests.lab.host import Host
 from tutela.assess import Assessment
 from tutela.assess.verdict import Verdict
 from tutela.checks import Outcome
-from tutela.evidence import Status
+from tutela.evidence import Reason, Status
 from tutela.facts import last_logins
 
 pytest_plugins = ["tests.lab.fixtures"]
@@ -98,3 +98,20 @@ def test_sshd_on_another_port_is_found_and_judged(lab_host: Callable[[str], Host
     assert said["H-026"].result is Outcome.FAIL
     assert any("2222" in str(line) for one in said["H-026"].observations for line in one.observed)
     assert said["H-028"].result is Outcome.FAIL  # the Match block of one network lets passwords in
+
+
+def test_an_ordinary_user_sees_an_sshd_for_each_connection_as_far_as_root_does(own_host: Callable[[str], OwnHost]) -> None:
+    """The same host as above; what only root may read is unknown to him, nothing else is, and nothing does not apply."""
+    case = next(one for one in CASES if one["what"].startswith("one sshd for each connection, which"))
+    host = own_host(case["role"])
+    host.run(case["make"])
+    try:
+        said = verdicts(look.judge(look.collect(host.host, "ops", "--quick")))
+    finally:
+        host.run(case["unmake"])
+
+    assert {check: said[check].result.value for check in ("H-027", "H-028", "H-029", "H-032")} == dict.fromkeys(("H-027", "H-028", "H-029"), "pass") | {
+        "H-032": "unknown"
+    }
+    unknown = {check: said[check] for check in ("H-026", "H-030", "H-031", "H-032", "H-033", "H-036")}
+    assert {check: (one.result.value, one.code) for check, one in unknown.items()} == dict.fromkeys(unknown, ("unknown", Reason.PRIVILEGE))
