@@ -61,7 +61,7 @@ def judge(check: Check, scope: Scope, evidence: tuple[str, ...], base: Severity)
     """The verdict of `check`; exactly one of the four results.
 
     An excuse counts only when its condition is established. An undecided one leaves the expectations to decide,
-    but for a failure: what may not apply at all has not failed.
+    but for a failure: what may not apply at all, or may not be decided here, has not failed.
     """
     notes = tuple(rule.text for rule in check.notes if rule.text is not None and holds(rule.condition, scope) is True)
     excuses: list[Truth] = []
@@ -70,7 +70,8 @@ def judge(check: Check, scope: Scope, evidence: tuple[str, ...], base: Severity)
         if excuses[-1] is True:
             return Verdict(check, Outcome.NOTAPPLICABLE, base, rule.text, None, (), notes, evidence)
     for rule in check.unknown:
-        if holds(rule.condition, scope) is True:
+        excuses.append(holds(rule.condition, scope))
+        if excuses[-1] is True:
             return Verdict(check, Outcome.UNKNOWN, _severity(check, scope, base), rule.text, rule.code, (), notes, evidence)
     truths = [holds(expectation.condition, scope) for expectation in check.expect]
     observations = tuple(
