@@ -117,7 +117,7 @@ def _seen(condition: Condition, scope: Scope, truth: Truth) -> tuple[tuple[str, 
         parts = [_seen(part, scope, truth) for part in condition.parts]
         seen = tuple(dict.fromkeys(line for lines, _ in parts for line in lines))
         joint = {"all": " and ", "any": " or ", "not": ""}[condition.kind]
-        words = joint.join(word for _, word in parts)
+        words = joint.join(dict.fromkeys(word for _, word in parts))
         return seen, f"not ({words})" if condition.kind == "not" else words
     if isinstance(condition, Result):
         return (f"{condition.check}: {scope.result(condition.check)}",), "/".join(condition.results)

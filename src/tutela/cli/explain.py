@@ -136,14 +136,14 @@ def _field(label: Text, value: str, lang: Lang) -> str:
 def _profile(profile: Profile, content: Content, lang: Lang) -> Iterator[str]:
     yield f"{profile.id}  {profile.title.in_(lang)}"
     yield ""
-    yield Text("其中的约定：", "agreements in it:").in_(lang)
+    yield Text("其中的协议：", "agreements in it:").in_(lang)
     for key in profile.agreements:
         agreement = content.agreements[key]
         yield f"  {agreement.id} {agreement.edition}  {agreement.title.in_(lang)}"
     if profile.params:
         yield Text("改动的参数：", "parameters of its own:").in_(lang)
     for name, values in profile.params.items():
-        yield f"  {name}  {_title(name, content, lang)}: {', '.join(f'{key} = {value(given).in_(lang)}' for key, given in values.items())}"
+        yield f"  {name}  {_title(name, content, lang)}: {', '.join(f'{key} = {_listed(given)}' for key, given in values.items())}"
     if profile.severities:
         yield Text("改动的级别：", "severities of its own:").in_(lang)
     for name, severity in profile.severities.items():
@@ -218,8 +218,7 @@ def _check(check: Check, content: Content, assessment: Assessment | None, lang: 
             yield "  · " + label.label.in_(lang)
         for name, param in check.params.items():
             derived = f" ({Text('推定默认值', 'derived default').in_(lang)} {param.derived})" if param.derived else ""
-            number = ", ".join(map(str, param.default)) if isinstance(param.default, tuple) else param.default
-            yield f"  {name} = {number}{derived}"
+            yield f"  {name} = {_listed(param.default)}{derived}"
         if check.never_collect:
             yield _field(Text("绝不采集", "never collected"), ", ".join(check.never_collect), lang)
         controls = {
@@ -271,5 +270,8 @@ def _row(row: Row, lang: Lang) -> Iterator[str]:
     if row.clauses:
         yield _field(Text("条款", "clauses"), ", ".join(row.clauses), lang)
     for key, one in row.values.items():
-        words = ", ".join(map(str, one)) if isinstance(one, list) else str(one)
-        yield f"  {key}: {words}"
+        yield f"  {key}: {_listed(one)}"
+
+
+def _listed(given: object) -> str:
+    return ", ".join(map(str, given)) if isinstance(given, (list, tuple)) else str(given)

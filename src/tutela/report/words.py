@@ -54,7 +54,10 @@ NEXT = {
     Reason.NO_ANSWER: Text("看原因中写的来源：启用它，或在站点文件中登记。", "Look at the source in the reason: switch it on, or declare it in the site file."),
     Reason.NO_DATA: Text("去掉 --quick，或按原因补上数据后再检查。", "Leave --quick out, or supply what the reason names, and check again."),
     Reason.NOT_LODGED: Text("在站点文件的 attestations 等处提交证据。", "Lodge the evidence in the site file, under attestations and its like."),
-    Reason.NO_VANTAGE: Text("需要从主机以外观察，本程序尚不能做到。", "It takes a look from outside the host, which this program does not do yet."),
+    Reason.NO_VANTAGE: Text(
+        "看原因：要从外部看的，加 --scan 或 --scan-from；要由托管中心或在容器里看的，本程序尚不能做到。",
+        "Read the reason: what shows from outside, --scan or --scan-from look at; what shows to a hosting centre or inside a container, this program does not see yet.",
+    ),
     Reason.FORMAT: Text("用 --all 看来源，把其格式告诉我们。", "See the source with --all, and tell us its format."),
     Reason.CLOCK: Text("先让主机的时钟同步。", "Synchronise the clock of the host first."),
 }
@@ -74,6 +77,7 @@ NEVER_COLLECTED = {
 """What never leaves a host; docs/threat-model.md says what stays in its place."""
 TOTAL = Text("合计", "total")
 COMMA = Text("、", ", ")
+PAUSE = Text("，", ", ")
 COLON = Text("：", ": ")
 STOP = Text("。", ".")
 
@@ -97,6 +101,8 @@ _PLAIN = {
 }
 
 
+_RESULTS = {outcome.value for outcome in Outcome}
+_WORDS = {word: _PLAIN[word] for word in ("true", "false", "yes", "no", "empty")} | {word: RESULTS[word] for word in _RESULTS}
 _JOINTS = {"and": Text("且", "and"), "or": Text("或", "or"), "not": Text("不是", "not")}
 
 
@@ -106,12 +112,15 @@ def wanted(expected: str) -> Text:
         return _PLAIN[expected]
     # A joint expectation, such as `true or not (<= 7 and present)`.
     words = re.split(r"(\W+)", expected)
-    if not any(word in _JOINTS for word in words):
+    if not any(word in _JOINTS for word in words) and not _RESULTS.issuperset(words[::2]):
         return same(expected)
-    said = [_JOINTS.get(word) or (_PLAIN[word] if word in ("true", "false", "yes", "no") else same(word)) for word in words]
+    said = [_JOINTS.get(word) or _WORDS.get(word) or same(word) for word in words]
     return Text("".join(one.zh for one in said), "".join(one.en for one in said))
 
 
 def value(observed: str) -> Text:
-    """What was seen, for people: only yes and no have a translation."""
+    """What was seen, for people: yes and no have a translation, and what another check said (`H-036: fail`)."""
+    check, colon, result = observed.rpartition(": ")
+    if result in _RESULTS and check and " " not in check:
+        return Text(f"{check}：{RESULTS[result].zh}", f"{check}{colon}{RESULTS[result].en}")
     return _PLAIN[observed] if observed in ("yes", "no") else same(observed)
