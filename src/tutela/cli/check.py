@@ -368,13 +368,14 @@ def exit_status(assessment: Assessment, fail_on: str) -> int:
     """0 all kept, 2 broken at or above `fail_on`, 3 nothing broken so far but something unproven, or broken below `fail_on`."""
     from tutela.assess import Standing
     from tutela.checks import Severity
+    from tutela.report.findings import duties
 
-    duties = [one for one in assessment.clauses if not one.clause.recommended]
-    broken = [one.severity for one in duties if one.standing is Standing.BROKEN]
+    binding = duties(assessment)
+    broken = [one.severity for one in binding if one.standing is Standing.BROKEN]
     worst = max((severity.rank for severity in broken), default=-1)
     if fail_on != "never" and worst >= Severity(fail_on).rank:
         return EXIT_BROKEN
-    unproven = any(one.standing is Standing.UNPROVEN for one in duties)
+    unproven = any(one.standing is Standing.UNPROVEN for one in binding)
     return EXIT_UNPROVEN if unproven or broken else EXIT_KEPT
 
 

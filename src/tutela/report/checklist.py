@@ -54,7 +54,7 @@ EMPTY = same("")
 NOTHING = same("—")
 _YES, _NO = Text("是", "yes"), Text("否", "no")
 _NOT_CHOSEN = Text("未采用", "not chosen")
-_NOT_BOUND = Text("不适用本约定", "not agreed")
+_NOT_BOUND = Text("不适用本协议", "not agreed")
 _CONTRADICTED = Text("声明与测量结果矛盾", "the declaration is contradicted by the measurement")
 
 
@@ -139,7 +139,7 @@ def checklist(one: Assessment, options: Options) -> Checklist:
         facts.insert(0, (Text("站点", "site"), inert(one.site.name)))
     notes = [_HOW_TO_READ, _VALID, *form.notes]
     how_old = age(one)
-    notes.append(Text(f"最旧数据在判定时已 {how_old.zh}。", f"The oldest datum was {how_old.en} old when it was judged."))
+    notes.append(Text(f"最旧的数据距判定 {how_old.zh}。", f"The oldest datum was {how_old.en} old when it was judged."))
     if why is not None:
         why = inert(why)
         notes.insert(0, Text(f"无法连接主机，没有任何测量：{why}", f"The host could not be reached; nothing was measured: {why}"))

@@ -44,17 +44,22 @@ HEADLINES = {
 
 
 def headline(assessment: Assessment) -> Headline:
-    """Broken when a duty is broken; compliant only when nothing is left undecided.
+    """Broken when a duty is broken; compliant only when nothing that binds is left undecided.
 
-    Advice (`recommended`) neither breaks nor proves anything.
+    Advice (`recommended`) neither breaks nor proves anything. Without clauses the checks alone decide.
     """
-    duties = [one for one in assessment.clauses if not one.clause.recommended]
-    results = {verdict.result for verdict in assessment.verdicts if verdict.waived_by is None}
-    if any(one.standing is Standing.BROKEN for one in duties) or (not assessment.clauses and Outcome.FAIL in results):
+    standings = {one.standing for one in duties(assessment)}
+    results = {verdict.result for verdict in assessment.verdicts if verdict.waived_by is None} if not assessment.clauses else set()
+    if Outcome.FAIL in results or Standing.BROKEN in standings:
         return Headline.BROKEN
     seen = bool(assessment.verdicts) and unreachable(assessment) is None
-    undecided = Outcome.UNKNOWN in results or any(one.standing is Standing.UNPROVEN for one in duties)
+    undecided = Outcome.UNKNOWN in results or Standing.UNPROVEN in standings
     return Headline.COMPLIANT if seen and not undecided else Headline.NOT_SHOWN
+
+
+def duties(assessment: Assessment) -> list[ClauseStanding]:
+    """The clauses that bind; advice does not."""
+    return [one for one in assessment.clauses if not one.clause.recommended]
 
 
 def unreachable(assessment: Assessment) -> str | None:
@@ -87,15 +92,27 @@ def summary(assessment: Assessment) -> Text:
         why = inert(why)
         return Text(f"无法连接，什么也没有看到：{why}", f"could not be reached, so nothing was seen: {why}")
     failed, unknown = failures(assessment), unknowns(assessment)
-    broken = [one for one in assessment.clauses if one.standing is Standing.BROKEN and not one.clause.recommended]
-    unproven = [one for one in assessment.clauses if one.standing is Standing.UNPROVEN and not one.clause.recommended]
+    broken = [one for one in duties(assessment) if one.standing is Standing.BROKEN]
+    unproven = [one for one in duties(assessment) if one.standing is Standing.UNPROVEN]
     counted = len(assessment.verdicts)
-    zh = f"{counted} 项检查中 {len(failed)} 项不符合、{len(unknown)} 项未知；{len(broken)} 条约定未履行、{len(unproven)} 条未证实。"
+    zh = f"{counted} 项检查中 {len(failed)} 项不符合、{len(unknown)} 项未知；条款 {len(broken)} 条未履行、{len(unproven)} 条未证实。"
     en = (
         f"Of {_count(counted, 'check')} {len(failed)} failed and {len(unknown)} {_be(unknown)} unknown; "
         f"{_count(len(broken), 'clause')} {_be(broken)} broken and {len(unproven)} {_be(unproven)} unproven."
     )
     return Text(zh, en)
+
+
+def of_advice(one: Assessment) -> Text | None:
+    """Why the table of all clauses counts more than the summary does; None where it counts the same."""
+    advice = [clause.standing for clause in one.clauses if clause.clause.recommended]
+    broken, unproven = advice.count(Standing.BROKEN), advice.count(Standing.UNPROVEN)
+    if not broken and not unproven:
+        return None
+    return Text(
+        f"其中建议类 {broken} 条未履行、{unproven} 条未证实，不计入总评。",
+        f"Of these, {broken} broken and {unproven} unproven are advice, and do not count in the headline.",
+    )
 
 
 def _count(number: int, word: str) -> str:

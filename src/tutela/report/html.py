@@ -30,6 +30,7 @@ from tutela.report.findings import (
     failures,
     headline,
     name_of,
+    of_advice,
     of_result,
     said_twice,
     sort_key,
@@ -46,7 +47,7 @@ from tutela.report.words import joined as enumerated
 
 _CLASS = {Headline.BROKEN: "broken", Headline.NOT_SHOWN: "unshown", Headline.COMPLIANT: "compliant"}
 _TITLE = Text("守责检查报告", "Tutela report")
-_BRAND = Text("守责 Tutela 服务器安全约定检查报告", "Tutela: server-security agreement report")
+_BRAND = Text("守责 Tutela 服务器安全协议检查报告", "Tutela: server-security agreement report")
 
 
 def render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> Iterator[str]:
@@ -232,6 +233,9 @@ class _Page:
                 rows.append([self.say(PARTIES[party]), *(el("td", n, class_="num" if n else "num zero") for n in numbers)])
         standings: list[Text | str] = ["", *(STANDINGS[standing] for standing in Standing)]
         yield self.table(standings, rows, 1)
+        advice = of_advice(one)
+        if advice is not None:
+            yield el("p", self.say(advice), class_="dim") + "\n"
         loud = [clause for clause in one.clauses if clause.standing in (Standing.BROKEN, Standing.WAIVED)]
         if loud:
             yield self.clause_table(loud)
@@ -293,7 +297,7 @@ class _Page:
         else:
             yield el("p", self.say(Text("没有使用。", "None.")), class_="dim") + "\n"
         if one.rulebook.stricter:
-            yield self.h2(Text("多份约定同时适用，取更严的", "Where agreements differ, the stricter applies"))
+            yield self.h2(Text("多份协议同时适用，取更严的", "Where agreements differ, the stricter applies"))
             yield el("ul", [el("li", self.say(text)) for text in one.rulebook.stricter]) + "\n"
 
     def basis(self, one: Assessment) -> Markup:
@@ -303,10 +307,10 @@ class _Page:
             return el("span", words, class_="digest")
 
         pairs: list[tuple[Text | str, object]] = [
-            (Text("约定", "agreement"), joined([f"{agreement.id} {agreement.edition} ", digest(agreement.digest)])) for agreement in one.rulebook.agreements
+            (Text("协议", "agreement"), joined([f"{agreement.id} {agreement.edition} ", digest(agreement.digest)])) for agreement in one.rulebook.agreements
         ]
         pairs += [
-            (Text("适用配置", "profile"), ", ".join(profile.id for profile in one.rulebook.profiles)),
+            (Text("配置档案", "profile"), ", ".join(profile.id for profile in one.rulebook.profiles)),
             (Text("内容", "content"), digest(one.rulebook.content_digest)),
             (Text("站点设置", "site"), digest(one.site.digest) if one.site.digest else None),
             (Text("证据包", "bundle"), digest(one.bundle.digest)),
@@ -315,7 +319,7 @@ class _Page:
             (
                 Text("最旧数据", "oldest datum"),
                 self.say(
-                    Text("{at}，判定时已 {age}", "{at}, {age} old when judged").with_values(at=when(one.summary.oldest_datum, zone), age=self.say(age(one)))
+                    Text("{at}，距判定 {age}", "{at}, {age} old when judged").with_values(at=when(one.summary.oldest_datum, zone), age=self.say(age(one)))
                 ),
             ),
         ]
@@ -347,7 +351,7 @@ class _Page:
 
     def fleet_table(self, assessments: Sequence[Assessment]) -> Markup:
         shown = ("fail", "unknown", "pass")
-        head: list[Text | str] = [Text("主机", "host"), Text("结论", "verdict"), SEVERITIES[Severity.CRITICAL], SEVERITIES[Severity.HIGH]]
+        head: list[Text | str] = [Text("主机", "host"), Text("总评", "headline"), SEVERITIES[Severity.CRITICAL], SEVERITIES[Severity.HIGH]]
         head += [*(RESULTS[word] for word in shown), Text("未知率", "undecided")]
         rows: list[list[object]] = []
         for number, one in enumerate(assessments, 1):

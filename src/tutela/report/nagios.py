@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from tutela.assess.assessment import Assessment, Standing
 from tutela.checks import Severity
 from tutela.language import Lang, Text
-from tutela.report.findings import Headline, failures, headline, summary, unreachable
+from tutela.report.findings import Headline, duties, failures, headline, summary, unreachable
 from tutela.report.inert import inert
 from tutela.report.options import Options
 
@@ -39,7 +39,7 @@ def status(assessments: Sequence[Assessment], options: Options) -> int:
 def _status(one: Assessment, options: Options) -> int:
     word = headline(one)
     if word is Headline.BROKEN:
-        broken = [clause.severity for clause in one.clauses if clause.standing is Standing.BROKEN and not clause.clause.recommended]
+        broken = [clause.severity for clause in duties(one) if clause.standing is Standing.BROKEN]
         worst = max((severity.rank for severity in broken or [verdict.severity for verdict in failures(one)]), default=0)
         return 2 if options.fail_on != "never" and worst >= Severity(options.fail_on).rank else 1
     return 0 if word is Headline.COMPLIANT else UNKNOWN

@@ -32,6 +32,7 @@ from tutela.report.findings import (
     failures,
     headline,
     name_of,
+    of_advice,
     of_result,
     said_twice,
     sort_key,
@@ -43,7 +44,7 @@ from tutela.report.findings import (
 )
 from tutela.report.inert import inert, inert_lines
 from tutela.report.options import Options
-from tutela.report.words import COLON, COMMA, PARTIES, RESULTS, SEVERITIES, STANDINGS, TOTAL, joined, value, wanted
+from tutela.report.words import COLON, COMMA, PARTIES, PAUSE, RESULTS, SEVERITIES, STANDINGS, TOTAL, joined, value, wanted
 
 MAX_NAMES = 4
 """Names in a line before the rest is a number."""
@@ -68,10 +69,11 @@ _COUNTS = Text("计数", "Counts")
 _CLAUSES = Text("条款：谁的责任", "Clauses: whose duty")
 _WAIVERS = Text("豁免", "Waivers")
 _DERIVED = Text("所用推定默认值（原文没有的数字）", "Derived defaults in force (numbers the sources do not give)")
-_STRICTER = Text("多份约定同时适用，取更严的", "Where agreements differ, the stricter applies")
+_STRICTER = Text("多份协议同时适用，取更严的", "Where agreements differ, the stricter applies")
 _BASIS = Text("依据", "Basis")
 _FLEET = Text("主机", "Hosts")
 _ACROSS = Text("全部主机中最重的问题", "Worst findings across the hosts")
+_ON = Text("主机", "hosts")
 _UNREACHED = Text("无法连接（未证实）", "Not reached (unproven)")
 
 _SEEN = Text("所见", "seen")
@@ -89,7 +91,7 @@ _HIDDEN = Text(
 )
 _AS_ABOVE = Text("见上文第 {number} 项", "as in {number} above")
 _NOTHING = Text("无", "none")
-_DATA_OF = Text("数据采集于 {at}，最旧的一项判定时已 {age}。", "Data of {at}; the oldest was {age} old when judged.")
+_DATA_OF = Text("数据采集于 {at}，最旧的一项距判定 {age}。", "Data of {at}; the oldest was {age} old when judged.")
 _MORE_VALUES = Text("…… 另有 {number} 个（--all）", "… and {number} more (--all)")
 _MORE_FAILURES = Text("…… 另有 {number} 项（--all 列出详情）：", "… and {number} more (details: --all):")
 _MORE_CLAUSES = Text("…… 另有 {number} 条：", "… and {number} more: ")
@@ -210,7 +212,7 @@ class _Page:
         """`mark severity title (H-028 ssh-password-login)`, with the severity coloured."""
         severity = self.say(SEVERITIES[verdict.severity])
         words = f"{self.say(verdict.check.title)} ({name_of(verdict)})"
-        mark = padded(mark, 3) if mark else ""
+        mark = padded(f"{mark} ", 3) if mark else ""
         lines = wrapped(words, self.width, first=f"{mark}{severity}  ", rest=" " * (width(mark) or 2))
         head = next(lines)
         yield mark + self.paint(severity, _SEVERITY_COLOUR.get(verdict.severity)) + head[len(mark) + len(severity) :]
@@ -341,6 +343,9 @@ class _Page:
             if mine:
                 rows.append([self.say(PARTIES[party]), *(str(sum(1 for c in mine if c.standing is standing)) for standing in Standing)])
         yield from table(rows, right=range(1, len(rows[0])))
+        advice = of_advice(one)
+        if advice is not None:
+            yield from wrapped(self.say(advice), self.width, first="  ", rest="  ")
         broken = [clause for clause in one.clauses if clause.standing is Standing.BROKEN]
         # Duties before advice: advice breaks nothing.
         broken.sort(key=lambda clause: clause.clause.recommended)
@@ -366,8 +371,7 @@ class _Page:
             extra.append(self.say(_CONTRADICTED))
         if one.reason is not None:
             extra.append(self.say(one.reason))
-        comma = COMMA.in_(self.lang)
-        lines = wrapped(f"{one.clause.id} {self.say(one.clause.title)} ({comma.join(extra)})", self.width, first=f"  {word}  ", rest="    ")
+        lines = wrapped(f"{one.clause.id} {self.say(one.clause.title)} ({PAUSE.in_(self.lang).join(extra)})", self.width, first=f"  {word}  ", rest="    ")
         head = next(lines)
         yield "  " + self.paint(word, colour) + head[2 + len(word) :]
         yield from lines
@@ -380,7 +384,7 @@ class _Page:
                 reason = self.say(standing.reason) if standing.reason is not None else "-"
                 reasons.setdefault((reason, standing.clause.party), []).append(standing.clause.id)
         for (reason, party), ids in reasons.items():
-            head = f"{self.say(STANDINGS[Standing.UNPROVEN])}  {self.say(PARTIES[party])}{COMMA.in_(self.lang)}{reason}{COLON.in_(self.lang)}"
+            head = f"{self.say(STANDINGS[Standing.UNPROVEN])}  {self.say(PARTIES[party])}{PAUSE.in_(self.lang)}{reason}{COLON.in_(self.lang)}"
             yield from wrapped(head + ", ".join(ids), self.width, first="  ", rest="    ")
 
     def waivers(self, one: Assessment) -> Iterator[str]:
@@ -418,8 +422,8 @@ class _Page:
         zone = self.options.zone
         yield from self.heading(_BASIS)
         for agreement in one.rulebook.agreements:
-            yield from self.basic(Text("约定", "agreement"), f"{agreement.id} {agreement.edition}{f' {agreement.digest}' if self.all else ''}")
-        yield from self.basic(Text("适用配置", "profile"), ", ".join(profile.id for profile in one.rulebook.profiles))
+            yield from self.basic(Text("协议", "agreement"), f"{agreement.id} {agreement.edition}{f' {agreement.digest}' if self.all else ''}")
+        yield from self.basic(Text("配置档案", "profile"), ", ".join(profile.id for profile in one.rulebook.profiles))
         if self.all:
             yield from self.basic(Text("内容", "content"), one.rulebook.content_digest)
         if one.site.digest and self.all:
@@ -428,7 +432,7 @@ class _Page:
         probe = self.say(Text("探针 {version}", "probe {version}").with_values(version=one.bundle.probe))
         yield from self.basic(Text("采集", "collected"), f"{when(one.bundle.collected_at, zone)}, {probe}")
         yield from self.basic(Text("判定", "judged"), when(one.judged_at, zone))
-        oldest = Text("{at}，判定时已 {age}", "{at}, {age} old when judged")
+        oldest = Text("{at}，距判定 {age}", "{at}, {age} old when judged")
         words = oldest.with_values(at=when(one.summary.oldest_datum, zone), age=self.say(age(one)))
         yield from self.basic(Text("最旧数据", "oldest datum"), self.say(words))
 
@@ -439,7 +443,7 @@ class _Page:
     def fleet(self, assessments: Sequence[Assessment]) -> Iterator[str]:
         """A compact table, and what is worst."""
         words = {word: sum(1 for one in assessments if headline(one) is word) for word in Headline}
-        listed = ", ".join(f"{number} {self.say(HEADLINES[word])}" for word, number in words.items())
+        listed = COMMA.in_(self.lang).join(f"{number} {self.say(HEADLINES[word])}" for word, number in words.items())
         total = self.say(Text("{number} 台主机：{listed}", "{number} hosts: {listed}").with_values(number=len(assessments), listed=listed))
         yield from wrapped(self.paint(total, None), self.width)
         if not assessments:
@@ -456,7 +460,7 @@ class _Page:
             yield from self.heading(_ACROSS)
             for number, one in enumerate(found[: 2 * FIRST], 1):
                 yield from self.titled(f"{number}.", one.verdict)
-                yield from self.field(_FLEET, f"{len(one.subjects)}: {self.names([inert(subject) for subject in one.subjects])}", indent=3)
+                yield from self.field(_ON, f"{len(one.subjects)}: {self.names([inert(subject) for subject in one.subjects])}", indent=3)
                 yield from self.remedy(one.verdict, indent=3, short=not self.all)
         yield from self.fleet_basis(assessments)
         if self.all:
@@ -469,7 +473,7 @@ class _Page:
         """Failures of the two worst severities, then all results: what one scans a fleet for."""
         severities = (Severity.CRITICAL, Severity.HIGH)
         results = ("fail", "unknown", "pass")
-        head = [self.say(Text("主机", "host")), self.say(Text("结论", "verdict"))]
+        head = [self.say(Text("主机", "host")), self.say(Text("总评", "headline"))]
         head += [self.say(SEVERITIES[severity]) for severity in severities]
         rows = [[*head, *(self.say(RESULTS[word]) for word in results), self.say(Text("未知率", "undecided"))]]
         for one in assessments:
@@ -484,7 +488,7 @@ class _Page:
         yield from self.heading(_BASIS)
         agreements = {f"{one.id} {one.edition} {one.digest}": None for assessment in assessments for one in assessment.rulebook.agreements}
         for words in agreements:
-            yield from self.basic(Text("约定", "agreement"), words)
+            yield from self.basic(Text("协议", "agreement"), words)
         keys = sorted({key for assessment in assessments for key in assessment.rulebook.derived})
         yield from self.basic(Text("推定默认值", "derived"), ", ".join(keys) or self.say(_NOTHING))
         oldest = min(assessments, key=lambda one: one.summary.oldest_datum)

@@ -1,0 +1,80 @@
+"""What every format says about one assessment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.report.standard import options, standard
+from tutela.assess import Assessment
+from tutela.assess.assessment import Standing
+from tutela.checks import Outcome
+from tutela.cli.check import exit_status
+from tutela.language import Lang, Text
+from tutela.report import FORMATS
+from tutela.report.findings import Headline, headline
+from tutela.report.nagios import status
+from tutela.report.words import value, wanted
+
+
+def undecided_advice() -> Assessment:
+    """Everything that binds is kept; of the advice nothing is known."""
+    (one,) = standard("keeps")
+    verdicts = tuple(replace(verdict, result=Outcome.UNKNOWN) if verdict.check.catalogue == "H-052" else verdict for verdict in one.verdicts)
+    clauses = tuple(replace(clause, standing=Standing.UNPROVEN) if clause.clause.recommended else clause for clause in one.clauses)
+    return replace(one, verdicts=verdicts, clauses=clauses)
+
+
+def test_advice_that_is_unknown_leaves_the_headline_and_both_exit_statuses_as_they_were() -> None:
+    one = undecided_advice()
+
+    assert [verdict.result for verdict in one.verdicts].count(Outcome.UNKNOWN) == 1
+    assert (headline(one), exit_status(one, "low"), status([one], options())) == (Headline.COMPLIANT, 0, 0)
+
+
+@pytest.mark.parametrize("form", ["text", "html"])
+@pytest.mark.parametrize(("lang", "words"), [(Lang.EN, "Of these, 0 broken and 1 unproven are advice"), (Lang.ZH, "其中建议类 0 条未履行、1 条未证实")])
+def test_where_the_table_counts_advice_too_it_says_how_much(form: str, lang: Lang, words: str) -> None:
+    one = undecided_advice()
+    alone = replace(one, clauses=tuple(clause for clause in one.clauses if not clause.clause.recommended))
+
+    said, unsaid = ("".join(FORMATS[form].render([which], lang, options())) for which in (one, alone))  # type: ignore[arg-type]
+
+    assert " ".join(said.split()).count(words) == 1
+    assert ("advice" in unsaid, "建议" in unsaid) == (False, False)
+
+
+def test_the_tenth_of_the_worst_stands_apart_from_its_number() -> None:
+    from tutela.report.text import _Page
+
+    line = next(_Page(Lang.EN, options()).titled("10.", standard("breaks")[0].verdicts[0]))
+
+    assert line.startswith("10. ")
+
+
+@pytest.mark.parametrize(
+    ("expected", "zh", "en"),
+    [
+        ("true or not (<= 7 and present)", "是 或 不是 (<= 7 且 present)", "yes or not (<= 7 and present)"),
+        ("pass", "通过", "pass"),
+        ("pass/notapplicable or pass", "通过/不适用 或 通过", "pass/n.a. or pass"),
+        ("= drop or true", "= drop 或 是", "= drop or yes"),
+        ("= password", "= password", "= password"),
+    ],
+)
+def test_what_is_expected_is_said_in_words(expected: str, zh: str, en: str) -> None:
+    assert Text(zh, en) == wanted(expected)
+
+
+@pytest.mark.parametrize(
+    ("observed", "zh", "en"),
+    [
+        ("H-036: notapplicable", "H-036：不适用", "H-036: n.a."),
+        ("yes", "是", "yes"),
+        ("fail", "fail", "fail"),
+        ("a word: pass", "a word: pass", "a word: pass"),
+    ],
+)
+def test_what_another_check_said_is_said_in_words(observed: str, zh: str, en: str) -> None:
+    assert Text(zh, en) == value(observed)
