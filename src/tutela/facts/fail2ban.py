@@ -226,15 +226,17 @@ def _blind(look: Look, failed: int | Unobserved) -> bool | Unobserved:
     if isinstance(text, Unobserved):
         return text
     found = look.fact(guards.parse)
-    unit = None if isinstance(found, Unobserved) else found.unit("fail2ban.service")
-    start = unit.started.timestamp() if unit is not None and not isinstance(unit, Unobserved) and unit.started is not None else 0.0
+    unit = found if isinstance(found, Unobserved) else found.unit("fail2ban.service")
+    start = unit.started.timestamp() if isinstance(unit, guards.UnitState) and unit.started is not None else 0.0
     total = 0
     for line in text.split("\n"):
         row = re.fullmatch(r"([0-9]{1,12}) ([0-9]{1,9})", line.strip())
         # Only hours that began after it started count for sure.
         if row and int(row[1]) >= start:
             total += int(row[2])
-    return total >= MANY_FAILURES
+    if total < MANY_FAILURES:
+        return False
+    return unit if isinstance(unit, Unobserved) else True
 
 
 def _visible(look: Look) -> bool | Unobserved:
