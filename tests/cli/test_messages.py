@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tutela.cli import main
+from tutela.report.columns import width
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "debian-12.bundle"
@@ -30,6 +31,7 @@ def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["bogus"], "'bogus' 不在可选值中", "'bogus'"),
         (["check", "--frobnicate"], "不认识的参数：--frobnicate", "unrecognized arguments: --frobnicate"),
         (["check", "--jobs", "0"], "'0' 不是从 1 起的整数", "'0' is no whole number from 1 on"),
+        (["check", "--quick=yes"], "后面不能有值：'yes'", "ignored explicit argument 'yes'"),
         (["check", "--jobs", "many"], "'many' 不是从 1 起的整数", "'many' is no whole number from 1 on"),
         (["explain"], "缺少参数：ID", "required: ID"),
         (["explain", "H-999"], "H-099", "H-099"),
@@ -64,6 +66,24 @@ def test_for_nagios_what_could_not_be_looked_at_is_unknown_and_says_why(words: l
     assert (status, said.err) == (3, "")
     assert said.out.startswith("TUTELA UNKNOWN - ")
     assert said.out.count("\n") == 1
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("command", ["check", "scan", "scanner", "explain", "ledger init", "ledger append", "ledger verify", "ledger witness"])
+def test_help_begins_with_the_whole_command_and_fits_a_terminal(command: str, lang: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*command.split(), "--help", "--lang", lang])
+
+    said = capsys.readouterr().out
+    assert said.startswith(f"用法：tutela {command} [" if lang == "zh" else f"usage: tutela {command} [")
+    assert [line for line in said.split("\n") if width(line) > 80] == []
+
+
+def test_the_help_in_chinese_has_no_english_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help", "--lang", "zh"])
+
+    assert "显示版本号" in capsys.readouterr().out
 
 
 def test_without_words_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

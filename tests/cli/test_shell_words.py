@@ -59,3 +59,14 @@ def test_the_manual_page_formats_without_a_warning_and_names_every_command(lang:
     assert shown.stderr == ""
     for name in COMMANDS:
         assert f"tutela {name}" in shown.stdout
+
+
+def test_the_manual_page_brackets_only_what_may_be_left_out_and_names_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    page = printed(capsys, "manual", "--lang", "en").replace("\\-", "-").split("\n")
+
+    said = {page[at - 1]: page[at] for at in range(1, len(page)) if page[at].startswith("[options]")}
+    assert said[".B tutela explain"] == "[options] ID [BUNDLE]"
+    assert said[".B tutela check"] == "[options] [TARGET…]"
+    assert said[".B tutela ledger append"] == "[options] DIR [FILE…]"
+    assert said[".B tutela site"] == "[options] init|verify [FILE]"
+    assert ".B TUTELA_SCANNER" in page

@@ -33,7 +33,7 @@ def page(lang: Lang) -> Iterator[str]:
     yield ".SH " + Text("用法", "SYNOPSIS").in_(lang)
     listed = [one for one in commands(lang) if not actions(one[2])]
     for name, _, command in listed:
-        targets = " ".join(f"[{action.metavar or action.dest}]" for action in command._actions if not action.option_strings)  # noqa: SLF001
+        targets = " ".join(_positional(action) for action in command._actions if not action.option_strings)  # noqa: SLF001
         yield f".B tutela {name}"
         yield _roff(f"[{Text('选项', 'options').in_(lang)}] {targets}")
         yield ".br"
@@ -74,8 +74,16 @@ EXITS = {
 ENVIRONMENT = {
     "TUTELA_LANG": Text("zh 或 en；优先于系统区域设置", "zh or en; wins over the locale"),
     "NO_COLOR": Text("设置后不用颜色", "no colour when set"),
+    "TUTELA_SCANNER": Text("常驻扫描进程的套接字", "socket of the resident scanner"),
     "XDG_STATE_HOME": Text("最近一次本机证据包所在文件夹", "where the last bundle of this host is kept"),
 }
+
+
+def _positional(action: argparse.Action) -> str:
+    """`ID`, `[BUNDLE]`, `FILE…`, `[TARGET…]`: what may be left out stands in brackets."""
+    name = str(action.metavar or ("|".join(map(str, action.choices)) if action.choices else action.dest))
+    name += "…" if action.nargs in ("*", "+") else ""
+    return f"[{name}]" if action.nargs in ("*", "?") else name
 
 
 def _roff(words: str) -> str:

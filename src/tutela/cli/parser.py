@@ -17,11 +17,12 @@ _ARGPARSE_ZH = {
     "positional arguments": "参数",
     "options": "选项",
     "show this help message and exit": "显示本帮助",
-    "show program's version number and exit": "显示版本号",
     "the following arguments are required: %s": "缺少参数：%s",
     "unrecognized arguments: %s": "不认识的参数：%s",
     "expected one argument": "后面要有一个值",
     "expected at least one argument": "后面至少要有一个值",
+    "ignored explicit argument %r": "后面不能有值：%r",
+    "one of the arguments %s is required": "至少要有其中一个：%s",
     "invalid choice: %(value)r (choose from %(choices)s)": "%(value)r 不在可选值中：%(choices)s",
     "invalid %(type)s value: %(value)r": "%(value)r 不是从 1 起的整数",
     "argument %(argument_name)s: %(message)s": "参数 %(argument_name)s：%(message)s",
@@ -46,6 +47,9 @@ class Parser(argparse.ArgumentParser):
         if self._intermixed or any(action.nargs == argparse.PARSER for action in self._get_positional_actions()):
             return super().parse_known_args(args, namespace)
         self._intermixed = True
+        if self.usage is None:
+            # Else argparse cuts off as many characters as the English word has.
+            self.usage = self.format_usage().removeprefix(argparse._("usage: ")).rstrip()  # type: ignore[attr-defined]
         try:
             return self.parse_known_intermixed_args(args, namespace)
         finally:
@@ -78,6 +82,20 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
         return "\n".join(wrapped(text, width, first=indent, rest=indent))
 
+    def _format_usage(self, *arguments: Any) -> str:
+        said = super()._format_usage(*arguments)
+        if said.isascii():
+            return said
+        # argparse breaks the usage by counting characters: it gets less room until all columns fit.
+        from tutela.report.columns import width
+
+        whole = self._width
+        while self._width > 40 and any(width(line) > whole for line in said.split("\n")):
+            self._width -= 1
+            said = super()._format_usage(*arguments)
+        self._width = whole
+        return said
+
     def _format_action(self, action: argparse.Action) -> str:
         from tutela.report.columns import width
 
@@ -101,7 +119,8 @@ def build(lang: Lang, commands_with_arguments: Container[str] = frozenset(COMMAN
             "exit status: 0 all kept; 1 the tool failed; 2 broken at or above --fail-on; 3 nothing broken, something unproven; 130 interrupted.",
         ).in_(lang),
     )
-    parser.add_argument("--version", action="version", version=f"tutela {__version__}")
+    shown = Text("显示版本号", "show the version and exit").in_(lang)
+    parser.add_argument("--version", action="version", version=f"tutela {__version__}", help=shown)
     commands = parser.add_subparsers(dest="command", metavar=Text("命令", "COMMAND").in_(lang), required=True, parser_class=Parser)
     for name, about in COMMANDS.items():
         command = commands.add_parser(name, help=about.in_(lang), description=about.in_(lang), formatter_class=_Help)
