@@ -48,8 +48,10 @@ def test_the_same_ports_slowly(net, opened):
     assert set(scan(net, rate=1e4, ports=f"{ports},40000-48000")["open"]) == opened
 
 
-@pytest.mark.parametrize("name", ["rejects", "drops", "refuses by ICMP"])
-@pytest.mark.parametrize("target", [TARGET, TARGET6])
+@pytest.mark.parametrize(
+    "name,target",
+    [*((name, target) for name in ("rejects", "drops", "refuses by ICMP") for target in (TARGET, TARGET6)), ("rejects, 5% lost each way", TARGET)],
+)
 def test_without_privilege_the_same_ports(net, opened, name, target):
     net.nft(dict(scenes(opened))[name])
     found = scan(net, target, "connect")
@@ -140,6 +142,57 @@ def permits(_):
 list(scan_by_connecting(Request((ip_address("198.18.0.2"),), tuple(range(40000, 40300)), 200.0), permits=permits))
 print(sum(asked[10] <= at < asked[10] + 0.5 for at in asked))
 """
+
+
+AFTER_A_LONG_PAUSE = """
+import json, sys, time
+from ipaddress import ip_address
+from tutela.exposure.connect import scan_by_connecting
+from tutela.exposure.model import Request, Summary, Tally
+asked = []
+def permits(_):
+    asked.append(1)
+    if len(asked) == 390:
+        time.sleep(3)
+    return True
+opened = json.loads(sys.argv[1])
+# They are begun in two goes, and the answers to the second wait for the end of the pause.
+for event in scan_by_connecting(Request((ip_address("198.18.0.2"),), (*opened, *(port for port in range(40000, 40200) if port not in opened)), 1e5), permits=permits):
+    if isinstance(event, Tally):
+        found = event.open
+    elif isinstance(event, Summary):
+        print(len(found) == len(opened), event.seconds)
+"""
+
+
+# The same for the program that looks from another host.
+GUEST_AFTER_A_LONG_PAUSE = """
+import contextlib, io, json, socket, sys, time
+from importlib import resources
+asked = []
+class Held(socket.socket):
+    def connect_ex(self, address):
+        asked.append(1)
+        if len(asked) == 390:
+            time.sleep(3)
+        return super().connect_ex(address)
+socket.socket = Held
+opened = json.loads(sys.argv[1])
+sys.argv = ["guest", "8000", "60", ",".join(map(str, {*opened, *range(40000, 40200)})), "198.18.0.2"]
+began, said = time.monotonic(), io.StringIO()
+with contextlib.redirect_stdout(said):
+    exec((resources.files("tutela.collect") / "guest" / "connect.py").read_text())
+print({int(line[5:]) for line in said.getvalue().splitlines() if line.startswith("open ")} == set(opened), time.monotonic() - began)
+"""
+
+
+@pytest.mark.parametrize("code", [AFTER_A_LONG_PAUSE, GUEST_AFTER_A_LONG_PAUSE], ids=["here", "guest"])
+def test_by_connections_a_pause_of_ours_does_not_make_every_silent_port_slow(net, opened, code):
+    net.nft(dropping(opened))
+    whole, seconds = net.python(code, json.dumps(sorted(opened))).split()
+    assert whole == "True"
+    # The pause, and two rounds of silence.
+    assert float(seconds) < 3 + 3
 
 
 def test_by_connections_too_a_pause_is_not_made_up_for_in_one_burst(net):

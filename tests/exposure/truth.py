@@ -56,7 +56,8 @@ def scenes(ports: frozenset[int]) -> Iterator[tuple[str, str]]:
 
 
 WAYS = ((TARGET, "raw", 1e5), (TARGET6, "raw", 1e5), (TARGET, "raw", 5e4), (TARGET, "raw", UNPACED), (TARGET, "frames", UNPACED), (TARGET6, "frames", UNPACED))
-SLOW = (TARGET, "raw", 1e4)
+SELDOM = ((TARGET, "raw", 1e4), (TARGET, "connect", 1e5), (TARGET6, "connect", 1e5))
+"""Ways that take many seconds: in one turn of twenty."""
 ITSELF = tuple((address, "raw", rate) for address in ("127.0.0.1", "::1") for rate in (1e5, UNPACED))
 
 
@@ -105,7 +106,7 @@ def main() -> int:
                     everywhere[1] += scan(net)["note"] is None
                     continue
                 net.nft(rules.get(name, ""))
-                ways = ITSELF if name not in rules else (*WAYS, SLOW) if turn % 20 == 0 else WAYS
+                ways = ITSELF if name not in rules else (*WAYS, *SELDOM) if turn % 20 == 0 else WAYS
                 for target, method, rate in ways:
                     if time.monotonic() > until:
                         break

@@ -29,7 +29,7 @@ from tutela.language import Text
 MOST_SOCKETS = 20_000
 SPARE_FILES = 64
 """File descriptors left to the rest of the program."""
-SHORTEST_WAIT_S, FIRST_WAIT_S = 0.3, 1.0
+SHORTEST_WAIT_S, FIRST_WAIT_S, LONGEST_WAIT_S = 0.3, 1.0, 3.0
 LAST_S = 0.3
 """A scan that is told to stop waits so long at most for connections under way."""
 PROGRESS_S = 0.2
@@ -77,6 +77,7 @@ class _ConnectScan:
         """When a host, by its place, and a network, by its first bytes, may be asked again."""
         self._too_early = False
         self.smooth_s: float | None = request.rtt_s
+        self._least_s = float("inf")
         self._bucket = Bucket(request.rate)
         self._again: deque[_Pair] = deque()
         self._epoll = select.epoll()
@@ -225,7 +226,10 @@ class _ConnectScan:
         self.answered += 1
         self.late += self.round > 1
         took = now - since
-        self.smooth_s = took if self.smooth_s is None else self.smooth_s + 0.05 * (took - self.smooth_s)
+        self._least_s = min(self._least_s, took)
+        # One that the kernel had to ask again took a second more, and one that waited for this program anything: neither is a round trip.
+        if took < 4 * self._least_s + 0.15:
+            self.smooth_s = took if self.smooth_s is None else self.smooth_s + 0.05 * (took - self.smooth_s)
         if code == errno.ECONNREFUSED:
             self.closed[host] += 1
             return
@@ -237,7 +241,7 @@ class _ConnectScan:
                 yield Open(self.addresses[host], "tcp", port, round(now - self.began, 4))
 
     def _patience(self) -> float:
-        return FIRST_WAIT_S if self.smooth_s is None else max(SHORTEST_WAIT_S, 4 * self.smooth_s)
+        return FIRST_WAIT_S if self.smooth_s is None else min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, 4 * self.smooth_s))
 
     def _progress(self, now: float, total: int, queued: int) -> Progress:
         seconds = max(now - self.began, 1e-6)

@@ -23,7 +23,7 @@ import sys
 import time
 
 AT_ONCE = 8000
-FIRST_WAIT, SHORTEST_WAIT = 1.0, 0.4
+FIRST_WAIT, SHORTEST_WAIT, LONGEST_WAIT = 1.0, 0.4, 3.0
 ROUNDS, MOST_ROUNDS = 2, 4
 RESET = struct.pack("ii", 1, 0)
 STOOD = (0, errno.ECONNRESET, errno.EPIPE)
@@ -61,7 +61,7 @@ class Scan:
         self.poll = select.epoll()
         self.flying: "dict[int, tuple[socket.socket, int, float]]" = {}
         self.open = self.closed = self.filtered = self.late = self.answered = 0
-        self.smooth = 0.0
+        self.smooth = self.least = 0.0
         self.round = 1
 
     def run(self) -> "tuple[int, bool]":
@@ -116,7 +116,7 @@ class Scan:
             if number in self.flying:
                 one, port, since = self.flying.pop(number)
                 self.settle(one, port, since, one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
-        patience = max(SHORTEST_WAIT, 4 * self.smooth) if self.answered else FIRST_WAIT
+        patience = min(LONGEST_WAIT, max(SHORTEST_WAIT, 4 * self.smooth)) if self.answered else FIRST_WAIT
         before = time.monotonic() - patience
         overdue = [number for number, (_, _, since) in self.flying.items() if since < before]
         if not overdue:
@@ -143,7 +143,10 @@ class Scan:
             self.filtered += 1
             return
         took = time.monotonic() - since
-        self.smooth = took if not self.answered else self.smooth + 0.05 * (took - self.smooth)
+        self.least = took if not self.answered else min(self.least, took)
+        # One that the kernel had to ask again took a second more, and one that waited for this program anything: neither is a round trip.
+        if took < 4 * self.least + 0.15:
+            self.smooth = took if not self.answered else self.smooth + 0.05 * (took - self.smooth)
         self.answered += 1
         self.late += self.round > 1
         if code in STOOD:
