@@ -6,12 +6,11 @@ follows the calls of an append, and after each one makes what may be left of the
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -188,10 +187,9 @@ def test_whenever_the_power_fails_what_was_acknowledged_is_there(made: Callable[
     def fails(told: list[int] | None = None) -> None:
         nonlocal moments
         moments += 1
-        shown = int((scene.folder / "log" / CHECKPOINT).read_text().split("\n")[1])
         for image in disk.images(in_memory):
             try:
-                stands(Scene(image, scene.logged), wanted, told, shown)
+                stands(Scene(image, scene.logged), wanted, told, shown_by(scene))
             except BaseException as error:
                 error.add_note(f"moment {moments}, {image.name}")
                 raise
@@ -203,40 +201,56 @@ def test_whenever_the_power_fails_what_was_acknowledged_is_there(made: Callable[
     assert moments > 20
 
 
+def shown_by(scene: Scene) -> int:
+    """How many entries the checkpoint has that anybody can see now."""
+    return int((scene.folder / "log" / CHECKPOINT).read_text().split("\n")[1])
+
+
 class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("made", [new, ordinary, filling_a_tile], ids=lambda one: one.__name__)
+def killed_and_gone_on(scene: Scene, fatal: int, beside: Path) -> bool:
+    """One is killed at its moment number `fatal`, if it comes so far; the power fails at every moment of the next one. Whether it came so far."""
+    wanted = [made_up("wanted")]
+    moments = 0
+
+    def looked_at(told: list[int] | None) -> None:
+        # Before others are shown the new checkpoint nothing can be lost.
+        if (shown := shown_by(scene)) > scene.logged:
+            for image in disk.images(beside):
+                try:
+                    stands(Scene(image, scene.logged), wanted, told, shown)
+                except BaseException as error:
+                    error.add_note(f"killed at moment {fatal}, power failed at {moments}, {image.name}")
+                    raise
+
+    def moment() -> None:
+        nonlocal moments
+        moments += 1
+        if moments == fatal:
+            raise Killed
+        if moments > fatal:
+            looked_at(None)
+
+    disk = Disk(scene.folder, moment)
+    # Another process knows nothing of what this one has forced out.
+    _sync_names.cache_clear()
+    with disk.followed():
+        with suppress(Killed):
+            scene.ledger.append(wanted)
+        killed = moments == fatal
+        _sync_names.cache_clear()
+        looked_at(scene.ledger.append(wanted))
+    return killed
+
+
+@pytest.mark.parametrize("made", [ordinary, filling_a_tile], ids=lambda one: one.__name__)
 def test_who_goes_on_where_another_was_killed_forces_out_what_that_one_had_not(made: Callable[[Path], Scene], in_memory: Path) -> None:  # noqa: F811 - the fixture
     before = made(in_memory / "before")
-    wanted = [made_up("wanted")]
-    for fatal in itertools.count(1):
-        scene = before.copy(in_memory / f"scene {fatal}")
-        counted = itertools.count(1)
-
-        def killing(counted: Iterator[int] = counted, fatal: int = fatal) -> None:
-            if next(counted) == fatal:
-                raise Killed
-
-        disk = Disk(scene.folder, killing)
-        _sync_names.cache_clear()
-        with disk.followed():
-            killed = False
-            try:
-                scene.ledger.append(wanted)
-            except Killed:
-                killed = True
-            _sync_names.cache_clear()
-            told = scene.ledger.append(wanted)
-            for image in disk.images(in_memory):
-                try:
-                    stands(Scene(image, scene.logged), wanted, told, scene.logged + 1)
-                except BaseException as error:
-                    error.add_note(f"killed at moment {fatal}, {image.name}")
-                    raise
-        if not killed:
-            break
+    fatal = 1
+    while killed_and_gone_on(before.copy(in_memory / f"scene {fatal}"), fatal, in_memory):
+        fatal += 1
     assert fatal > 20
 
 
