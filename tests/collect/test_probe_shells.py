@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -86,7 +85,6 @@ def test_a_cut_script_starts_no_process(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
 def test_without_root_what_may_not_be_read_is_denied(shell: list[str]) -> None:
-    began = time.monotonic()
     # Outside of folders that nobody may enter: the script comes by standard input, as over SSH.
     done = subprocess.run(
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *shell, "-s", "--", "--quick"],
@@ -105,7 +103,6 @@ def test_without_root_what_may_not_be_read_is_denied(shell: list[str]) -> None:
     assert not [name for name, one in found.items() if one.status is Status.TIMEOUT]
     for one in found.values():
         assert one.status is not Status.DENIED or one.content == b"", one
-    assert time.monotonic() - began < 30
 
 
 BARE = (
@@ -244,7 +241,6 @@ def test_hostile_files(stage: Stage, shell: list[str], awk: str) -> None:
         "ln -s /dev/zero /etc/cron.d/zero",
         "i=0; while [ $i -lt 500 ]; do : >/etc/sudoers.d/many$i; i=$((i + 1)); done",
     )
-    began = time.monotonic()
     done = stage.run(shell, "--quick")
     assert done.returncode == 0, done.stderr[-2000:]
     found = frames(done.stdout)
@@ -258,5 +254,5 @@ def test_hostile_files(stage: Stage, shell: list[str], awk: str) -> None:
     assert found["/etc/nsswitch.conf"].status in (Status.ABSENT, Status.FAILED)
     assert found["/etc/sudoers.d/"].status is Status.TRUNCATED
     assert b"PermitRootLogin no" in found["/etc/ssh/sshd_config"].content
-    assert time.monotonic() - began < 60
+    assert not [name for name, one in found.items() if one.status is Status.TIMEOUT]
     assert len(done.stdout) < 30_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -43,14 +44,15 @@ def test_complaints_are_heard_as_they_come_and_input_stays_open() -> None:
     assert heard[0] == b"early\n"
 
 
-@pytest.mark.parametrize("text", ["sleep 60", "sleep 60 | sleep 60", "exec >&- 2>&-; sleep 60", "yes >&2", "trap '' TERM HUP INT; sleep 60; sleep 60"])
+@pytest.mark.parametrize("text", ["sleep 600", "sleep 600 | sleep 600", "exec >&- 2>&-; sleep 600", "yes >&2", "trap '' TERM HUP INT; sleep 600; sleep 600"])
 def test_a_time_out_ends_it_with_its_children(text: str, tmp_path: Path) -> None:
     started = time.monotonic()
 
     with pytest.raises(CollectError, match="not done within 1 seconds"):
         sh(f"cd {tmp_path}; {text}", timeout_s=1)
 
-    assert time.monotonic() - started < 20
+    # Long before they would have ended by themselves.
+    assert time.monotonic() - started < 600
     assert left_in(tmp_path) == []
 
 
@@ -80,10 +82,11 @@ def test_more_than_a_bundle_may_hold_is_not_read() -> None:
 
 def test_what_a_command_leaves_behind_is_not_waited_for() -> None:
     """As ssh with ControlPersist: its master keeps standard error open."""
-    started = time.monotonic()
+    said, rc, _ = sh("sleep 600 >/dev/null & echo $!")
 
-    assert sh("sleep 25 >/dev/null & echo done")[:2] == (b"done\n", 0)
-    assert time.monotonic() - started < 20
+    assert rc == 0
+    # It still sleeps: to end one that does not exist would be an error.
+    os.kill(int(said), signal.SIGKILL)
 
 
 def test_stop_ends_what_runs_and_what_starts_later(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Servers that mean harm: time and memory stay bounded, honest neighbours are still recognised, nothing reaches a terminal, and no port gets more than it should."""
+"""Servers that mean harm: work and memory stay bounded, honest neighbours are still recognised, nothing reaches a terminal, and no port gets more than it should."""
 
 import json
 import sys
@@ -16,9 +16,9 @@ import json, resource, sys, time
 from dataclasses import asdict
 from tutela.exposure.identify import identify
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-began = time.monotonic()
+began = time.process_time()
 found = [asdict(service) for service in identify([(sys.argv[1], "tcp", int(port)) for port in sys.argv[2:]])]
-print(json.dumps({"found": found, "seconds": time.monotonic() - began, "kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before}))
+print(json.dumps({"found": found, "seconds": time.process_time() - began, "kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before}))
 """
 HONEST = (2375, 10255, 5984, 5901)
 
@@ -38,7 +38,8 @@ def seen(net):
     return json.loads(net.python(LOOK, TARGET, *map(str, (*hostile.SERVERS, *HONEST))))
 
 
-def test_time_and_memory_are_bounded(seen):
+def test_work_and_memory_are_bounded(seen):
+    """Of the processor's time: what a port may take of the clock's is in test_identify_time.py."""
     assert seen["seconds"] <= 10
     assert seen["kib"] <= 40 * 1024
 
@@ -70,18 +71,20 @@ def test_no_byte_to_printers_and_controllers_not_even_a_connection(net):
 
 def test_no_port_has_more_than_three_connections_at_once(net):
     count = """
-import selectors, socket, time
+import selectors, socket, sys
 one = socket.create_server(("", 40001), backlog=50)
 print("listening", flush=True)
 poll = selectors.DefaultSelector()
 poll.register(one, selectors.EVENT_READ)
+poll.register(sys.stdin, selectors.EVENT_READ)
 most = 0
 held = set()
-end = time.monotonic() + 4
-while time.monotonic() < end:
+while sys.stdin in poll.get_map():
     # Ends before beginnings, as the other side sees it.
-    for key, _ in sorted(poll.select(0.2), key=lambda pair: pair[0].fileobj is one):
-        if key.fileobj is one:
+    for key, _ in sorted(poll.select(), key=lambda pair: pair[0].fileobj is one):
+        if key.fileobj is sys.stdin:
+            poll.unregister(sys.stdin)
+        elif key.fileobj is one:
             line = one.accept()[0]
             line.setblocking(False)
             held.add(line)
@@ -101,15 +104,19 @@ print(most, flush=True)
     server = net.start_on_target([sys.executable, "-c", count])
     assert server.stdout.readline() == "listening\n"
     net.python(LOOK, TARGET, "40001")
+    server.stdin.close()
     assert 1 <= int(server.stdout.readline()) <= 3
 
 
 def test_it_stops_at_once_when_told_to(net):
     code = """
-import sys, time
+import sys
 from tutela.exposure.identify import identify
-began = time.monotonic()
-list(identify([(sys.argv[1], "tcp", int(port)) for port in sys.argv[2:]], stop=lambda: time.monotonic() - began > 0.3))
-print(time.monotonic() - began)
+asked = []
+def stop():
+    asked.append(len(asked) + 1)
+    return len(asked) == 4
+list(identify([(sys.argv[1], "tcp", int(port)) for port in sys.argv[2:]], stop=stop))
+print(len(asked))
 """
-    assert float(net.python(code, TARGET, "4000", "5432", "6379")) < 1.0
+    assert int(net.python(code, TARGET, "4000", "5432", "6379")) == 4

@@ -418,7 +418,8 @@ def test_an_interrupted_command_prints_its_summary(scanner, net):
 
 def test_a_scan_has_a_deadline(scanner):
     told = Talk(scanner).ask(rate=2000, seconds=1).rest()
-    assert 0.9 < told[-1]["seconds"] < 10
+    # By itself it would take half a minute.
+    assert 0.9 < told[-1]["seconds"] < 20
     assert "the time limit of 1 s is over; the numbers are incomplete" in told[-1]["notes"][-1]["en"]
 
 
@@ -470,7 +471,8 @@ def test_a_second_signal_ends_it_at_once(net, opened, tmp_path):
     scanner.process.terminate()
     scanner.wait_for("stopping")
     scanner.process.terminate()
-    assert scanner.process.wait(2) == 0
+    # It did not wait for the scan, which would take a minute and then have a summary.
+    assert scanner.process.wait(20) == 0
     assert talk.rest()[-1]["event"] != "summary"
 
 
@@ -497,14 +499,14 @@ def test_it_starts_over_a_socket_that_nobody_serves_and_over_nothing_else(net, o
 
 def test_who_opts_out_in_the_middle_is_not_asked_any_more_and_a_broken_list_changes_nothing(net, opened, tmp_path):
     scanner = Scanner(net, tmp_path)
-    talk = Talk(scanner).ask(rate=5000)
+    talk = Talk(scanner).ask(ports="1-20000", rate=5000)
     talk.next()
     (tmp_path / "opt-out").write_text(f"{TARGET}\n")
     scanner.process.send_signal(signal.SIGHUP)
     scanner.wait_for("lists read")
     told = talk.rest()
     assert "packets were not sent" in told[-1]["notes"][0]["en"]
-    assert told[-1]["packets"] < 40_000
+    assert told[-1]["packets"] < 15_000
     assert Talk(scanner).ask(ports="22").next()["code"] == "opted-out"
     (tmp_path / "opt-out").write_text("nonsense\n")
     scanner.process.send_signal(signal.SIGHUP)

@@ -112,7 +112,7 @@ def test_more_rules_and_accounts_than_can_be_compared_are_unknown_and_take_no_ti
 
     assert isinstance(fact, Unobserved)
     assert fact.why.en == "too many rules and accounts to decide each"
-    assert time.process_time() - began < 10  # it was minutes
+    assert time.process_time() - began < 60  # it was minutes
 
 
 @pytest.mark.parametrize(("main", "doas"), [("ALL ALL=" + "/a:b=" * 3000, ""), ("ops ALL = ALL", "permit setenv " + "{" * 100_000 + " ops")])
