@@ -5,8 +5,7 @@ In the manner of Tessera's integration/fault: strace counts the calls of one app
 
 from __future__ import annotations
 
-import ctypes
-import gc
+import json
 import os
 import re
 import shutil
@@ -17,26 +16,21 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.ledger.appending import made_up, open_log
 from tests.ledger.standing import entries_of
 from tutela.ledger import entry
-from tutela.ledger.entry import Kind, Record, digest, new_record
 from tutela.ledger.store.keeper import CHECKPOINT, KNOWN, PENDING, Ledger, create
 
 # What a full disk can refuse.
 TAKES_ROOM = {"openat", "write", "pwrite64", "fallocate", "mkdir", "rename", "fsync"}
 # Memory has calls of its own, and how many of them there are depends on what else the process did.
 IGNORED = {"mmap", "munmap", "mremap", "brk"}
-_PR_SET_PTRACER, _ANYBODY = 0x59616D61, ctypes.c_ulong(-1)
-
-
-def made_up(number: int | str) -> Record:
-    return new_record(Kind.DOCUMENT, digest(str(number).encode()), 1_700_000_000, 1_700_000_060)
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -49,7 +43,7 @@ class Scene:
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(self.folder / "log", self.folder / "private")
+        return open_log(self.folder)
 
     def copy(self, to: Path) -> Scene:
         # Full tiles are never written again, so one copy of them is enough; that nobody does is seen at the end.
@@ -107,74 +101,53 @@ def filling_two_levels(folder: Path) -> Scene:
 SCENES = [new, ordinary, somebody_else_has_handed_in, filling_a_tile, growing_the_table, cut_off_before_it_was_published]
 
 
-def in_a_process(work: Callable[[int], None], strace: list[str] | None = None) -> str:
-    """What `work` has written to the pipe it is given, from a process of its own, which strace watches from the beginning of `work` on."""
-    told = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with suppress(BaseException):
-            gc.disable()
-            ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _ANYBODY, 0, 0, 0)
-            # Waits by a call that is not counted.
-            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
-            os.write(told[1], b" ")
-            signal.sigwait([signal.SIGUSR1])
-            work(told[1])
-        os._exit(0)
-    os.close(told[1])
-    os.read(told[0], 1)
-    try:
+class Appender:
+    """The small process of `appending`."""
+
+    def __init__(self) -> None:
+        argv = [sys.executable, "-m", "tests.ledger.appending"]
+        places = {"PYTHONPATH": f"{Path(entry.__file__).parents[2]}:{ROOT}"}
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | places)
+
+    def append(self, scene: Scene, names: list[int | str], *, again: bool = False, strace: list[str] | None = None) -> str:
+        """What it told, from a process of its own, which strace watches from the beginning of its work on."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps([str(scene.folder), names, again]) + "\n")
+        self.process.stdin.flush()
+        child = int(self.process.stdout.readline())
         if strace is None:
             os.kill(child, signal.SIGUSR1)
-            return _all(told[0])
+            return str(json.loads(self.process.stdout.readline()))
         with subprocess.Popen(["strace", *strace, "-p", str(child)], stderr=subprocess.PIPE) as tracer:
             assert tracer.stderr is not None
             assert b"attached" in tracer.stderr.readline()
             os.kill(child, signal.SIGUSR1)
-            found = _all(told[0])
+            found = str(json.loads(self.process.stdout.readline()))
             tracer.stderr.read()
         return found
-    finally:
-        os.close(told[0])
-        os.waitpid(child, 0)
+
+    def calls(self, scene: Scene, names: list[int | str], log: Path) -> list[str]:
+        """The names of the system calls on files that an append makes, in order."""
+        self.append(scene, names, strace=["-e", "trace=%file,%desc,%process", "-o", str(log)])
+        found = re.findall(r"^(\w+)\(", log.read_text(), re.MULTILINE)
+        return [name for name in found if name not in IGNORED | {"exit_group"}]
 
 
-def _all(pipe: int) -> str:
-    found = b""
-    while some := os.read(pipe, 4096):
-        found += some
-    return found.decode()
+@pytest.fixture(scope="module")
+def appender() -> Iterator[Appender]:
+    one = Appender()
+    yield one
+    with one.process:
+        one.process.kill()
 
 
-def appending(scene: Scene, records: list[Record], *, again: bool) -> Callable[[int], None]:
-    """Opens the log and appends; tells the indices, or what was wrong, and if `again` tries once more."""
-
-    def work(told: int) -> None:
-        ledger: Ledger | None = None
-        for _ in range(1 + again):
-            try:
-                ledger = ledger or scene.ledger
-                os.write(told, f"{ledger.append(records)}\n".encode())
-                return
-            except OSError as error:
-                os.write(told, f"{error.strerror}\n".encode())
-
-    return work
-
-
-def calls_of(work: Callable[[int], None], log: Path) -> list[str]:
-    """The names of the system calls on files that `work` makes, in order."""
-    in_a_process(work, ["-e", "trace=%file,%desc,%process", "-o", str(log)])
-    names = re.findall(r"^(\w+)\(", log.read_text(), re.MULTILINE)
-    return [name for name in names if name not in IGNORED | {"exit_group"}]
-
-
-def holds(scene: Scene, wanted: list[Record], acknowledged: list[int] | None) -> None:
+def holds(scene: Scene, appender: Appender, wanted: list[int | str], acknowledged: list[int] | None) -> None:
     """The log is sound, has every index it ever gave, and goes on."""
     before = entries_of(scene.folder / "log")
-    sample = [made_up(i) for i in range(scene.logged)][-300:]
-    after = [*sample, *wanted, made_up("afterwards")]
-    told = in_a_process(appending(scene, after, again=False))
+    sample = range(scene.logged)[-300:]
+    after = [*sample, *wanted, "afterwards"]
+    told = appender.append(scene, after)
     assert told.startswith("["), told
     indices = [int(word) for word in told.strip("[]\n").split(",")]
     assert indices[: len(sample)] == list(range(scene.logged - len(sample), scene.logged))
@@ -183,18 +156,18 @@ def holds(scene: Scene, wanted: list[Record], acknowledged: list[int] | None) ->
     entries = entries_of(scene.folder / "log")
     assert entries[: len(before)] == before
     assert len(entries) == len({entry.partition(b'"subject"')[2] for entry in entries})
-    for record, index in zip(after, indices, strict=True):
-        assert record.subject.encode() in entries[index]
+    for name, index in zip(after, indices, strict=True):
+        assert made_up(name).subject.encode() in entries[index]
     handed_in = any(made_up("handed in").subject.encode() in entry for entry in entries)
     assert len(entries) == scene.logged + len(wanted) + 1 + handed_in
     assert list((scene.folder / "private" / PENDING).iterdir()) == []
 
 
-def suffer(scene: Scene, folder: Path, fault: str, only: AbstractSet[str] | None = None) -> None:
+def suffer(scene: Scene, appender: Appender, folder: Path, fault: str, only: AbstractSet[str] | None = None) -> None:
     """Lets `fault` happen at every call of one append, or at `only` some, each to a copy of the scene."""
-    wanted = [made_up("wanted"), made_up("wanted too")][: 1 if scene.logged % 256 == 255 else 2]
+    wanted: list[int | str] = ["wanted", "wanted too"][: 1 if scene.logged % 256 == 255 else 2]
     log = folder / "strace"
-    names = calls_of(appending(scene.copy(folder / "traced"), wanted, again=False), log)
+    names = appender.calls(scene.copy(folder / "traced"), wanted, log)
     assert names.count("fsync") >= 6
     concerned = only or (TAKES_ROOM if fault == "ENOSPC" else set(names))
     counted: Counter[str] = Counter()
@@ -205,12 +178,12 @@ def suffer(scene: Scene, folder: Path, fault: str, only: AbstractSet[str] | None
         one = scene.copy(folder / f"{name}-{counted[name]}")
         inject = f"inject={name}:{'signal=KILL' if fault == 'KILL' else f'error={fault}'}:when={counted[name]}"
         # strace leaves out the call that it makes fail: a file that is "closed" with an error stays open here and locked, other than in life.
-        told = in_a_process(appending(one, wanted, again=name != "close"), ["-e", "trace=%file,%desc,%process", "-e", inject, "-o", str(log)])
+        told = appender.append(one, wanted, again=name != "close", strace=["-e", "trace=%file,%desc,%process", "-e", inject, "-o", str(log)])
         told_of = log.read_text()
         assert "(INJECTED)" in told_of or "+++ killed by SIGKILL +++" in told_of, inject
         indices = re.search(r"\[(.*)\]", told)
         try:
-            holds(one, wanted, [int(word) for word in indices[1].split(",")] if indices else None)
+            holds(one, appender, wanted, [int(word) for word in indices[1].split(",")] if indices else None)
         except BaseException as error:
             error.add_note(f"{inject}\n{told}\n{told_of}")
             raise
@@ -230,17 +203,17 @@ def in_memory() -> Iterator[Path]:
     [(scene, fault) for scene in SCENES for fault in ("EIO", "KILL")] + [(ordinary, "ENOSPC"), (growing_the_table, "ENOSPC")],
     ids=lambda one: one if isinstance(one, str) else one.__name__,
 )
-def test_no_fault_loses_or_renames_what_was_acknowledged(scene: Callable[[Path], Scene], fault: str, in_memory: Path) -> None:
+def test_no_fault_loses_or_renames_what_was_acknowledged(scene: Callable[[Path], Scene], fault: str, in_memory: Path, appender: Appender) -> None:
     made = scene(in_memory / "made")
     stood = entries_of(made.folder / "log")
-    suffer(made, in_memory, fault)
+    suffer(made, appender, in_memory, fault)
     assert entries_of(made.folder / "log") == stood
 
 
 @pytest.mark.program("strace")
-def test_none_does_where_a_level_of_tiles_fills(in_memory: Path) -> None:
+def test_none_does_where_a_level_of_tiles_fills(in_memory: Path, appender: Appender) -> None:
     made = filling_two_levels(in_memory / "made")
-    suffer(made, in_memory, "KILL", only={"rename"})
+    suffer(made, appender, in_memory, "KILL", only={"rename"})
 
 
 @pytest.mark.root
@@ -248,10 +221,10 @@ def test_a_full_disk_takes_nothing_that_was_acknowledged(tmp_path: Path) -> None
     """A real disk of three megabytes, in a mount namespace of its own: appended to until it is full, some times over, and then there is room again."""
     script = f"""
 import os, sys
-sys.path[:0] = {[str(Path(entry.__file__).parents[2]), str(Path(__file__).parents[2])]!r}
+sys.path[:0] = {[str(Path(entry.__file__).parents[2]), str(ROOT)]!r}
 from pathlib import Path
 from tests.ledger.standing import entries_of
-from tests.ledger.test_faults import made_up
+from tests.ledger.appending import made_up
 from tutela.ledger.store.keeper import Ledger, create
 folder = Path({str(tmp_path)!r})
 ledger = create(folder / "log", folder / "private", "ledger.example/centre")
