@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
@@ -163,7 +164,8 @@ def _links(text: str) -> list[str]:
 
 def _commands(text: str) -> list[str]:
     blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return [re.sub(r"\s+# .*|git clone \S+", "", line) for block in blocks for line in block.split("\n")]
+    listed = re.findall(r"`((?:sudo )?\./[^`]+)`", text)
+    return [*(re.sub(r"\s+# .*|git clone \S+", "", line) for block in blocks for line in block.split("\n")), *listed]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs" / "spec").glob("*.md")), ids=lambda path: path.stem)
@@ -261,3 +263,20 @@ def test_every_never_collect_code_of_a_check_is_in_the_threat_model() -> None:
 
     assert {f"NC{number}" for number in range(1, 11)} == known
     assert {code for check in content().checks.values() for code in check.never_collect} - known == set()
+
+
+def test_every_room_stands_in_contributing() -> None:
+    told = set(
+        re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("\n") if line.startswith("| `")))
+    )
+    rooms = {path.parent.name for path in (ROOT / "src" / "tutela").glob("*/__init__.py")} | {"content"}
+
+    assert rooms <= told
+
+
+def test_every_optional_library_is_trusted_openly() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    trusted = (ROOT / "docs" / "threat-model.md").read_text("utf-8")
+
+    libraries = {re.split(r"[><=]", one)[0] for needed in extras.values() for one in needed}
+    assert {one for one in libraries if one not in trusted} == set()
