@@ -53,7 +53,7 @@ class Knock:
     installed: bool | Unobserved
     running: bool | Unobserved
     at_boot: bool | Unobserved
-    interface: str
+    interface: str | Unobserved
     problems: tuple[Problem | Unobserved, ...]
     """What its settings do wrong; a hole for what could not be seen."""
     tested: bool | Unobserved
@@ -121,21 +121,25 @@ def _sections(text: str) -> dict[str, dict[str, str]]:
     return made
 
 
-def _interface(found: guards.Guards | Unobserved, options: dict[str, str]) -> str:
+def _interface(found: guards.Guards | Unobserved, options: dict[str, str]) -> str | Unobserved:
     """`-i` on the command line wins over `Interface`, and that over eth0."""
-    if not isinstance(found, Unobserved) and not isinstance(found.processes, Unobserved):
-        for process in found.processes:
-            if process.name == "knockd" and "-i" in process.words[:-1]:
-                return process.words[process.words.index("-i") + 1]
+    processes = found if isinstance(found, Unobserved) else found.processes
+    if isinstance(processes, Unobserved):
+        return processes
+    for process in processes:
+        if process.name == "knockd" and "-i" in process.words[:-1]:
+            return process.words[process.words.index("-i") + 1]
     return options.get("interface") or DEFAULT_INTERFACE
 
 
-def _problems(look: Look, sections: dict[str, dict[str, str]], interface: str) -> Iterator[Problem | Unobserved]:
+def _problems(look: Look, sections: dict[str, dict[str, str]], interface: str | Unobserved) -> Iterator[Problem | Unobserved]:
     options = sections.get("options", {})
     if "usesyslog" not in options and not options.get("logfile"):
         yield Problem("KN-4.1", "options", "no log")
     links = look.fact(interfaces.parse)
-    if isinstance(links, Unobserved):
+    if isinstance(interface, Unobserved):
+        yield interface
+    elif isinstance(links, Unobserved):
         yield links
     elif isinstance(links.addresses, Unobserved):
         yield links.addresses
