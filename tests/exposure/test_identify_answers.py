@@ -64,6 +64,54 @@ def test_no_answer_breaks_a_talk(start, port, replies):
     harmless(hold(start, port, replies))
 
 
+MORE = {
+    "nats guarded": (4222, {b"": b'INFO {"server_id":"N","version":"2.9.10","auth_required":true}\r\n'}),
+    "vnc of three types": (5900, {b"": b"RFB 003.008\n", b"RFB 003.008\n": b"\3\2\5\1"}),
+    "amqp anonymous": (5672, {needle: answer.replace(b"PLAIN AMQPLAIN", b"PLAINANONYMOUS") for needle, answer in made_up.CONVERSATIONS["amqp"].items()}),
+    "redis": (6379, {b"PING": b"+PONG\r\n", b"INFO": b"$24\r\nredis_version:7.0.15\r\n..\r\n"}),
+    "redis with few rights": (6379, {b"PING": b"+PONG\r\n", b"INFO": b"-NOPERM this user has no permissions\r\n"}),
+    "memcached guarded": (11211, {b"version": b"CLIENT_ERROR unauthenticated\r\n"}),
+    "mqtt guarded": (1883, {b"MQTT": b"\x20\2\0\5"}),
+    "couchdb open": (5984, made_up.CONVERSATIONS["couchdb"] | {b"GET /_all_dbs": made_up.http("200 OK", b"[]")}),
+}
+TOLD = MORE | {
+    name: (port, made_up.CONVERSATIONS[name]) for port, name in made_up.SERVERS.items() if port in hints.BY_PORT or b"" in made_up.CONVERSATIONS[name]
+}
+
+
+def converse(port, conversation, cut_turn=-1, cut_at=0):
+    """What is found where one answer, by its number, ends too early."""
+    turn = 0
+
+    def answer(sent):
+        nonlocal turn
+        said = next((said for needle, said in conversation.items() if needle and needle in sent), b"") if sent else conversation.get(b"", b"")
+        turn += 1
+        return said[:cut_at] if turn - 1 == cut_turn else said
+
+    start = greeting.read(answer(b"")) if b"" in conversation else hints.BY_PORT[port]
+    if not callable(start):
+        return start
+    talk = start("192.0.2.1", port)
+    try:
+        ask = next(talk)
+        while True:
+            ask = talk.send(answer(ask.send))
+    except StopIteration as end:
+        return end.value
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_an_answer_that_is_cut_accuses_nobody_and_acquits_nobody(name):
+    port, conversation = TOLD[name]
+    whole = converse(port, conversation)
+    verdicts = {None, whole and whole.without_authentication}
+    for turn in range(6):
+        for at in range(max(map(len, conversation.values()))):
+            found = converse(port, conversation, turn, at)
+            assert found is None or found.without_authentication in verdicts, (turn, at)
+
+
 @pytest.mark.parametrize("start", STARTS, ids=lambda start: f"{start.__module__.rpartition('.')[2]}.{start.__name__}")
 def test_who_answers_nothing_is_nothing(start):
     assert hold(start, 1, []) is None

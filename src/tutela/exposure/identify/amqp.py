@@ -10,7 +10,7 @@ _HEADER = b"AMQP\0\0\x09\1"
 def talk(address: str, port: int) -> Talk:
     """What is it?"""
     _ = (address, port)
-    return read((yield Ask(_HEADER, lambda answer: len(answer) >= 7 and len(answer) >= 8 + int.from_bytes(answer[3:7], "big"))))
+    return read((yield Ask(_HEADER, _complete)))
 
 
 def read(answer: bytes) -> Finding | None:
@@ -20,8 +20,13 @@ def read(answer: bytes) -> Finding | None:
     if len(answer) < 12 or answer[:3] != b"\1\0\0" or answer[7:11] != b"\0\x0a\0\x0a":
         return None
     said = words(b" ".join(value for name in (b"product", b"version") if (value := _string(answer, name))))
-    anonymous = b"ANONYMOUS" in answer
-    return Finding("amqp", said, without_authentication=anonymous)
+    free = True if b"ANONYMOUS" in answer else False if _complete(answer) else None
+    return Finding("amqp", said, without_authentication=free)
+
+
+def _complete(answer: bytes) -> bool:
+    """A whole frame."""
+    return len(answer) >= 7 and len(answer) >= 8 + int.from_bytes(answer[3:7], "big")
 
 
 def _string(table: bytes, name: bytes) -> bytes:

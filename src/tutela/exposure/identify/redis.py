@@ -23,7 +23,8 @@ def talk(address: str, port: int) -> Talk:
     about = yield Ask(b"INFO server\r\n", _bulk)
     found = dict(_VERSION.findall(about))
     name, version = max(found.items(), key=lambda one: one[0] != b"redis", default=(b"redis", b""))
-    return Finding(name.decode(), words(version), without_authentication=not about.startswith(_REFUSED))
+    free = False if about.startswith(_REFUSED) else True if b"\n" in about else None
+    return Finding(name.decode(), words(version), without_authentication=free)
 
 
 def read(greeting: bytes) -> Finding | None:

@@ -24,7 +24,12 @@ def talk(address: str, port: int) -> Talk:
         answer = yield Ask(b"RFB 003.003\n", at_least(4))
         kinds = [int.from_bytes(answer[:4], "big")] if len(answer) >= 4 else []
     else:
-        answer = yield Ask(b"RFB 003.008\n", lambda raw: bool(raw) and len(raw) > raw[0])
-        kinds = list(answer[1 : 1 + answer[0]]) if answer else []
+        answer = yield Ask(b"RFB 003.008\n", _complete)
+        kinds = list(answer[1 : 1 + answer[0]]) if _complete(answer) else []
     kinds = [kind for kind in kinds if kind]
     return Finding("vnc", words(said), without_authentication=(_NONE in kinds) if kinds else None)
+
+
+def _complete(answer: bytes) -> bool:
+    """The number of types, and as many."""
+    return bool(answer) and len(answer) > answer[0]
