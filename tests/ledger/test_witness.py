@@ -394,7 +394,7 @@ def test_every_byte_of_a_proof_of_two_histories_counts() -> None:
 def test_one_history_proves_no_misbehaviour() -> None:
     honest = asked(HONEST, 5)
     root = head(HONEST[:5]).checkpoint.root
-    with pytest.raises(MisuseError, match="this is one history"):
+    with pytest.raises(MalformedError, match="this is one history"):
         Fork(head(HONEST[:5]), head(HONEST), root, honest.proof).check(KEYS)
     with pytest.raises(ConsistencyError):
         Fork(head(HONEST[:5]), head(HONEST), bytes(32), honest.proof).check(KEYS)

@@ -16,9 +16,12 @@ import pytest
 from tutela.cli import main
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
 from tutela.ledger.entry import Kind, digest, new_record
+from tutela.ledger.fork import Fork, parse_fork
+from tutela.ledger.log import Log
 from tutela.ledger.note import Note, parse_vkey
 from tutela.ledger.refused import RollbackError, UnsignedError
 from tutela.ledger.signing import Cosigner, Ed25519Signer, verified_by
+from tutela.ledger.store.folder import Folder
 from tutela.ledger.store.keeper import Ledger, create
 
 ROOT = Path(__file__).parents[2]
@@ -201,7 +204,17 @@ def test_two_histories_are_found_kept_and_proven_to_others_offline(run: Run, log
         Path("shown").write_bytes(wrong)
         assert run("verify", "shown", "--key", key)[0] != 0
     Path("shown").write_bytes(content)
-    assert run("verify", "shown")[0] != 0
+    status, _, err = run("verify", "shown")
+    assert (status, err.startswith("not proven: no trusted key for the ledger 'ledger.example/centre'")) == (3, True)
+    policy("quorum none")
+    for words in (("shown", "--policy", "policy"), ("gone-log", "--policy", "policy")):
+        assert run("verify", *words)[0] == 3
+    # Two checkpoints that belong together, in such a file.
+    fork = parse_fork(content)
+    once = Log(Folder(Path("gone-log")), fork.first)
+    Path("shown").write_bytes(Fork(fork.first, fork.first, fork.first.checkpoint.root, tuple(once.consistency(fork.first.checkpoint.size))).content)
+    status, _, err = run("verify", "shown", "--key", key)
+    assert (status, err) == (2, "does not verify: the two checkpoints agree: this is one history\n")
 
 
 def test_a_log_that_went_back_and_tiles_that_are_gone_are_neither_cosigned_nor_called_a_fork(run: Run, log: Ledger) -> None:

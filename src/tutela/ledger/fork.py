@@ -20,7 +20,7 @@ from tutela.language import Text
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
 from tutela.ledger.merkle import HASH_BYTES, check_consistency
 from tutela.ledger.note import MAX_NOTE_BYTES, VerifierKey, decoded
-from tutela.ledger.refused import ConsistencyError, MalformedError, MisuseError, OriginError
+from tutela.ledger.refused import ConsistencyError, MalformedError, OriginError
 from tutela.ledger.signing import verified_by
 from tutela.record import record
 
@@ -53,7 +53,7 @@ class Fork:
     def check(self, keys: tuple[VerifierKey, ...]) -> None:
         """That it is the proof it claims to be, for a log with one of these keys.
 
-        Raises UnsignedError, OriginError, ConsistencyError (the hashes lead elsewhere) or MisuseError (the two belong together after all).
+        Raises UnsignedError, OriginError, ConsistencyError (the hashes lead elsewhere) or MalformedError (the two belong together after all).
         """
         for one in (self.first, self.second):
             if all(signed.key.name != one.checkpoint.origin for signed in verified_by(one.note, keys)):
@@ -63,7 +63,7 @@ class Fork:
             raise OriginError(Text("两个检查点属于不同的账本", "the two checkpoints are of different logs"))
         check_consistency(first.size, self.root, second.size, second.root, self.proof)
         if self.root == first.root:
-            raise MisuseError(Text("两个检查点相符，不是两段历史", "the two checkpoints agree: this is one history"))
+            raise MalformedError(Text("两个检查点相符，不是两段历史", "the two checkpoints agree: this is one history"))
 
 
 class TwoHistoriesError(ConsistencyError):

@@ -107,18 +107,13 @@ def shown_by(source: Source, origin: str) -> tuple[VerifierKey, ...]:
 def accepted(arguments: argparse.Namespace, head: SignedCheckpoint, pinned: Trusted | None) -> list[Signed]:
     """Who of those that are trusted signed this checkpoint; raises the LedgerError that says why it is not acceptable."""
     keys = keys_of(arguments.key) or (pinned.keys if pinned else ())
-    if arguments.policy:
-        found = read_policy(arguments.policy).accept(head, keys)
-        return [*found.logs, *found.witnesses.values()]
+    policy = read_policy(arguments.policy) if arguments.policy else None
     origin = head.checkpoint.origin
-    if not keys:
-        raise MissingError(
-            Text(
-                f"没有账本 {origin!r} 的可信密钥：用 --key 给出对方交来的验证密钥，或用 --policy；对账本文件夹或网址也可以 --trust-on-first-use",
-                f"no trusted key for the ledger {origin!r}: give the verifier key that was handed to you with --key, or a --policy; "
-                "for a ledger's folder or URL also --trust-on-first-use",
-            )
-        )
+    if not keys and not (policy and policy.logs):
+        raise no_key(origin)
+    if policy:
+        found = policy.accept(head, keys)
+        return [*found.logs, *found.witnesses.values()]
     if not any(key.name == origin for key in keys):
         names = sorted({key.name for key in keys})
         raise OriginError(
@@ -130,6 +125,17 @@ def accepted(arguments: argparse.Namespace, head: SignedCheckpoint, pinned: Trus
     # A cosigner's word alone is none: the log itself must have signed.
     verified_by(head.note, tuple(key for key in keys if key.name == origin))
     return verified_by(head.note, keys)
+
+
+def no_key(origin: str) -> MissingError:
+    """What is missing where nobody has said whom to believe."""
+    return MissingError(
+        Text(
+            f"没有账本 {origin!r} 的可信密钥：用 --key 给出对方交来的验证密钥，或用 --policy；对账本文件夹或网址也可以 --trust-on-first-use",
+            f"no trusted key for the ledger {origin!r}: give the verifier key that was handed to you with --key, or a --policy; "
+            "for a ledger's folder or URL also --trust-on-first-use",
+        )
+    )
 
 
 def read_policy(path: Path) -> Policy:

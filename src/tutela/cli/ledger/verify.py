@@ -116,7 +116,10 @@ def _fork(arguments: argparse.Namespace, fork: Fork) -> Iterator[Text]:
     """The proof that a witness keeps when a ledger shows two histories."""
     pinned = trust.pinned_for(arguments, fork.first.checkpoint.origin)
     listed = tuple(one.key for one in trust.read_policy(arguments.policy).logs) if arguments.policy else ()
-    fork.check(trust.keys_of(arguments.key) or listed or (pinned.keys if pinned else ()))
+    keys = trust.keys_of(arguments.key) or listed or (pinned.keys if pinned else ())
+    if not keys:
+        raise trust.no_key(fork.first.checkpoint.origin)
+    fork.check(keys)
     proven = TwoHistoriesError(fork).message
     yield Text(f"证据成立：{proven.zh}", f"the proof holds: {proven.en}")
 
