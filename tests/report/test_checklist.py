@@ -5,11 +5,13 @@ import re
 import zipfile
 from dataclasses import dataclass, replace
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.report.standard import options, standard
+from tutela.checks import Outcome
 from tutela.errors import UsageError
 from tutela.evidence import Reason, Unobserved
 from tutela.facts.registry import parser
@@ -100,6 +102,22 @@ def test_unimportant_data_of_a_sensitive_host_is_noted() -> None:
     assert row.declared.en == "yes"
     assert row.ticked is False
     assert [remark.en for remark in row.remarks] == ["the registered data class is sensitive: backups cannot be waived"]
+
+
+def test_one_other_measure_is_enough_though_another_of_them_fails() -> None:
+    from tutela.assess import assess
+    from tutela.cli.options import read_rulebook
+    from tutela.collect.archive import read_bundle
+    from tutela.library import load_content
+    from tutela.site import Site
+
+    example = Path(__file__).parents[2] / "examples" / "debian-12.bundle"
+    one = assess(read_bundle(example), read_rulebook(None, Site(), load_content()), Site())
+    assert {verdict.check.catalogue: verdict.result for verdict in one.verdicts}["H-034"] is Outcome.FAIL
+
+    row = next(row for row in checklist(one, options()).rows if row.id == "CK-4.4")
+
+    assert (row.ticked, row.blanks[0].value.en, row.measured.en, row.verdict.en, row.tone, row.remarks) == (True, "keys only", "yes", "pass", "good", ())
 
 
 def test_every_evidence_number_leads_to_a_digest() -> None:

@@ -225,10 +225,11 @@ class _Form:
         ticked: bool | None = None,
         declared: Text | None = None,
         option: bool = False,
+        enough: bool = False,
         remarks: tuple[Text, ...] = (),
         words: Text | None = None,
     ) -> Row:
-        """A line; without `measured` its clause's checks decide."""
+        """A line; without `measured` its clause's checks decide. `enough`: what was measured suffices, though other checks of the clause may fail."""
         standing = self.standings.get(id_)
         result = self.measured(id_) if measured is None else measured
         says = self.declared(standing, declared)
@@ -236,6 +237,8 @@ class _Form:
         if standing is not None and standing.contradicted:
             more.append(_CONTRADICTED)
         verdict, tone = self.verdict(standing, result, option=option and says == NOTHING)
+        if enough and standing is not None and standing.standing in (Standing.BROKEN, Standing.UNPROVEN) and not standing.contradicted:
+            verdict, tone = RESULTS["pass"], "good"
         if tone in ("bad", "open"):
             more += self.remarks(id_, result)
         return Row(
@@ -394,6 +397,7 @@ class _Form:
                 blanks=(Blank(Text("措施", "measures"), joined(named)),),
                 measured=others,
                 option=True,
+                enough=bool(other),
                 declared=declared["keys"] or declared["two-factor"],
             ),
         ]
