@@ -68,7 +68,7 @@ class Anchor:
         if self._indices:
             first, last, size = min(self._indices), max(self._indices), len(set(self._indices))
             said = Text(
-                f"账本 {self._folder}：{size} 条记录，第 {first} 到 {last} 条（证据、评估、协议）；收据：tutela ledger prove {self._folder} {last}",
+                f"账本 {self._folder}：{size} 条记录，第 {first} 到 {last} 条（证据、评定、协议）；收据：tutela ledger prove {self._folder} {last}",
                 f"ledger {self._folder}: {size} entries, {first} to {last} (evidence, assessment, agreements); a receipt: tutela ledger prove {self._folder} {last}",
             )
             print(said.in_(lang), file=sys.stderr)

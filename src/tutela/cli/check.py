@@ -63,7 +63,7 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
         "--ledger",
         type=Path,
         metavar=Text("文件夹", "DIR").in_(lang),
-        help=Text("把证据、评估和协议的摘要记入这本账", "log the digests of evidence, assessment and agreements in this ledger").in_(lang),
+        help=Text("把证据、评定和协议的摘要记入这本账", "log the digests of evidence, assessment and agreements in this ledger").in_(lang),
     )
     group.add_argument("--keep", type=Path, metavar=Text("文件夹", "DIR").in_(lang), help=Text("同时保存证据包", "keep the bundles too").in_(lang))
     group.add_argument(
