@@ -301,6 +301,19 @@ def test_an_import_without_line_ends_is_not_held_in_memory(log: Run) -> None:
     assert log("append", "log", "--import", "records")[2] == "tutela: line 1 of records: a time is written 2026-11-22T08:00:00Z, not 'soon'\n"
 
 
+@pytest.mark.parametrize("many", [1, 255, 256, 600])
+def test_a_file_is_found_by_its_newest_entry(log: Run, many: int) -> None:
+    Path("a").write_text("a")
+    lines = [json.dumps({"kind": "scan", "subject": f"sha256:{i:064x}", "effective": i, "received": i}) for i in range(many)]
+    for when in ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"):
+        log("append", "log", "a", "--effective", when)
+        Path("records").write_text("\n".join(lines))
+        log("append", "log", "--import", "records")
+    assert log("prove", "log", "a", "--output", "r")[1] == f"wrote r: entry {many + 1} of {many + 2}\n"
+    assert log("prove", "log", f"sha256:{0:064x}", "--output", "r")[1] == f"wrote r: entry 1 of {many + 2}\n"
+    assert log("prove", "log", "sha256:" + "a" * 64)[0] == 1
+
+
 @pytest.mark.parametrize("kind", ["letter", "incident", "vote"])
 def test_what_names_people_is_logged_with_a_salt_or_not_at_all(log: Run, kind: str) -> None:
     for prefix, expected in (("sha256:", 1), ("hmac-sha256:", 0)):

@@ -11,11 +11,12 @@ from tutela.cli.ledger import folders
 from tutela.cli.ledger.subject import digests, read_subject
 from tutela.cli.options import FILE, Arguments
 from tutela.language import Lang, Text
-from tutela.ledger.log import Log, read_checkpoint, read_cosigned
+from tutela.ledger.log import Log, read_checkpoint, read_cosigned, read_tile
 from tutela.ledger.receipt import SUFFIX, Receipt
 from tutela.ledger.refused import MisuseError
 from tutela.ledger.store.folder import Folder
 from tutela.ledger.store.salts import Salts
+from tutela.ledger.tiles import ENTRIES, WIDTH, entries_in, tile_at
 
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
@@ -92,10 +93,15 @@ def receipt_of(arguments: argparse.Namespace) -> Receipt:
 
 def _find(log: Log, subjects: tuple[str, ...]) -> int:
     """The newest entry that speaks of one of these subjects."""
-    wanted = tuple(f'"subject":"{one}"'.encode() for one in subjects)
-    for index in reversed(range(log.size)):
-        if log.entry(index).endswith(tuple(one + b"}" for one in wanted)):
-            return index
+    wanted = tuple(f'"subject":"{one}"}}'.encode() for one in subjects)
+    for number in reversed(range(-(-log.size // WIDTH))):
+        tile = tile_at(ENTRIES, number, log.size)
+        content = read_tile(log.source, tile)
+        # Most bundles have none, and are not taken apart.
+        if any(one in content for one in wanted):
+            for at, entry in reversed(list(enumerate(entries_in(content, tile)))):
+                if entry.endswith(wanted):
+                    return number * WIDTH + at
     raise MisuseError(
         Text(
             f"账本里没有 {subjects[0]}（{log.source.place}，{log.size} 条）",
