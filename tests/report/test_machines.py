@@ -7,8 +7,10 @@ import io
 import json
 import re
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
+import cmarkgfm
 import pytest
 
 from tests.report.standard import options, standard
@@ -77,6 +79,28 @@ def test_oscal_is_valid_and_its_references_lead_somewhere(name: str, lang: Lang)
             assert {one["observation-uuid"] for one in finding.get("related-observations", [])} <= observations
             if finding["target"]["status"]["state"] == "satisfied":
                 assert finding["target"]["status"]["reason"] == "pass"
+
+
+def _prose(node: object) -> Iterator[str]:
+    """Every text that OSCAL reads as Markdown."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _prose(item)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("title", "description", "statement", "remarks"):
+                yield value
+            else:
+                yield from _prose(value)
+
+
+def test_what_oscal_reads_as_markdown_holds_no_mark_of_a_host_and_each_line_of_a_remedy_stays_one() -> None:
+    texts = list(_prose(json.loads(said("hostile", "oscal"))))
+
+    pages = [cmarkgfm.markdown_to_html(text) for text in texts]
+    assert {tag for page in pages for tag in re.findall(r"<(\w+)", page)} == {"p"}
+    assert any("evil&lt;/td&gt;&lt;script&gt;alert(2)&lt;/script&gt;" in page for page in pages)
+    assert "Put into /etc/ssh/sshd\\_config.d/10-tutela.conf:\n\nPasswordAuthentication no\n\n" in "".join(texts)
 
 
 def test_oscal_has_no_empty_form() -> None:

@@ -1,10 +1,12 @@
 """NIST OSCAL assessment results: a result a subject, an observation a verdict, a finding a clause, a risk a failure.
 
+Titles, descriptions and remarks are Markdown there (Metaschema data types `markup-line` and `markup-multiline`).
 Identifiers are UUIDv5 of what they name, so the same assessment is the same document.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID, uuid5
@@ -48,6 +50,14 @@ def _words(words: str) -> str:
     return inert(words).strip() or "-"
 
 
+def _prose(words: str) -> str:
+    """The same where the format takes Markdown (titles, descriptions, remarks): no mark in foreign text is one."""
+    return _MARKS.sub(r"\\\g<0>", _words(words))
+
+
+_MARKS = re.compile(r"[\\`*_~^<>\[\]{}&#\"]|^[-+=](?=\s|$)|^[-+=]{2,}")
+
+
 def _props(**values: str | None) -> list[dict[str, str]]:
     return [{"name": name.replace("_", "-"), "ns": _NS, "value": _words(value)} for name, value in values.items() if value]
 
@@ -71,7 +81,7 @@ def _document(assessments: Sequence[Assessment], lang: Lang) -> dict[str, Any]:
                 {
                     "uuid": plan,
                     "title": _PLAN.in_(lang),
-                    "description": _words("; ".join(f"{one.id} {one.edition} {one.digest}" for one in agreements.values())),
+                    "description": _prose("; ".join(f"{one.id} {one.edition} {one.digest}" for one in agreements.values())),
                 }
             ]
         },
@@ -83,8 +93,8 @@ def _result(one: Assessment, lang: Lang) -> dict[str, Any]:
     item = _id("subject", one.subject)
     result: dict[str, Any] = {
         "uuid": _id("result", *key),
-        "title": _words(f"{one.subject}: {HEADLINES[headline(one)].in_(lang)}"),
-        "description": _words(summary(one).in_(lang)),
+        "title": _prose(f"{one.subject}: {HEADLINES[headline(one)].in_(lang)}"),
+        "description": _prose(summary(one).in_(lang)),
         "start": moment(one.bundle.collected_at),
         "end": moment(one.judged_at),
         "props": _props(
@@ -98,7 +108,7 @@ def _result(one: Assessment, lang: Lang) -> dict[str, Any]:
             profiles=", ".join(profile.id for profile in one.rulebook.profiles),
             derived_defaults=", ".join(one.rulebook.derived),
         ),
-        "local-definitions": {"inventory-items": [{"uuid": item, "description": _words(one.subject)}]},
+        "local-definitions": {"inventory-items": [{"uuid": item, "description": _prose(one.subject)}]},
         "reviewed-controls": {"control-selections": [_selection(one, lang)]},
     }
     observations = [_observation(one, verdict, key, item, lang) for verdict in one.verdicts]
@@ -119,8 +129,8 @@ def _observation(one: Assessment, verdict: Verdict, key: tuple[str, str, str], i
     lines += [_SEEN.in_(lang).format(label=seen.label.in_(lang), seen=", ".join(seen.observed) or "-", expected=seen.expected) for seen in verdict.observations]
     made: dict[str, Any] = {
         "uuid": _id("observation", *key, verdict.check.id),
-        "title": _words(f"{name_of(verdict)}: {verdict.check.title.in_(lang)}"),
-        "description": _words("; ".join(lines)),
+        "title": _prose(f"{name_of(verdict)}: {verdict.check.title.in_(lang)}"),
+        "description": _prose("; ".join(lines)),
         "props": _props(
             check=verdict.check.id,
             catalogue=verdict.check.catalogue,
@@ -134,7 +144,7 @@ def _observation(one: Assessment, verdict: Verdict, key: tuple[str, str, str], i
         "subjects": [{"subject-uuid": item, "type": "inventory-item"}],
         "collected": moment(one.bundle.collected_at),
     }
-    evidence = [{"description": _words(ref.source), "props": _props(status=ref.status, digest=ref.digest)} for ref in map(one.sight, verdict.evidence)]
+    evidence = [{"description": _prose(ref.source), "props": _props(status=ref.status, digest=ref.digest)} for ref in map(one.sight, verdict.evidence)]
     return made | ({"relevant-evidence": evidence} if evidence else {})
 
 
@@ -143,8 +153,8 @@ def _finding(clause: ClauseStanding, key: tuple[str, str, str], lang: Lang) -> d
     reason = {Standing.KEPT: "pass", Standing.BROKEN: "fail"}.get(clause.standing, "other")
     made: dict[str, Any] = {
         "uuid": _id("finding", *key, clause.clause.id),
-        "title": _words(f"{clause.clause.id} {clause.clause.title.in_(lang)}"),
-        "description": _words(clause.clause.demand.in_(lang)),
+        "title": _prose(f"{clause.clause.id} {clause.clause.title.in_(lang)}"),
+        "description": _prose(clause.clause.demand.in_(lang)),
         "props": _props(
             standing=clause.standing.value,
             party=clause.clause.party.value,
@@ -160,7 +170,7 @@ def _finding(clause: ClauseStanding, key: tuple[str, str, str], lang: Lang) -> d
             "status": {
                 "state": "satisfied" if kept else "not-satisfied",
                 "reason": reason,
-                "remarks": _words(
+                "remarks": _prose(
                     f"{STANDINGS[clause.standing].in_(lang)}; {PARTIES[clause.clause.party].in_(lang)}"
                     + (f"; {clause.reason.in_(lang)}" if clause.reason is not None else "")
                 ),
@@ -174,17 +184,17 @@ def _finding(clause: ClauseStanding, key: tuple[str, str, str], lang: Lang) -> d
 def _risk(verdict: Verdict, key: tuple[str, str, str], lang: Lang) -> dict[str, Any]:
     return {
         "uuid": _id("risk", *key, verdict.check.id),
-        "title": _words(verdict.check.title.in_(lang)),
-        "description": _words(verdict.check.title.in_(lang)),
-        "statement": _words(verdict.check.why.in_(lang)),
+        "title": _prose(verdict.check.title.in_(lang)),
+        "description": _prose(verdict.check.title.in_(lang)),
+        "statement": _prose(verdict.check.why.in_(lang)),
         "props": _props(severity=verdict.severity.value, waived_by=verdict.waived_by),
         "status": "open" if verdict.waived_by is None else "deviation-approved",
         "remediations": [
             {
                 "uuid": _id("remediation", *key, verdict.check.id),
                 "lifecycle": "recommendation",
-                "title": _words(verdict.check.title.in_(lang)),
-                "description": "\n".join(_words(line) for line in verdict.check.remedy.in_(lang).split("\n")),
+                "title": _prose(verdict.check.title.in_(lang)),
+                "description": "\n\n".join(_prose(line) for line in verdict.check.remedy.in_(lang).split("\n") if line.strip()),
             }
         ],
         "related-observations": [{"observation-uuid": _id("observation", *key, verdict.check.id)}],
