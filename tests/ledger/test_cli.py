@@ -406,6 +406,7 @@ def test_letters_are_salted_and_can_be_forgotten(log: Run) -> None:
     assert subject.startswith("hmac-sha256:")
     log("prove", "log", "letter", "--output", "with")
     log("prove", "log", "0", "--without-salt", "--output", "without")
+    assert Path("with").stat().st_mode & 0o077 == 0
     key = ("--key", "log/vkey")
     assert log("verify", "with", "letter", *key)[0] == 0
     assert log("verify", "without", "letter", *key)[0] == 2

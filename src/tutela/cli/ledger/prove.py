@@ -48,7 +48,8 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
         for path in write_codes(arguments.qr, receipt.content):
             print(Text(f"已写入 {path}", f"wrote {path}").in_(lang), file=sys.stderr)
     if arguments.output:
-        write_whole(arguments.output, receipt.content)
+        # With the salt, whoever else reads it can try whom the entry speaks of.
+        write_whole(arguments.output, receipt.content, private=receipt.salt is not None)
         print(
             Text(
                 f"已写入 {arguments.output}：第 {receipt.index} 条，共 {receipt.head.checkpoint.size} 条",
