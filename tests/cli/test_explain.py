@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,24 @@ def test_the_remedy_stands_before_the_evidence_and_long_evidence_is_folded(lang:
     assert remedy < evidence
     assert len(lines) - evidence <= MAX_EVIDENCE + 2
     assert not any("\n" in line for line in lines)
+
+
+@pytest.mark.parametrize("lang", list(Lang))
+def test_a_row_has_no_empty_values_and_no_words_of_python(lang: Lang) -> None:
+    rows = [row.id for table in CONTENT.tables.values() for row in table.rows]
+    values = [line for name in rows for line in explain(name, CONTENT, None, lang) if re.match(r"  \w+: ?", line)]
+
+    assert values
+    assert [line for line in values if line.rstrip().endswith((":", ": None", ": True", ": False"))] == []
+
+
+def test_chinese_lines_about_a_profile_have_chinese_colons() -> None:
+    lines = list(explain("campus-L1", CONTENT, None, Lang.ZH))
+
+    assert "  H-017  新密码须够长并含四类字符：minlen = 8" in lines
+    assert [line for line in lines if ": " in line] == []
+
+
+def test_what_is_never_shown_is_not_said_to_lie_on_the_host_alone() -> None:
+    """Contacts come from the site file, guessed passwords from the test: no probe masks these."""
+    assert "probe" not in "\n".join(explain("NC8", CONTENT, None, Lang.EN))

@@ -15,7 +15,7 @@ from tutela.errors import UsageError
 from tutela.evidence import Reason
 from tutela.language import Lang, Text
 from tutela.report.columns import wrapped
-from tutela.report.words import NEVER_COLLECTED, NEXT, PARTIES, REASONS, RESULTS, SEVERITIES, STANDINGS, value, wanted
+from tutela.report.words import COLON, NEVER_COLLECTED, NEXT, PARTIES, REASONS, RESULTS, SEVERITIES, STANDINGS, value, wanted
 
 if TYPE_CHECKING:
     from tutela.agreement.model import Agreement, Clause, Profile, Row
@@ -102,7 +102,7 @@ def explain(name: str, content: Content, assessment: Assessment | None, lang: La
         yield from _row(row, lang)
     elif name in NEVER_COLLECTED:
         yield f"{name}  {NEVER_COLLECTED[name].in_(lang)}"
-        yield Text("绝不离开主机：探针在主机上就把它遮住。", "It never leaves the host: the probe masks it there.").in_(lang)
+        yield Text("绝不带走，也不写进报告：在源头就已遮住。", "It is never carried off, nor written into a report: it is masked where it arises.").in_(lang)
         names = [check.catalogue or check.id for check in content.checks.values() if name in check.never_collect]
         yield _field(Text("用到这类来源的检查", "checks that read such sources"), ", ".join(names) or "-", lang)
     elif name in REASONS:
@@ -130,7 +130,7 @@ def explain(name: str, content: Content, assessment: Assessment | None, lang: La
 
 
 def _field(label: Text, value: str, lang: Lang) -> str:
-    return f"{label.in_(lang)}{'：' if lang is Lang.ZH else ': '}{value}"
+    return f"{label.in_(lang)}{COLON.in_(lang)}{value}"
 
 
 def _profile(profile: Profile, content: Content, lang: Lang) -> Iterator[str]:
@@ -143,11 +143,12 @@ def _profile(profile: Profile, content: Content, lang: Lang) -> Iterator[str]:
     if profile.params:
         yield Text("改动的参数：", "parameters of its own:").in_(lang)
     for name, values in profile.params.items():
-        yield f"  {name}  {_title(name, content, lang)}: {', '.join(f'{key} = {_listed(given)}' for key, given in values.items())}"
+        changed = ", ".join(f"{key} = {_listed(given)}" for key, given in values.items())
+        yield f"  {name}  {_title(name, content, lang)}{COLON.in_(lang)}{changed}"
     if profile.severities:
         yield Text("改动的级别：", "severities of its own:").in_(lang)
     for name, severity in profile.severities.items():
-        yield f"  {name}  {_title(name, content, lang)}: {SEVERITIES[severity].in_(lang)}"
+        yield f"  {name}  {_title(name, content, lang)}{COLON.in_(lang)}{SEVERITIES[severity].in_(lang)}"
 
 
 def _title(name: str, content: Content, lang: Lang) -> str:
@@ -270,8 +271,11 @@ def _row(row: Row, lang: Lang) -> Iterator[str]:
     if row.clauses:
         yield _field(Text("条款", "clauses"), ", ".join(row.clauses), lang)
     for key, one in row.values.items():
-        yield f"  {key}: {_listed(one)}"
+        if one not in (None, "", []):
+            yield f"  {key}: {_listed(one)}"
 
 
 def _listed(given: object) -> str:
+    if isinstance(given, bool):
+        return "yes" if given else "no"
     return ", ".join(map(str, given)) if isinstance(given, (list, tuple)) else str(given)
