@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import subprocess
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from tests.ledger.test_cli import Run, log, run  # noqa: F401 - fixtures
+from tests.ledger.test_web import answering, reply
 from tests.ledger.tsa import Authority
 from tutela.ledger import timestamp
 from tutela.ledger.refused import MalformedError, MissingError, UnsignedError
-from tutela.ledger.timestamp import query, verify
+from tutela.ledger.timestamp import question, verify
 
 pytestmark = pytest.mark.program("openssl")
 CONTENT = b"ledger.example/centre\n1\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n"
@@ -29,7 +31,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     ids=["one certificate", "twice the same", "certificates not in the order of DER"],
 )
 def test_a_token_verifies_and_tells_the_time(authority: Authority, more: tuple[str, ...], by: str) -> None:
-    reply = authority.reply(query(CONTENT), *more)
+    reply = authority.reply(question(CONTENT).content, *more)
     found = verify(CONTENT, reply, authority.root.read_bytes())
     assert found.verified_by == by
     shown = subprocess.run(["openssl", "ts", "-reply", "-in", authority.folder / "reply", "-text"], capture_output=True, text=True, check=True).stdout
@@ -39,7 +41,7 @@ def test_a_token_verifies_and_tells_the_time(authority: Authority, more: tuple[s
 
 
 def test_both_programs_agree(authority: Authority) -> None:
-    reply = authority.reply(query(CONTENT))
+    reply = authority.reply(question(CONTENT).content)
     root = authority.root.read_bytes()
     one, other = timestamp._by_library(CONTENT, reply, root), timestamp._by_openssl(CONTENT, reply, root)
     assert one is not None
@@ -49,7 +51,7 @@ def test_both_programs_agree(authority: Authority) -> None:
 def test_another_authority_is_not_believed(authority: Authority, tmp_path: Path) -> None:
     stranger = Authority(tmp_path / "stranger")
     with pytest.raises(UnsignedError, match="the authority is not trusted"):
-        verify(CONTENT, stranger.reply(query(CONTENT)), authority.root.read_bytes())
+        verify(CONTENT, stranger.reply(question(CONTENT).content), authority.root.read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_what_is_no_time_stamp_is_malformed(authority: Authority, reply: bytes) 
 
 
 def test_every_flipped_byte_of_the_signed_part_is_noticed(authority: Authority) -> None:
-    reply = authority.reply(query(CONTENT))
+    reply = authority.reply(question(CONTENT).content)
     root = authority.root.read_bytes()
     # What stands before the content that is signed (lengths, the status) and the certificate are outside the signature; the imprint and the time are inside.
     start = reply.index(b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01")
@@ -74,7 +76,7 @@ def test_every_flipped_byte_of_the_signed_part_is_noticed(authority: Authority) 
 
 
 def test_without_openssl_what_the_library_cannot_read_is_unproven(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    reply = authority.reply(query(CONTENT), "-chain", "root.pem")
+    reply = authority.reply(question(CONTENT).content, "-chain", "root.pem")
 
     def gone(*_: object, **__: object) -> None:
         raise FileNotFoundError
@@ -142,7 +144,7 @@ def der(tag: int, content: bytes) -> bytes:
 
 def test_the_time_is_the_one_that_was_signed_whatever_stands_around_the_token(authority: Authority) -> None:
     """What a reply says of its own status is signed by nobody, and OpenSSL prints it, line ends and all, before the time."""
-    reply = authority.reply(query(CONTENT), "-chain", "root.pem")
+    reply = authority.reply(question(CONTENT).content, "-chain", "root.pem")
     root = authority.root.read_bytes()
     granted = der(0x30, der(0x02, b"\0"))
     token = reply[reply.index(granted) + len(granted) :]
@@ -150,3 +152,24 @@ def test_the_time_is_the_one_that_was_signed_whatever_stands_around_the_token(au
     lying = der(0x30, der(0x30, der(0x02, b"\0") + der(0x30, der(0x0C, words))) + token)
     assert der(0x30, granted + token) == reply
     assert timestamp._by_openssl(CONTENT, lying, root).time == timestamp._by_openssl(CONTENT, reply, root).time
+
+
+def test_an_answer_to_an_earlier_request_is_none_to_this_one(log: Run, authority: Authority) -> None:  # noqa: F811
+    log("timestamp", "log", "--query", "q")
+    earlier = reply("200 OK", authority.reply(Path("q").read_bytes()), "Content-Type: application/timestamp-reply")
+    with answering(earlier) as (url, _):
+        status, _, err = log("timestamp", "log", "--tsa", url, "--tsa-root", authority.root)
+    assert (status, err) == (1, "tutela: the answer does not repeat the request's random number: it was made for an earlier one\n")
+    assert not Path("log/timestamps").exists()
+
+
+@pytest.mark.parametrize("nonce", [1, 0x7F, 0x80, 0xFF, 0x100, (1 << 63) - 1, 1 << 63])
+def test_a_random_number_is_looked_for_as_der_has_it(nonce: int) -> None:
+    digest = sha256(CONTENT).digest()
+    written = der(0x02, nonce.to_bytes(8 if nonce < 1 << 63 else 9, "big").lstrip(b"\0") or b"\0")
+    if written[2] & 0x80:
+        written = der(0x02, b"\0" + written[2:])
+    asked = timestamp.Question(b"", nonce)
+    timestamp.check_about(CONTENT, digest + written, asked)
+    with pytest.raises(UnsignedError, match="earlier"):
+        timestamp.check_about(CONTENT, digest, asked)

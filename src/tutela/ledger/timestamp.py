@@ -35,20 +35,39 @@ class Stamped:
     """The program that said so."""
 
 
-def query(content: bytes) -> bytes:
-    """The request for a time-stamp over the content's SHA-256, with a nonce, asking for the certificate (DER)."""
+@record
+class Question:
+    """A request for a time-stamp."""
+
+    content: bytes
+    """DER."""
+    nonce: int
+    """The random number that the answer has to repeat, or it is one that was made earlier (RFC 3161, 2.4.2)."""
+
+
+def question(content: bytes) -> Question:
+    """The request for a time-stamp over the content's SHA-256, asking for the certificate."""
     from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
-    return TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).build().as_bytes()
+    request = TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).build()
+    assert request.nonce is not None
+    return Question(request.as_bytes(), request.nonce)
 
 
-def check_about(content: bytes, reply: bytes) -> None:
-    """That a reply speaks of this content, whoever made it; raises UnsignedError. Each reply to `query` repeats the digest that it was asked for."""
+def check_about(content: bytes, reply: bytes, asked: Question | None = None) -> None:
+    """That a reply speaks of this content, and answers what was `asked` just now, whoever made it; raises UnsignedError."""
     if sha256(content).digest() not in reply:
         raise UnsignedError(
             Text(
                 "这不是对这个检查点的回答：账本可能已经增长，或机构拒绝了",
                 "this is no answer for this checkpoint: the ledger may have grown, or the authority refused",
+            )
+        )
+    if asked and asked.nonce.to_bytes(asked.nonce.bit_length() // 8 + 1, "big") not in reply:
+        raise UnsignedError(
+            Text(
+                "回答没有重复请求里的随机数：它是对以前某次请求的回答",
+                "the answer does not repeat the request's random number: it was made for an earlier one",
             )
         )
 

@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
 def run(arguments: argparse.Namespace, lang: Lang) -> int:
     """Ask and keep, or one of both."""
     from tutela.collect.archive import write_whole
-    from tutela.ledger.timestamp import MAX_REPLY_BYTES, check_about, query, verify
+    from tutela.ledger.timestamp import MAX_REPLY_BYTES, check_about, question, verify
     from tutela.ledger.web import time_stamp
 
     if sum(map(bool, (arguments.tsa, arguments.query, arguments.reply))) != 1:
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     head = read_checkpoint(Folder(arguments.ledger))
     content = head.note.text.encode()
     if arguments.query:
-        write_whole(arguments.query, query(content))
+        write_whole(arguments.query, question(content).content)
         print(
             Text(
                 f"已写入 {arguments.query}：检查点 {head.checkpoint.size} 条。账本增长之前请把回答用 --reply 存入",
@@ -51,10 +51,11 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
             ).in_(lang)
         )
         return 0
-    reply = time_stamp(arguments.tsa, query(content)) if arguments.tsa else read_file(arguments.reply, MAX_REPLY_BYTES)
+    asked = question(content) if arguments.tsa else None
+    reply = time_stamp(arguments.tsa, asked.content) if asked else read_file(arguments.reply, MAX_REPLY_BYTES)
     roots = trust.roots_of(arguments)
     stamped = verify(content, reply, roots) if roots else None
-    check_about(content, reply)
+    check_about(content, reply, asked)
     path = stamps.keep(arguments.ledger, head, reply)
     said = Text(f"已存 {path}：检查点 {head.checkpoint.size} 条", f"kept {path}: checkpoint of {head.checkpoint.size} entries")
     if stamped:
