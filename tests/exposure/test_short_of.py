@@ -14,7 +14,7 @@ import pytest
 
 from tutela.cli import main
 from tutela.exposure.identify.after import identified
-from tutela.exposure.model import Summary, Tally
+from tutela.exposure.model import Service, Summary, Tally
 
 ROOT = Path(__file__).parents[2]
 FEW_FILES = """
@@ -82,6 +82,19 @@ def test_services_that_were_not_asked_for_want_of_time_are_told() -> None:
         "ports 9100 not asked what they are: printers and machine controllers use them",
         "2 open ports not asked what they are: the scan was stopped, or its window ended",
     ]
+
+
+def test_a_window_that_ends_while_services_are_asked_has_ended_the_scan(port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    ended: list[bool] = []
+
+    def ends(*_: object, **__: object) -> Iterator[Service]:
+        ended.append(True)
+        return iter(())
+
+    monkeypatch.setattr("tutela.exposure.identify.after.identify", ends)
+    monkeypatch.setattr("tutela.exposure.gate.Gate.closes", lambda _: bool(ended))
+    assert main(["scan", "127.0.0.1", "-p", str(port), "--method", "connect", "--window", "daily 00:00-24:00", "--lang", "en"]) == 3
+    assert "1 open ports not asked what they are" in capsys.readouterr().out
 
 
 def test_a_scan_that_is_refused_leaves_the_report_of_the_last_one(port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,9 +105,11 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
             if text:
                 bar.clear()
                 out.write(text)
+        ended = course.over()
         bar.clear()
         out.write(writer.end())
-    return EXIT_INTERRUPTED if running.stopped else EXIT_KEPT if course.complete else EXIT_UNPROVEN
+    # A window may also end while it is asked what answers, or over UDP.
+    return EXIT_INTERRUPTED if running.stopped else EXIT_KEPT if course.complete and not ended else EXIT_UNPROVEN
 
 
 def _look(arguments: argparse.Namespace, request: Request, stop: Callable[[], bool], course: sweeping.Course) -> Iterator[Event]:
