@@ -273,6 +273,13 @@ def test_the_same_question_is_scanned_once_and_told_with_its_age(scanner, opened
     assert len(scanner.logged("scan")) == 1
 
 
+def test_who_asks_slowly_makes_nobody_else_wait(scanner, opened):
+    slow = Talk(scanner).ask(ports="1-2000", host_rate=2)
+    scanner.wait_for("scan")
+    assert opens(Talk(scanner).ask(ports="1-2000").rest()) == [port for port in sorted(opened) if port <= 2000]
+    slow.close()
+
+
 def test_one_host_is_not_asked_without_end(scanner):
     assert Talk(scanner).ask(ports=ALL).rest()[-1]["event"] == "summary"
     assert Talk(scanner).ask(ports="1-65534").rest()[-1]["event"] == "summary"

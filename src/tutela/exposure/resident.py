@@ -225,12 +225,16 @@ class Resident:
         assert asking is not None
         few = asking.count <= FEW
         client.question = (tuple(client.ranges), *asking.same[1:]) if few else None
+        client.limits = tuple(asking.numbers[name] for name in ("rate", "host_rate", "network_rate"))
         if client.question is not None and not asking.fresh:
             known = self._recent.answer(client.question, now)
             if known is not None:
                 self._repeat(client, *known)
                 return
-            client.after = next((one for one in self._clients.values() if one.jobs and one.question == client.question and not one.told), None)
+            # Whoever asks slowly, as a gentle sweep does, makes nobody else wait.
+            client.after = next(
+                (one for one in self._clients.values() if one.jobs and one.question == client.question and not one.told and one.limits == client.limits), None
+            )
             if client.after is not None:
                 return
         running = [one for one in self._clients.values() if one.jobs and not one.told]
@@ -428,6 +432,8 @@ class _Client:
         self.asking: Asking | None = None
         self.ranges: list[tuple[int, int, int]] = []
         self.question: tuple[Any, ...] | None = None
+        self.limits: tuple[float | None, ...] = ()
+        """The rates it asked for."""
         self.after: _Client | None = None
         """Who asked the same before: its answer is ours too."""
         self.jobs: list[_Job] = []
