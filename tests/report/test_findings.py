@@ -78,3 +78,13 @@ def test_what_is_expected_is_said_in_words(expected: str, zh: str, en: str) -> N
 )
 def test_what_another_check_said_is_said_in_words(observed: str, zh: str, en: str) -> None:
     assert Text(zh, en) == value(observed)
+
+
+@pytest.mark.parametrize("form", ["text", "html", "csv", "junit", "sarif", "oscal", "nagios", "checklist.txt"])
+def test_why_a_host_was_not_reached_is_said_in_the_language_of_the_report(form: str) -> None:
+    (one,) = standard("lost")
+    one = replace(one, bundle=replace(one.bundle, meta={"unreachable": "no way there", "unreachable_zh": "没有路"}))
+
+    for lang, said, unsaid in ((Lang.ZH, "没有路", "no way there"), (Lang.EN, "no way there", "没有路")):
+        report = "".join(FORMATS[form].render([one], lang, options()))  # type: ignore[arg-type]
+        assert (said in report, unsaid in report) == (True, False)

@@ -141,8 +141,7 @@ def checklist(one: Assessment, options: Options) -> Checklist:
     how_old = age(one)
     notes.append(Text(f"最旧的数据距判定 {how_old.zh}。", f"The oldest datum was {how_old.en} old when it was judged."))
     if why is not None:
-        why = inert(why)
-        notes.insert(0, Text(f"无法连接主机，没有任何测量：{why}", f"The host could not be reached; nothing was measured: {why}"))
+        notes.insert(0, Text(f"无法连接主机，没有任何测量：{inert(why.zh)}", f"The host could not be reached; nothing was measured: {inert(why.en)}"))
     if form.derived:
         listed = ", ".join(form.derived)
         notes.append(Text(f"所用推定默认值（原文没有的数字）：{listed}", f"Derived defaults in force (numbers the sources do not give): {listed}"))

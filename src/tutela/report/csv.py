@@ -58,7 +58,7 @@ def _cells(assessment: Assessment, verdict: Verdict, lang: Lang) -> list[str]:
         moment(assessment.bundle.collected_at),
         moment(assessment.judged_at),
         headline(assessment).value,
-        inert(unreachable(assessment) or ""),
+        say(unreachable(assessment)),
         verdict.check.id,
         verdict.check.catalogue or "",
         " ".join(verdict.check.clauses),

@@ -62,9 +62,10 @@ def duties(assessment: Assessment) -> list[ClauseStanding]:
     return [one for one in assessment.clauses if not one.clause.recommended]
 
 
-def unreachable(assessment: Assessment) -> str | None:
+def unreachable(assessment: Assessment) -> Text | None:
     """Why nobody could look at this subject, if nobody could."""
-    return assessment.bundle.meta.get("unreachable")
+    meta = assessment.bundle.meta
+    return Text(meta.get("unreachable_zh", meta["unreachable"]), meta["unreachable"]) if "unreachable" in meta else None
 
 
 def twice(assessment: Assessment) -> tuple[str, ...]:
@@ -89,8 +90,7 @@ def summary(assessment: Assessment) -> Text:
     """The sentence behind the headline."""
     why = unreachable(assessment)
     if why is not None:
-        why = inert(why)
-        return Text(f"无法连接，什么也没有看到：{why}", f"could not be reached, so nothing was seen: {why}")
+        return Text(f"无法连接，什么也没有看到：{inert(why.zh)}", f"could not be reached, so nothing was seen: {inert(why.en)}")
     failed, unknown = failures(assessment), unknowns(assessment)
     broken = [one for one in duties(assessment) if one.standing is Standing.BROKEN]
     unproven = [one for one in duties(assessment) if one.standing is Standing.UNPROVEN]

@@ -356,7 +356,7 @@ class _Page:
         rows: list[list[object]] = []
         for number, one in enumerate(assessments, 1):
             word, why = headline(one), unreachable(one)
-            name = joined([el("a", one.subject, href=f"#s{number}"), el("div", why, class_="dim") if why is not None else None])
+            name = joined([el("a", one.subject, href=f"#s{number}"), el("div", self.say(why), class_="dim") if why is not None else None])
             failed = [one.summary.results["fail"][severity.value] for severity in (Severity.CRITICAL, Severity.HIGH)]
             numbers = [el("td", n, class_="num alarm" if n else "num zero") for n in failed]
             numbers += [el("td", n, class_="num" if n else "num zero") for n in (sum(one.summary.results[result].values()) for result in shown)]

@@ -131,14 +131,14 @@ def _subject(assessment: Assessment) -> dict[str, Any]:
     """What is of this subject alone, without the lists."""
     summary = assessment.summary
     joined = reachable.joined(assessment)
-    repeated = twice(assessment)
+    repeated, why = twice(assessment), unreachable(assessment)
     return (
         ({} if joined is None else {"exposure": reachable.document(joined)})
         | ({"sources_twice": list(repeated)} if repeated else {})
         | {
             "subject": assessment.subject,
             "headline": headline(assessment).value,
-            "unreachable": unreachable(assessment),
+            "unreachable": None if why is None else why.en,
             "collected_at": moment(assessment.bundle.collected_at),
             "judged_at": moment(assessment.judged_at),
             "site_digest": assessment.site.digest or None,

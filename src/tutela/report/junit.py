@@ -44,9 +44,10 @@ def _unknown(verdicts: Sequence[Verdict]) -> int:
 
 def _suite(one: Assessment, lang: Lang) -> Iterator[str]:
     skipped = sum(1 for verdict in one.verdicts if verdict.result is Outcome.NOTAPPLICABLE or verdict.waived_by is not None)
+    why = unreachable(one)
     properties = {
         "headline": headline(one).value,
-        "unreachable": unreachable(one) or "",
+        "unreachable": "" if why is None else why.in_(lang),
         "agreements": ", ".join(f"{agreement.id} {agreement.edition}" for agreement in one.rulebook.agreements),
         "bundle": one.bundle.digest,
         "unknown_percent": str(one.summary.unknown_percent),

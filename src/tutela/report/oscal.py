@@ -90,7 +90,7 @@ def _document(assessments: Sequence[Assessment], lang: Lang) -> dict[str, Any]:
 
 def _result(one: Assessment, lang: Lang) -> dict[str, Any]:
     key = (one.bundle.digest, moment(one.judged_at), one.subject)
-    item = _id("subject", one.subject)
+    item, why = _id("subject", one.subject), unreachable(one)
     result: dict[str, Any] = {
         "uuid": _id("result", *key),
         "title": _prose(f"{one.subject}: {HEADLINES[headline(one)].in_(lang)}"),
@@ -99,7 +99,7 @@ def _result(one: Assessment, lang: Lang) -> dict[str, Any]:
         "end": moment(one.judged_at),
         "props": _props(
             headline=headline(one).value,
-            unreachable=unreachable(one),
+            unreachable=None if why is None else why.in_(lang),
             unknown_percent=str(one.summary.unknown_percent),
             oldest_datum=moment(one.summary.oldest_datum),
             bundle=one.bundle.digest,

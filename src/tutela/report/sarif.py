@@ -39,7 +39,7 @@ def _run(one: Assessment, lang: Lang) -> dict[str, Any]:
     why = unreachable(one)
     invocation: dict[str, Any] = {"executionSuccessful": why is None, "endTimeUtc": moment(one.judged_at)}
     if why is not None:
-        invocation["toolExecutionNotifications"] = [{"level": "error", "message": {"text": literal(why)}}]
+        invocation["toolExecutionNotifications"] = [{"level": "error", "message": {"text": literal(why.in_(lang))}}]
     index = {verdict.check.id: at for at, verdict in enumerate(one.verdicts)}
     return {
         "tool": {

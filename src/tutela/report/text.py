@@ -454,7 +454,7 @@ class _Page:
         if lost:
             yield from self.heading(_UNREACHED, len(lost))
             for subject, why in lost:
-                yield from wrapped(f"{inert(subject)}{COLON.in_(self.lang)}{inert(why)}", self.width, first="  ", rest="    ")
+                yield from wrapped(f"{inert(subject)}{COLON.in_(self.lang)}{self.say(why)}", self.width, first="  ", rest="    ")
         found = across(assessments)
         if found:
             yield from self.heading(_ACROSS)
