@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import guards, ssh, ssh_servers
 from tutela.facts.look import Look
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -167,7 +168,10 @@ def _unheard(look: Look) -> frozenset[str] | Unobserved:
     single = [server for server in found.servers if server.each]
     if not single:
         return frozenset()
-    renamed = all(isinstance(server.base, dict) and "persourcepenalties" in server.base for server in single)
+    doubt = unseen(look, ssh_servers.EFFECTIVE) or next((server.base for server in single if isinstance(server.base, Unobserved)), None)
+    if doubt is not None:
+        return doubt
+    renamed = all("persourcepenalties" in server.base for server in single if isinstance(server.base, dict))
     return OF_A_LISTENER | {"_COMM=sshd"} if renamed else OF_A_LISTENER
 
 

@@ -12,6 +12,7 @@ from tutela.evidence import Reason, Unobserved
 from tutela.facts import packages
 from tutela.facts.look import Look
 from tutela.facts.packages import Packages
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -39,7 +40,8 @@ def parse(look: Look) -> PackageIntegrity | Unobserved:
     lines = look.lines(VERIFY)
     if isinstance(lines, Unobserved):
         return lines
-    if look.fact(_prelinked):
+    prelinked = look.fact(_prelinked)
+    if prelinked is True:
         return Unobserved(Reason.FORMAT, VERIFY, Text("prelink 会改写程序，摘要无法比较", "prelink rewrites programs, so digests cannot be compared"))
     changed: list[str | Unobserved] = []
     missing: list[str] = []
@@ -53,13 +55,15 @@ def parse(look: Look) -> PackageIntegrity | Unobserved:
         elif found[1] == "missing":
             missing.append(found[3].removesuffix(" (Permission denied)"))
         elif found[1][2] == "5":
-            changed.append(found[3])
+            changed.append(prelinked or found[3])
         elif found[1][2] == "?" and "." in found[1]:
             # rpm: the digest could not be read; dpkg writes `?` for everything it does not check.
             changed.append(Unobserved(Reason.PRIVILEGE, found[3], Text("摘要读不出来", "its digest could not be read")))
     return PackageIntegrity(tuple(changed), tuple(missing))
 
 
-def _prelinked(look: Look) -> bool:
+def _prelinked(look: Look) -> bool | Unobserved:
     known = look.fact(packages.parse)
-    return isinstance(known, Packages) and bool(known.named("prelink"))
+    if isinstance(known, Packages):
+        return bool(known.named("prelink"))
+    return next((doubt for name in packages.NEEDS if (doubt := unseen(look, name)) is not None), False)
