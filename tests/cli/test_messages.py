@@ -136,3 +136,19 @@ def test_no_error_steers_a_terminal_whatever_it_names(lang: str, capsys: pytest.
     said = capsys.readouterr().err
     assert "no\\x1b[2Jsuch\\u202e.bundle" in said
     assert said.rstrip("\n").isprintable()
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_what_a_recorded_bundle_says_of_its_host_steers_no_terminal_and_needs_no_second_language(
+    lang: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = r'tutela-bundle 1 {"collected_at":"2026-11-22T08:00:00Z","meta":{"unreachable":"gone\u001b[2J"},"probe":"-","subject":"%s","vantage":"host"}'
+    paths = [tmp_path / f"{name}.bundle" for name in ("a", "b")]
+    for path in paths:
+        path.write_text(head % path.stem + "\nend\n", "utf-8")
+
+    assert main(["collect", *map(str, paths), "--output", str(tmp_path / "kept"), "--lang", lang]) == 3
+    assert capsys.readouterr().err.splitlines() == [r"tutela: a: gone\x1b[2J", r"tutela: b: gone\x1b[2J"]
+
+    assert main(["collect", str(paths[0]), "--lang", lang]) == 1
+    assert capsys.readouterr().err == "tutela: gone\\x1b[2J\n"

@@ -10,6 +10,7 @@ from tutela.cli import EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN
 from tutela.cli.options import add_looking, look_of, read_site_file, read_targets, ssh_options
 from tutela.errors import CollectError, UsageError
 from tutela.language import Lang, Text
+from tutela.report.inert import inert
 
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
@@ -44,14 +45,15 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     targets = read_targets(arguments.targets)
     if len(targets) > 1 and arguments.output is None:
         raise UsageError(Text("多台主机请用 --output 指定文件夹", "name a folder with --output for several hosts"))
-    lost: list[str] = []
+    lost: list[tuple[str, Text]] = []
     progress = Progress(len(targets), lang)
     with stop_on_interrupt() as running:
         for bundle in collect_fleet(targets, look_of(arguments, site), now, jobs=arguments.jobs, ssh_options=ssh_options(arguments), running=running):
             unreachable = "unreachable" in bundle.meta
             progress.step(unreachable=unreachable)
             if unreachable:
-                lost.append(f"{bundle.subject}: {bundle.meta['unreachable_zh' if lang is Lang.ZH else 'unreachable']}")
+                why = Text(bundle.meta.get("unreachable_zh", bundle.meta["unreachable"]), bundle.meta["unreachable"])
+                lost.append((bundle.subject, why))
                 continue
             path = arguments.output or Path(bundle_name(bundle.subject))
             if len(targets) > 1:
@@ -62,9 +64,9 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
             print(f"{path}  {bundle.digest}")
     progress.close()
     if lost and len(targets) == 1:
-        raise KeyboardInterrupt if running.stopped else CollectError(lost[0])
-    for words in lost:
-        print(f"tutela: {words}", file=sys.stderr)
+        raise KeyboardInterrupt if running.stopped else CollectError(lost[0][1])
+    for subject, why in lost:
+        print(inert(f"tutela: {subject}: {why.in_(lang)}"), file=sys.stderr)
     if running.stopped:
         return EXIT_INTERRUPTED
     return EXIT_UNPROVEN if lost else EXIT_KEPT
