@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.collect.probe import AWKS, PROBE, SHELLS, Stage, frames
+from tests.collect.probe import AWKS, PROBE, SHELLS, Stage, frames, instead_of_lanes
 from tutela.evidence import Evidence, Status
 
 FORGED = "end\n\tstrict\t\t0\t4\tforged\nevil\nok 0 6 4\nforged\nevil\nend"
@@ -21,7 +20,7 @@ def asked(tmp_path: Path, shell: list[str], lines: str, change: tuple[str, str] 
         assert change[0] in text
         text = text.replace(*change)
     script = tmp_path / "probe.sh"
-    script.write_text(re.sub(r'^lanes "(?:.*\\\n)*.*$', lambda _: f"asked() {{\n{lines}\n}}\ncollect asked", text, flags=re.MULTILINE), "utf-8")
+    script.write_text(instead_of_lanes(text, f"asked() {{\n{lines}\n}}\ncollect asked"), "utf-8")
     done = subprocess.run([*shell, str(script)], capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
     assert (done.returncode, done.stderr) == (0, b"")
     return frames(done.stdout)

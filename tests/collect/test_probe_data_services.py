@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import tutela.collect
+from tests.collect.probe import instead_of_lanes
 
 PROBE = (Path(tutela.collect.__file__).parent / "probe.sh").read_text("utf-8")
 CANARY = "Kanarienvogel7"
@@ -145,9 +146,7 @@ def test_included_files_are_found_four_deep_and_only_where_data_services_live(tm
     body = PROBE.replace(r"\/(etc\/(mysql|my\.cnf|redis|valkey|postgresql)|", rf"({allowed}|\/etc\/none|").replace(
         r"|usr\/local\/(etc|pgsql))[A-Z", r"|\/usr\/none)[A-Z"
     )
-    body = re.sub(
-        r'^lanes "(?:.*\\\n)*.*$', f"read_them() {{ tree_seen=$NL; included settings '*.cnf' {root}/main.cnf; }}; collect read_them", body, flags=re.MULTILINE
-    )
+    body = instead_of_lanes(body, f"read_them() {{ tree_seen=$NL; included settings '*.cnf' {root}/main.cnf; }}; collect read_them")
     script = tmp_path / "probe.sh"
     script.write_text(body, "utf-8")
 

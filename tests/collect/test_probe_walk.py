@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.collect.probe import AWKS, PROBE, SHELLS, Stage, frames
+from tests.collect.probe import AWKS, PROBE, SHELLS, Stage, frames, instead_of_lanes
 from tutela.evidence import Evidence, Status
 
 CAPABILITIES = "getcap -r /usr /opt /srv /home"
@@ -21,7 +20,7 @@ def walked(tmp_path: Path, stage: Stage, shell: list[str], change: tuple[str, st
         assert old in text
         text = text.replace(old, new)
     script = tmp_path / "probe.sh"
-    script.write_text(re.sub(r'^lanes "(?:.*\\\n)*.*$', lambda _: "collect walk", text, flags=re.MULTILINE), "utf-8")
+    script.write_text(instead_of_lanes(text, "collect walk"), "utf-8")
     lines = "\n".join([*stage.lines, "mkdir -p /home/walked /srv/walked", 'exec "$@"'])
     argv = ["unshare", "-m", "sh", "-c", lines, "sh", *shell, str(script)]
     done = subprocess.run(argv, capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL)

@@ -105,10 +105,6 @@ run_now() { # command... : like run; what it said stays in OUT and RC too
 	fi
 }
 
-run_silent() { # command... : OUT and RC of a command whose output is not printed as a source
-	if have "$1"; then capture 20 "$@"; else OUT='' RC=127; fi
-}
-
 run_root() { # command... : like run, for what only root may ask
 	if ! have "$1"; then
 		emit absent 127 "$*" ''
@@ -1200,11 +1196,11 @@ walk_files() {
 		limit "$WALK_SECONDS" nice -n 3 find "$@" -xdev -regextype posix-extended \( -type d -printf '' -regex "$NOT_WALKED" -prune \) -o \( -name "*$NL*" -prune -printf 'N\t%m\t%U\t%G\t%y\t%h\n' \) -o \( \
 			! \( -uid 0 -gid 0 \) \( ! \( $uids \) -o ! \( $gids \) \) -printf 'U\t%m\t%U\t%G\t%y\t%p\n' , \
 			-type d -perm -0002 ! -perm -1000 -printf 'W\t%m\t%U\t%G\td\t%p\n' , \
-			-type f -perm -0002 -printf 'W\t%m\t%U\t%G\tf\t%p\n' , \
-			-type f -perm /6000 -printf 'S\t%m\t%U\t%G\tf\t%p\n' , \
-			-type f -perm /0111 -exec $getcap {} + , \
-			-type f -perm /0044 -size -129k -printf '' -regex "$SECRET_NAMES" ! -regex "$NO_SECRETS" -printf 'K\t%m\t%U\t%G\tf\t%p\n' \
-			\) 2>/dev/null </dev/null
+			-type f \( -perm -0002 -printf 'W\t%m\t%U\t%G\tf\t%p\n' , \
+			-perm /6000 -printf 'S\t%m\t%U\t%G\tf\t%p\n' , \
+			-perm /0111 -exec $getcap {} + , \
+			-perm /0044 -size -129k -printf '' -regex "$SECRET_NAMES" ! -regex "$NO_SECRETS" -printf 'K\t%m\t%U\t%G\tf\t%p\n' \
+			\) \) 2>/dev/null </dev/null
 		printf '\nrc %d\n' "$?"
 	} | awk -F'\t' -v most="$WALK_ROWS" '
 		# One line late: what stands before the last is empty, or a line that the time limit cut.
@@ -1269,6 +1265,7 @@ sockets() {
 	run_now ss -H -lntupeO
 	[ "$RC" = 0 ] || files plain /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6
 	files plain /proc/sys/net/ipv4/ip_local_port_range /proc/sys/net/ipv6/bindv6only
+	listening_programs
 }
 
 firewall() { # the packet filter as the kernel has it; nft also shows what ufw, firewalld and iptables-nft loaded
@@ -1770,11 +1767,10 @@ deleted_libraries() { # processes that still run code of libraries that were rep
 	esac
 }
 
-listening_programs() { # executables of what listens, and which of them a package owns
+listening_programs() { # executables of what listens, as ss has just said in OUT, and which of them a package owns
 	name="stat -c '%N' /proc/*/exe (of listening processes)"
 	if [ -n "$QUICK" ]; then emit skipped 0 "$name" ''; emit skipped 0 'programs that a package owns' ''; return; fi
 	if [ "$ME" != 0 ]; then emit denied 0 "$name" ''; return; fi
-	run_silent ss -H -lntup
 	set --
 	for f in $(printf %s "$OUT" | awk '{ while (match($0, /pid=[0-9]+/)) { print substr($0, RSTART + 4, RLENGTH - 4); $0 = substr($0, RSTART + RLENGTH) } }' | sort -un); do set -- "$@" "/proc/$f/exe"; done
 	if [ "$RC" != 0 ]; then emit_captured "$name"; return; fi
@@ -2550,17 +2546,22 @@ lanes() { # 'function...'... : each argument is a lane; all run side by side
 	if [ $# -eq 0 ]; then collect $these; else lanes "$@" | lane $these; fi
 }
 
-overview
-quick='knock data_services ssh identity jobs log_shipping log_files time_sync kernel web protection
-	packages update_settings sockets firewall firewall_saved plain_services storage containers accounts sessions key_files'
-set -- 'walk journal_logins' applications log_samples updates 'advisories integrity deleted_libraries listening_programs'
-# What is slow has a lane of its own. With --quick only the client of fail2ban is, where there is a server that it asks; any other lane would cost more than it brings.
-case $QUICK/$PROCESSES in
-/*) set -- "$@" bans ;;
-*' fail2ban-server'*) quick="$* $quick"; set -- bans ;;
-*) quick="$* bans $quick"; set -- ;;
-esac
-lanes "$quick" "$@"
+looks() { # [function...] : lanes that look side by side, and the functions named with what is quick
+	overview
+	quick="$* knock data_services ssh identity jobs log_shipping log_files time_sync kernel web protection
+		packages update_settings sockets firewall firewall_saved plain_services storage containers accounts sessions key_files"
+	set -- 'walk journal_logins' applications log_samples 'advisories integrity deleted_libraries'
+	# What is slow has a lane of its own. With --quick only the client of fail2ban is, where there is a server that it asks; any other lane would cost more than it brings.
+	case $QUICK/$PROCESSES in
+	/*) set -- "$@" bans ;;
+	*' fail2ban-server'*) quick="$* $quick"; set -- bans ;;
+	*) quick="$* bans $quick"; set -- ;;
+	esac
+	lanes "$quick" "$@"
+}
+
+# The simulated upgrade takes longest and needs to know nothing: it runs from the start.
+if [ -n "$QUICK" ]; then looks updates; else looks | lane updates; fi
 emit ok 0 finished "$(date +%s)"
 echo end
 
