@@ -1,8 +1,6 @@
 """`python -m tutela`."""
 
-import sys
-
-from tutela.cli import main
+from tutela.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

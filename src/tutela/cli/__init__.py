@@ -5,10 +5,11 @@ One file a command, each with `configure(parser, lang)` and `run(arguments, cons
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from tutela.errors import TutelaError, said_by_system
 from tutela.language import Lang, Text, same
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "main", "program"]
 
 COMMANDS: dict[str, Text] = {
     "check": Text("对照协议检查服务器", "check servers against the agreement"),
@@ -33,6 +34,14 @@ COMMANDS: dict[str, Text] = {
 """A command is the module of the same name in this room."""
 
 EXIT_KEPT, EXIT_ERROR, EXIT_BROKEN, EXIT_UNPROVEN, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def program() -> NoReturn:
+    """A whole process: run the command that was typed, and end with its status."""
+    status = main()
+    # Everything ends now: to look for garbage among it first takes a tenth of the time in which a host is checked.
+    gc.freeze()
+    sys.exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

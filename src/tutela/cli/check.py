@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,14 +106,11 @@ def _checked(arguments: argparse.Namespace, lang: Lang) -> int:
     anchor = anchor_of(arguments.ledger)
     site_file = read_site_file(arguments.site)
     targets = read_targets(arguments.targets)
-    with stop_on_interrupt() as running:
+    with stop_on_interrupt() as running, without_delay(targets):
         looking = Looking(
             targets, look_of(arguments, site_file), ssh_options(arguments), arguments.jobs, running, elsewhere_of(arguments, targets, site_file, running)
         )
         try:
-            if len(targets) == 1:
-                # Done in a fraction of a second, and then the program ends: collecting garbage takes a tenth of that and finds next to nothing.
-                gc.disable()
             from tutela.library import load_content
 
             content = load_content(tuple(arguments.content))
@@ -122,7 +120,22 @@ def _checked(arguments: argparse.Namespace, lang: Lang) -> int:
             return _Run(arguments, lang, form, site, content, rulebook, anchor).over(looking)
         finally:
             looking.end()
-            gc.enable()
+
+
+@contextmanager
+def without_delay(targets: list[Target]) -> Iterator[None]:
+    """A single target is done in a fraction of a second, and then the program ends."""
+    turn = sys.getswitchinterval()
+    if len(targets) == 1:
+        # Collecting garbage takes a tenth of the time and finds next to nothing.
+        gc.disable()
+        # The thread that talks to the probe works for moments only, and the probe waits for it.
+        sys.setswitchinterval(turn / 10)
+    try:
+        yield
+    finally:
+        gc.enable()
+        sys.setswitchinterval(turn)
 
 
 def anchor_of(folder: Path | None) -> Anchor | None:
@@ -166,6 +179,7 @@ class Looking:
         self.targets, self.look, self.options, self.jobs, self.running = targets, look, options, jobs, running
         self._first: Bundle | BaseException | None = None
         self._thread = threading.Thread(target=self._begin, daemon=True)
+        self._keeping: threading.Thread | None = None
         if len(targets) == 1:
             from tutela.collect.one import collect
 
@@ -191,7 +205,9 @@ class Looking:
             if len(self.targets) == 1 and isinstance(self.targets[0], LocalTarget):
                 from tutela.cli.last import keep_last
 
-                keep_last(bundle)
+                # Written while the bundle is judged: the disk takes its time.
+                self._keeping = threading.Thread(target=keep_last, args=(bundle,))
+                self._keeping.start()
             yield bundle
 
     def _collected(self) -> Iterator[Bundle]:
@@ -212,6 +228,8 @@ class Looking:
             self.elsewhere.end()
         if self._thread.is_alive():
             self.running.stop()
+        if self._keeping is not None:
+            self._keeping.join()
 
 
 class _Run:
