@@ -2,7 +2,7 @@
 
 `@record` gives a class what `@dataclass(frozen=True, slots=True)` gives it, and `dataclasses.fields` and `replace` work on it.
 The difference is when: dataclass compiles six methods for each class at import, a millisecond apiece, and a check of one host would spend longer on that than on looking at the host.
-Here `__init__` is compiled at the first instance, and the other methods are shared.
+Here `__init__` is compiled once there are more than a few instances, since for most classes there never are, and the other methods are shared.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform
 
 T = TypeVar("T")
+
+FEW = 10
+"""Compiling takes as long as making so many instances without it."""
 
 
 @dataclass
@@ -52,7 +55,16 @@ def record(cls: type[T]) -> type[T]:
             body[key] = shared
     new: Any = type(cls.__name__, cls.__bases__, body)
 
+    left = FEW
+
     def first(self: Any, *values: Any, **named: Any) -> None:
+        nonlocal left
+        left -= 1
+        given = dict(zip(names, values, strict=False)) | named
+        if left >= 0 and given.keys() == made.keys() and len(values) + len(named) == len(names):
+            for name, value in given.items():
+                object.__setattr__(self, name, value)
+            return
         new.__init__ = _compiled(new, made)
         new.__init__(self, *values, **named)
 
