@@ -5,11 +5,13 @@ Source: UAX #11 (East Asian Width), and the line-start and line-end rules of Chi
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
 NOT_FIRST = frozenset("，。、；：？！）》】」』”’…—％,.;:?!)]}%")
 NOT_LAST = frozenset("（《【「『“‘([{")
+_LATIN = re.compile(r"( *)([^ ]+)")
 
 
 def width(words: str) -> int:
@@ -63,6 +65,9 @@ def _cut(piece: str, columns: int) -> str:
 
 def _pieces(words: str) -> Iterator[tuple[str, str]]:
     """(space before, unbreakable piece)."""
+    if words.isascii():
+        yield from _LATIN.findall(words)
+        return
     blank, piece = "", ""
     for char in words:
         if char == " ":
