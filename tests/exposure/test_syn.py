@@ -114,6 +114,17 @@ def test_a_host_that_answers_everywhere_is_named_before_a_port_is_told():
     assert scan.tallies()[0].note is not None
 
 
+def test_one_late_answer_makes_no_host_slow():
+    """A gentle sweep leaves hosts in peace that slow down: an answer that waited for us is none of theirs."""
+    scan = SynScan(Request((ip_address("192.0.2.9"),), (22, 80, 443)))
+    probes = scan.next(3, 0.0)
+    scan.sent(probes, 0.0)
+    world = World(scan, probes, otherwise=None, loss_each_way=0.0, seed=1)
+    for at, probe in ((0.02, probes[:1]), (0.9, probes[1:2]), (0.03, probes[2:])):
+        scan.answered(world.answers(at, probe), 1.0)
+    assert scan.tallies()[0].rtt_s == pytest.approx(0.02)
+
+
 def test_a_limit_on_refusals_is_not_taken_for_loss():
     scan, chosen = scan_of(200, 1)
     world = World(scan, np.concatenate((chosen, [])), otherwise=None, loss_each_way=0, seed=1)

@@ -126,7 +126,7 @@ class Tally:
     protocol: str = "tcp"
     """With udp: open is what answered, closed what the host refused by ICMP, filtered what something on the way did, silent what may be either."""
     rtt_s: float | None = None
-    """Round trips to it took so long, on average; None when none was measured."""
+    """The quickest round trip to it, which no delay of our own lengthens; None when none was measured."""
 
 
 @record

@@ -78,7 +78,7 @@ class SynScan:
         self._held: list[tuple[int, float]] = []
         self._opened = np.zeros(len(self.addresses), np.int64)
         self._prohibited = np.zeros(len(self.addresses), np.bool_)
-        self._trips_s, self._trips = np.zeros(len(self.addresses)), np.zeros(len(self.addresses), np.int32)
+        self._quickest_s = np.full(len(self.addresses), np.inf)
         self.done = False
 
     def _in_waves(self) -> Queue:
@@ -159,8 +159,7 @@ class SynScan:
         once = (self._asked[probes] == 1) & (self.state[probes] == SILENT) & (kinds != UNREACHABLE)
         trips = at[once] - self._started - self._sent_at[probes[once]]
         self.trip.measured(trips)
-        np.add.at(self._trips_s, probes[once] // len(self.ports), trips)
-        np.add.at(self._trips, probes[once] // len(self.ports), 1)
+        np.minimum.at(self._quickest_s, probes[once][trips > 0] // len(self.ports), trips[trips > 0])
         if self._control_answers:
             for probe in probes[kinds != UNREACHABLE].tolist():
                 if probe in self._control_answers:
@@ -311,7 +310,7 @@ class SynScan:
                     int(filtered[host]),
                     int(asked[host] - opened[host] - closed[host] - filtered[host]),
                     note,
-                    rtt_s=round(float(self._trips_s[host] / self._trips[host]), 6) if self._trips[host] else None,
+                    rtt_s=round(float(self._quickest_s[host]), 6) if self._quickest_s[host] < np.inf else None,
                 )
             )
         return told
