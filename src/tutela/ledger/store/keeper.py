@@ -155,12 +155,6 @@ class Ledger:
             self._settle()
             return self._commit(records)
 
-    def index_of(self, record: Record) -> int | None:
-        """Where a record is logged, if it is."""
-        with alone(self.private):
-            self._settle()
-            return self._known.find(record.identity)
-
     def add_cosignatures(self, head: SignedCheckpoint, *, enough: bool) -> None:
         """Publishes a checkpoint of this log with the cosignatures under it, which the caller has verified.
 
