@@ -19,7 +19,7 @@ from tutela.evidence.bundle import AGAIN
 from tutela.language import Text, same
 from tutela.record import record
 from tutela.report.inert import inert
-from tutela.report.words import PARTIES, RESULTS, SEVERITIES, joined
+from tutela.report.words import PARTIES, RESULTS
 from tutela.site import Waiver
 
 FIRST = 5
@@ -255,13 +255,6 @@ def counts(assessment: Assessment) -> Iterator[tuple[Text, list[int]]]:
     for word, text in RESULTS.items():
         row = [assessment.summary.results[word][severity.value] for severity in Severity]
         yield text, [*row, sum(row)]
-
-
-def worst_words(assessment: Assessment) -> Text:
-    """`1 critical, 2 high` of the failures; empty when nothing fails."""
-    failed = failures(assessment)
-    parts = [(sum(1 for verdict in failed if verdict.severity is severity), SEVERITIES[severity]) for severity in Severity]
-    return joined([Text(f"{number} {word.zh}", f"{number} {word.en}") for number, word in parts if number])
 
 
 def sort_key(subject: str) -> tuple[str, str]:

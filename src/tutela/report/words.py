@@ -79,7 +79,6 @@ TOTAL = Text("合计", "total")
 COMMA = Text("、", ", ")
 PAUSE = Text("，", ", ")
 COLON = Text("：", ": ")
-STOP = Text("。", ".")
 
 
 def joined(parts: list[Text]) -> Text:
