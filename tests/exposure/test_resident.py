@@ -274,9 +274,11 @@ def test_the_same_question_is_scanned_once_and_told_with_its_age(scanner, opened
 
 
 def test_who_asks_slowly_makes_nobody_else_wait(scanner, opened):
-    slow = Talk(scanner).ask(ports="1-2000", host_rate=2)
+    slow = Talk(scanner).ask(ports="1-2000", host_rate=2, seconds=30)
     scanner.wait_for("scan")
+    began = time.monotonic()
     assert opens(Talk(scanner).ask(ports="1-2000").rest()) == [port for port in sorted(opened) if port <= 2000]
+    assert time.monotonic() - began < 20
     slow.close()
 
 
