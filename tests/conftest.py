@@ -3,9 +3,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
 
 # No timed assertions: a slow machine must not fail a test. Under CI the examples are the same at each run.
 settings.register_profile("tutela", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=os.environ.get("CI") == "true")
@@ -21,6 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Root has every program in dev/packages.txt, by dev/test: one that is missing there is a failure.
     """
+    # What takes longest begins first: who is done with the real hosts helps with the rest.
+    items.sort(key=lambda item: item.get_closest_marker("lab") is None)
     if os.geteuid() == 0:
         return
     for item in items:
@@ -29,6 +38,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         missing = [name for marker in item.iter_markers("program") for name in marker.args if shutil.which(name) is None]
         if missing:
             item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(missing)} (dev/packages.txt)"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """dev/test runs two files side by side, but those with real hosts one after the other: there is one lab, and the kernel has room for few more hosts."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneLab(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "the lab" if with_hosts(config.rootpath / file) else file
+
+    return OneLab(config, log)
+
+
+@cache
+def with_hosts(file: Path) -> bool:
+    """Whether a file of tests has real hosts: it says so itself (tests/lab/fixtures.py)."""
+    return '"tests.lab.fixtures"' in file.read_text("utf-8")
 
 
 @pytest.fixture
