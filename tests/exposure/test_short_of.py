@@ -80,7 +80,7 @@ def test_services_that_were_not_asked_for_want_of_time_are_told() -> None:
     (summary,) = [event for event in identified(events, stop=lambda: True) if isinstance(event, Summary)]
     assert [note.en for note in summary.notes] == [
         "ports 9100 not asked what they are: printers and machine controllers use them",
-        "2 open ports not asked what they are: the scan was stopped, or its window ended",
+        "not asked what they are: 2 of the open ports, since the scan was stopped, or its window ended",
     ]
 
 
@@ -94,7 +94,7 @@ def test_a_window_that_ends_while_services_are_asked_has_ended_the_scan(port: in
     monkeypatch.setattr("tutela.exposure.identify.after.identify", ends)
     monkeypatch.setattr("tutela.exposure.gate.Gate.closes", lambda _: bool(ended))
     assert main(["scan", "127.0.0.1", "-p", str(port), "--method", "connect", "--window", "daily 00:00-24:00", "--lang", "en"]) == 3
-    assert "1 open ports not asked what they are" in capsys.readouterr().out
+    assert "not asked what they are: 1 of the open ports" in capsys.readouterr().out
 
 
 def test_a_scan_that_is_refused_leaves_the_report_of_the_last_one(port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,5 +48,5 @@ _LEFT_ALONE = Text(
 )
 _CUT = Text(
     "{count} 个开放端口未做识别：扫描被中断，或维护窗口已结束",
-    "{count} open ports not asked what they are: the scan was stopped, or its window ended",
+    "not asked what they are: {count} of the open ports, since the scan was stopped, or its window ended",
 )
