@@ -133,6 +133,14 @@ def test_prefixes_that_nobody_owns_are_no_permission(tmp_path, text):
         Lists([path], [])
 
 
+def test_a_list_without_a_prefix_is_named(tmp_path):
+    (tmp_path / "allow").write_text("# nothing yet\n")
+    with pytest.raises(ScanError, match=f"{tmp_path}/allow: no prefix may be scanned"):
+        Lists([tmp_path / "allow"], [])
+    with pytest.raises(ScanError, match="^no prefix may be scanned"):
+        Lists([], [])
+
+
 def test_a_list_that_became_wrong_changes_nothing(tmp_path):
     path = tmp_path / "allow"
     path.write_text("198.18.0.0/24\n")

@@ -84,8 +84,12 @@ class Lists:
         """Read the files. Raises ScanError, and then all stays as it was."""
         allowed, opted_out = (tuple(network for path in paths for network in read_networks(path)) for paths in self._paths)
         if not allowed:
+            named = ", ".join(map(str, self._paths[0]))
             raise ScanError(
-                Text("没有允许扫描的网段；请用 --allow 给出列有本单位网段的文件", "no prefix may be scanned; name a file with your prefixes with --allow")
+                Text(
+                    f"{named}{'：' if named else ''}没有允许扫描的网段；请用 --allow 给出列有本单位网段的文件",
+                    f"{named}{': ' if named else ''}no prefix may be scanned; name a file with your prefixes with --allow",
+                )
             )
         for network in allowed:
             if network.prefixlen < SHORTEST[network.version] or any(network.version == one.version and network.overlaps(one) for one in SPECIAL):
