@@ -137,7 +137,7 @@ def test_a_list_without_a_prefix_is_named(tmp_path):
     (tmp_path / "allow").write_text("# nothing yet\n")
     with pytest.raises(ScanError, match=f"{tmp_path}/allow: no prefix may be scanned"):
         Lists([tmp_path / "allow"], [])
-    with pytest.raises(ScanError, match="^no prefix may be scanned"):
+    with pytest.raises(ScanError, match=r"^no prefix may be scanned"):
         Lists([], [])
 
 
