@@ -86,12 +86,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop then, with the runs done so far")
+    parser.add_argument("--delay-ms", type=float, default=0, help="what the target sends back is held for so long")
     parser.add_argument("--only", default="", help="scenes whose name holds this")
     options = parser.parse_args()
     until = time.monotonic() + options.minutes * 60
     held: dict[tuple[str, str], Held] = {}
     everywhere = [0, 0]
-    with Net() as net:
+    with Net(options.delay_ms) as net:
         ports = net.open(200)
         own = net.open(200, seed=2, here=True)
         rules = dict(scenes(ports))
@@ -114,6 +115,8 @@ def main() -> int:
                     held.setdefault((name, how), Held()).take(scan(net, target, method, rate), ports if name in rules else own)
             if time.monotonic() > until:
                 break
+        if options.delay_ms and (lost := net.lost_by_relay()):
+            print(f"the relay had no room for {lost} packets, which count as lost on the way")
     print(f"{'target':<30}{'how':<22}{'runs':>5}{'missed':>8}{'false':>7}{'feared':>9}{'median s':>10}{'packets':>10}")
     failed = everywhere[1]
     for (name, how), one in held.items():
