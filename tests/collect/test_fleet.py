@@ -97,13 +97,16 @@ def test_an_interrupt_reports_what_is_done_and_leaves_no_process(place: Path) ->
     words = argv(place, 40, "check", "--jobs", "4", "--format", "jsonl")
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(place))
     assert process.stdout is not None
+    assert process.stderr is not None
     first = process.stdout.readline()
     (place / "seconds").write_text("600")
     asked = -1
     while asked != (asked := (place / "asked").stat().st_size):
         time.sleep(1)
     process.send_signal(signal.SIGINT)
-    rest, err = process.communicate(timeout=60)
+    # Not communicate(), which passes over what was read together with the first line.
+    with process:
+        rest, err = process.stdout.read(), process.stderr.read()
 
     said = [json.loads(line) for line in (first + rest).splitlines()]
     assert (process.returncode, err) == (130, "")
