@@ -3,6 +3,9 @@
 Client and hosts share the machine, so two things are counted apart, both by the kernel's own accounts of control groups:
 the CPU of the client (with every process that it started, Ansible's detached ssh masters too) and that of the hosts (sshd and what it runs).
 Every run is looked at: a tool that did not get an answer from each host stops the benchmark.
+
+The key exchange that OpenSSH prefers before version 10 (sntrup761x25519) costs more than all else that a client does.
+So some are also run as by a user whose ssh_config, which all tools read alike, asks for a cheaper one; the goals are those of the default.
 """
 
 from __future__ import annotations
@@ -34,6 +37,9 @@ LOGIN, BARE, COLLECT, CHECK, ANSIBLE, PIPELINED = (
     "ansible -m setup",
     "ansible -m setup, pipelining",
 )
+
+CHEAPER = "KexAlgorithms curve25519-sha256"
+"""What a user may choose; it gives up that who records the connection today cannot read it with a quantum computer one day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,9 @@ def main() -> None:
         # A group of its own beside those of the hosts; the lab removes it with them.
         client = hosts[0].group.parent / "client"
         client.mkdir()
-        tools = _tools(Path(folder), hosts)
+        tools = _tools(Path(folder) / "default", hosts)
+        chosen = _tools(Path(folder) / "cheaper", hosts, CHEAPER)
+        tools |= {_cheaper(name): chosen[name] for name in (LOGIN, CHECK, ANSIBLE)}
         runs: dict[str, list[Run]] = {name: [] for name in tools}
         for turn in range(RUNS + 1):
             for name, tool in tools.items():
@@ -84,8 +92,13 @@ def main() -> None:
     _report(runs)
 
 
-def _tools(place: Path, hosts: list[Host]) -> dict[str, Tool]:
-    config = _ssh_config(place, hosts)
+def _cheaper(name: str) -> str:
+    return f"{name}, curve25519"
+
+
+def _tools(place: Path, hosts: list[Host], settings: str = "") -> dict[str, Tool]:
+    place.mkdir()
+    config = _ssh_config(place, hosts, settings)
     inventory = place / "hosts.ini"
     inventory.write_text("".join(f"{host.name} ansible_user=root\n" for host in hosts))
     answers, bundles, report, said, sockets = (place / name for name in ("answers", "bundles", "report.jsonl", "ansible.out", "sockets"))
@@ -104,8 +117,8 @@ def _tools(place: Path, hosts: list[Host]) -> dict[str, Tool]:
     ours = [f"@{inventory}", "--quick", "--jobs", str(JOBS), "--ssh-config", str(config)]
     # The ways that Ansible has by default, with our ssh_config and as many hosts side by side as we take.
     ansible = ["ansible", "-i", str(inventory), "-f", str(JOBS), "all", "-m", "setup"]
-    settings = [f"ANSIBLE_SSH_ARGS=-F {config} -C -o ControlMaster=auto -o ControlPersist=60s", f"ANSIBLE_SSH_CONTROL_PATH_DIR={sockets}"]
-    settings += [f"ANSIBLE_LOCAL_TEMP={place}/ansible", "ANSIBLE_NOCOLOR=1"]
+    environment = [f"ANSIBLE_SSH_ARGS=-F {config} -C -o ControlMaster=auto -o ControlPersist=60s", f"ANSIBLE_SSH_CONTROL_PATH_DIR={sockets}"]
+    environment += [f"ANSIBLE_LOCAL_TEMP={place}/ansible", "ANSIBLE_NOCOLOR=1"]
 
     def succeeded() -> int:
         return said.read_text().count(" | SUCCESS => ")
@@ -126,19 +139,19 @@ def _tools(place: Path, hosts: list[Host]) -> dict[str, Tool]:
             [*TUTELA, "check", *ours, "--format", "jsonl", "--output", str(report)],
             lambda: report.read_text().count('"unreachable":null'),
         ),
-        ANSIBLE: Tool(["env", *settings, "sh", "-c", f"{shlex.join(ansible)} >{said}"], succeeded, hang_up),
-        PIPELINED: Tool(["env", *settings, "ANSIBLE_PIPELINING=True", "sh", "-c", f"{shlex.join(ansible)} >{said}"], succeeded, hang_up),
+        ANSIBLE: Tool(["env", *environment, "sh", "-c", f"{shlex.join(ansible)} >{said}"], succeeded, hang_up),
+        PIPELINED: Tool(["env", *environment, "ANSIBLE_PIPELINING=True", "sh", "-c", f"{shlex.join(ansible)} >{said}"], succeeded, hang_up),
     }
 
 
-def _ssh_config(place: Path, hosts: list[Host]) -> Path:
-    """One configuration for the whole fleet; algorithms are those of OpenSSH."""
+def _ssh_config(place: Path, hosts: list[Host], settings: str) -> Path:
+    """One configuration for the whole fleet; algorithms are those of OpenSSH, unless the settings say otherwise."""
     access = hosts[0].ssh_config_file.parent
     known, config = place / "known_hosts", place / "ssh_config"
     known.write_text("".join((access / f"{host.name}.known_hosts").read_text() for host in hosts))
     config.write_text(
         "".join(f"Host {host.name}\n    HostName {host.address}\n" for host in hosts)
-        + f"Host *\n    IdentityFile {access}/key\n    IdentitiesOnly yes\n    UserKnownHostsFile {known}\n    StrictHostKeyChecking yes\n"
+        + f"Host *\n    IdentityFile {access}/key\n    IdentitiesOnly yes\n    UserKnownHostsFile {known}\n    StrictHostKeyChecking yes\n    {settings}\n"
     )
     return config
 
@@ -162,15 +175,21 @@ def _report(runs: dict[str, list[Run]]) -> None:
     middle = {name: Run(*(statistics.median(getattr(one, field) for one in many) for field in Run.__slots__)) for name, many in runs.items()}
     for name, one in middle.items():
         print(f"{name:<30}{one.wall_s:>7.1f}s{HOSTS / one.wall_s:>9.1f}{1000 * one.client_s / HOSTS:>20.0f} ms{1000 * one.hosts_s / HOSTS:>8.0f} ms")
+
     # Ratios within a turn: what else the machine did then hit all alike.
-    faster = {name: statistics.median(a.wall_s / b.wall_s for a, b in zip(runs[ANSIBLE], runs[name], strict=True)) for name in (CHECK, BARE, LOGIN)}
-    lighter = {name: statistics.median(a.client_s / b.client_s for a, b in zip(runs[ANSIBLE], runs[name], strict=True)) for name in (CHECK, LOGIN)}
-    pipelined = statistics.median(a.wall_s / b.wall_s for a, b in zip(runs[PIPELINED], runs[CHECK], strict=True))
-    dearer = {name: statistics.median(a.client_s / b.client_s for a, b in zip(runs[name], runs[BARE], strict=True)) for name in (COLLECT, CHECK, ANSIBLE)}
-    goal(f"tutela check: at least 5 times Ansible's hosts/s: {faster[CHECK]:.1f} (with pipelining {pipelined:.1f})", met=faster[CHECK] >= 5)
+    def ratio(one: str, other: str, field: str) -> float:
+        return float(statistics.median(getattr(a, field) / getattr(b, field) for a, b in zip(runs[one], runs[other], strict=True)))
+
+    faster, dearer = ratio(ANSIBLE, CHECK, "wall_s"), {name: ratio(name, BARE, "client_s") for name in (COLLECT, CHECK, ANSIBLE)}
+    goal(f"tutela check: at least 5 times Ansible's hosts/s: {faster:.1f} (with pipelining {ratio(PIPELINED, CHECK, 'wall_s'):.1f})", met=faster >= 5)
     print(
-        f"          nothing that logs in by ssh can be faster than the login: {LOGIN} reaches {faster[LOGIN]:.1f} times Ansible's, with the probe {faster[BARE]:.1f}"
+        f"          nothing that logs in by ssh can be faster than the login: {LOGIN} reaches {ratio(ANSIBLE, LOGIN, 'wall_s'):.1f} times Ansible's, with the probe {ratio(ANSIBLE, BARE, 'wall_s'):.1f}"
     )
-    print(f"          where hosts have cores of their own the client's CPU decides: {lighter[CHECK]:.1f}, of the login alone {lighter[LOGIN]:.1f}")
+    print(
+        f"          with {CHEAPER} in the user's ssh_config, all alike: {ratio(_cheaper(ANSIBLE), _cheaper(CHECK), 'wall_s'):.1f}, the login alone {ratio(_cheaper(ANSIBLE), _cheaper(LOGIN), 'wall_s'):.1f}"
+    )
+    print(
+        f"          where hosts have cores of their own the client's CPU decides: {ratio(ANSIBLE, CHECK, 'client_s'):.1f}, of the login alone {ratio(ANSIBLE, LOGIN, 'client_s'):.1f}"
+    )
     goal(f"tutela collect: client CPU at most 1.3 times that of bare ssh: {dearer[COLLECT]:.2f}", met=dearer[COLLECT] <= 1.3)
     goal(f"tutela check, judging included: {dearer[CHECK]:.2f} (Ansible {dearer[ANSIBLE]:.2f})", met=dearer[CHECK] <= 1.3)
