@@ -1,34 +1,33 @@
 """A fleet over SSH: 50 hosts in namespaces; `tutela collect`, `tutela check`, bare `ssh host sh -s < probe`, `ssh host true` and `ansible -m setup` on the same hosts.
 
+Hosts and client are one Debian, by default the newest (`fleet`), or the one before (`fleet/bookworm`): a login costs much more there,
+since OpenSSH before version 10 prefers a key exchange (sntrup761x25519) that takes more than all else that a client does.
 Client and hosts share the machine, so two things are counted apart, both by the kernel's own accounts of control groups:
 the CPU of the client (with every process that it started, Ansible's detached ssh masters too) and that of the hosts (sshd and what it runs).
 Every run is looked at: a tool that did not get an answer from each host stops the benchmark.
-
-The key exchange that OpenSSH prefers before version 10 (sntrup761x25519) costs more than all else that a client does.
-So some are also run as by a user whose ssh_config, which all tools read alike, asks for a cheaper one; the goals are those of the default.
 """
 
 from __future__ import annotations
 
+import io
 import shlex
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.lab import Host, Lab
 from tests.lab.role import load_role
 
-from bench.measure import ROOT, TUTELA, goal, install, once
+from bench.measure import ROOT, goal, once
 
 HOSTS = 50
 JOBS = 16
 RUNS = 3
-PROBE = ROOT / "src" / "tutela" / "collect" / "probe.sh"
+PLACE = "/srv/fleet"
+"""Of everything, on the client."""
 LOGIN, BARE, COLLECT, CHECK, ANSIBLE, PIPELINED = (
     "ssh host true",
     "ssh host sh -s < probe",
@@ -37,9 +36,6 @@ LOGIN, BARE, COLLECT, CHECK, ANSIBLE, PIPELINED = (
     "ansible -m setup",
     "ansible -m setup, pipelining",
 )
-
-CHEAPER = "KexAlgorithms curve25519-sha256"
-"""What a user may choose; it gives up that who records the connection today cannot read it with a quantum computer one day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,110 +54,86 @@ class Tool:
     """A command over the whole fleet, and how to see what it brought back."""
 
     argv: Sequence[str]
-    answers: Callable[[], int]
-    """Hosts that really answered in the last run."""
-    after: Callable[[], object] = lambda: None
+    answers: str
+    """A command of sh that counts the hosts that really answered in the last run."""
+    after: str = ":"
     """Makes the next run begin like the first."""
 
 
-def main() -> None:
-    install("ansible-core")
-    # Ansible of Debian 12 cannot work with Python 3.13, and without Python not at all; so the hosts are Debian 12 with Python.
-    role = load_role("no-systemd-no-python")
-    role = replace(role, suite="bookworm", packages=(*role.packages, "python3"))
-    with tempfile.TemporaryDirectory() as folder, Lab() as lab:
+def main(suite: str = "trixie") -> None:
+    bare = replace(load_role("no-systemd-no-python"), suite=suite)
+    # Ansible needs Python there; iproute2 is on every server.
+    role = replace(bare, packages=(*bare.packages, "python3", "iproute2"))
+    with Lab() as lab:
         print(f"starting {HOSTS} hosts", file=sys.stderr)
         hosts = lab.start_all([replace(role, name=f"fleet-{number}") for number in range(HOSTS)])
-        # A group of its own beside those of the hosts; the lab removes it with them.
-        client = hosts[0].group.parent / "client"
-        client.mkdir()
-        tools = _tools(Path(folder) / "default", hosts)
-        chosen = _tools(Path(folder) / "cheaper", hosts, CHEAPER)
-        tools |= {_cheaper(name): chosen[name] for name in (LOGIN, CHECK, ANSIBLE)}
+        client = lab.start(replace(bare, name="fleet-client", packages=("ansible-core", "openssh-client", "python3-yaml")))
+        _furnish(client, hosts)
+        tools = _tools(hosts)
         runs: dict[str, list[Run]] = {name: [] for name in tools}
         for turn in range(RUNS + 1):
             for name, tool in tools.items():
                 print(f"\r\x1b[K  {name} {turn}/{RUNS}", end="", file=sys.stderr, flush=True)
-                one = _run(tool, lab, client, hosts)
-                if tool.answers() != HOSTS:
-                    raise SystemExit(f"{name}: {tool.answers()} of {HOSTS} hosts answered")
-                tool.after()
+                one = _run(tool, client, hosts)
+                if (answers := client.run(tool.answers, check=False).stdout.strip()) != str(HOSTS):
+                    raise SystemExit(f"{name}: {answers} of {HOSTS} hosts answered")
+                client.run(tool.after)
                 if turn:  # the first warms every cache
                     runs[name].append(one)
         print("\r\x1b[K", end="", file=sys.stderr)
+    print(f"\nFleet of {HOSTS} hosts of Debian {suite}, {JOBS} side by side, client and hosts on the same cores; medians of {RUNS} runs")
     _report(runs)
 
 
-def _cheaper(name: str) -> str:
-    return f"{name}, curve25519"
+def _furnish(client: Host, hosts: list[Host]) -> None:
+    """Tutela and the way to each host; algorithms are those of OpenSSH."""
+    access = hosts[0].ssh_config_file.parent
+    config = "".join(f"Host {host.name}\n    HostName {host.address}\n" for host in hosts)
+    config += f"Host *\n    IdentityFile {PLACE}/key\n    IdentitiesOnly yes\n    UserKnownHostsFile {PLACE}/known_hosts\n    StrictHostKeyChecking yes\n"
+    client.write(f"{PLACE}/ssh_config", config)
+    client.write(f"{PLACE}/key", (access / "key").read_bytes(), mode="600")
+    client.write(f"{PLACE}/known_hosts", "".join((access / f"{host.name}.known_hosts").read_text() for host in hosts))
+    client.write(f"{PLACE}/hosts.ini", "".join(f"{host.name} ansible_user=root\n" for host in hosts))
+    source = io.BytesIO()
+    with tarfile.open(fileobj=source, mode="w") as archive:
+        archive.add(ROOT / "src", "src", filter=lambda one: None if one.name.endswith("__pycache__") else one)
+    client.run(["tar", "-x", "-C", PLACE, "--no-same-owner"], stdin=source.getvalue())
+    client.run(["mkdir", f"{PLACE}/answers", f"{PLACE}/sockets"])
 
 
-def _tools(place: Path, hosts: list[Host], settings: str = "") -> dict[str, Tool]:
-    place.mkdir()
-    config = _ssh_config(place, hosts, settings)
-    inventory = place / "hosts.ini"
-    inventory.write_text("".join(f"{host.name} ansible_user=root\n" for host in hosts))
-    answers, bundles, report, said, sockets = (place / name for name in ("answers", "bundles", "report.jsonl", "ansible.out", "sockets"))
-    for made in (answers, sockets):
-        made.mkdir()
-
+def _tools(hosts: list[Host]) -> dict[str, Tool]:
     def each(command: str, done: str) -> list[str]:
         # A session for each connection, as Tutela has it: the kernel shares the CPU out by session.
-        one = f'setsid -w ssh -F {config} -T -o BatchMode=yes -l root -- "$1" {command} >{answers}/"$1" && {done}'
+        one = f'setsid -w ssh -F {PLACE}/ssh_config -T -o BatchMode=yes -l root -- "$1" {command} >{PLACE}/answers/"$1" && {done}'
         names = " ".join(host.name for host in hosts)
-        return ["sh", "-c", f"rm -f {answers}/*; printf '%s\\n' {names} | xargs -P {JOBS} -I '{{}}' sh -c {shlex.quote(one)} sh '{{}}'"]
+        return ["sh", "-c", f"rm -f {PLACE}/answers/*; printf '%s\\n' {names} | xargs -P {JOBS} -I '{{}}' sh -c {shlex.quote(one)} sh '{{}}'"]
 
-    def ended() -> int:
-        return sum(path.read_bytes().endswith(b"\nend\n") for path in answers.iterdir())
+    def ours(command: str, *words: str) -> list[str]:
+        return ["env", f"PYTHONPATH={PLACE}/src", "python3", "-m", "tutela", command, f"@{PLACE}/hosts.ini", "--quick", "--jobs", str(JOBS),
+                "--ssh-config", f"{PLACE}/ssh_config", *words]  # fmt: skip
 
-    ours = [f"@{inventory}", "--quick", "--jobs", str(JOBS), "--ssh-config", str(config)]
     # The ways that Ansible has by default, with our ssh_config and as many hosts side by side as we take.
-    ansible = ["ansible", "-i", str(inventory), "-f", str(JOBS), "all", "-m", "setup"]
-    environment = [f"ANSIBLE_SSH_ARGS=-F {config} -C -o ControlMaster=auto -o ControlPersist=60s", f"ANSIBLE_SSH_CONTROL_PATH_DIR={sockets}"]
-    environment += [f"ANSIBLE_LOCAL_TEMP={place}/ansible", "ANSIBLE_NOCOLOR=1"]
-
-    def succeeded() -> int:
-        return said.read_text().count(" | SUCCESS => ")
-
-    def hang_up() -> None:
-        for socket in sockets.iterdir():
-            subprocess.run(["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "any"], check=False, capture_output=True)
-
+    ansible = f"ansible -i {PLACE}/hosts.ini -f {JOBS} all -m setup >{PLACE}/said"
+    environment = [f"ANSIBLE_SSH_ARGS=-F {PLACE}/ssh_config -C -o ControlMaster=auto -o ControlPersist=60s", f"ANSIBLE_SSH_CONTROL_PATH_DIR={PLACE}/sockets"]
+    environment += [f"ANSIBLE_LOCAL_TEMP={PLACE}/ansible", "ANSIBLE_NOCOLOR=1"]
+    ended, succeeded = f"grep -lx end {PLACE}/answers/* | wc -l", f"grep -c ' | SUCCESS => ' {PLACE}/said"
+    hang_up = f"for one in {PLACE}/sockets/*; do ssh -o ControlPath=$one -O exit any 2>&1; done"
     return {
-        LOGIN: Tool(each("true </dev/null", f'{{ echo; echo end; }} >{answers}/"$1"'), ended),
-        BARE: Tool(each(f"sh -s -- --quick <{shlex.quote(str(PROBE))}", "true"), ended),
-        COLLECT: Tool(
-            [*TUTELA, "collect", *ours, "--output", str(bundles)],
-            lambda: len(list(bundles.iterdir())),
-            lambda: shutil.rmtree(bundles),
-        ),
-        CHECK: Tool(
-            [*TUTELA, "check", *ours, "--format", "jsonl", "--output", str(report)],
-            lambda: report.read_text().count('"unreachable":null'),
-        ),
-        ANSIBLE: Tool(["env", *environment, "sh", "-c", f"{shlex.join(ansible)} >{said}"], succeeded, hang_up),
-        PIPELINED: Tool(["env", *environment, "ANSIBLE_PIPELINING=True", "sh", "-c", f"{shlex.join(ansible)} >{said}"], succeeded, hang_up),
+        LOGIN: Tool(each("true </dev/null", f'echo end >>{PLACE}/answers/"$1"'), ended),
+        BARE: Tool(each(f"sh -s -- --quick <{PLACE}/src/tutela/collect/probe.sh", "true"), ended),
+        COLLECT: Tool(ours("collect", "--output", f"{PLACE}/bundles"), f"ls {PLACE}/bundles | wc -l", f"rm -r {PLACE}/bundles"),
+        CHECK: Tool(ours("check", "--format", "jsonl", "--output", f"{PLACE}/report"), f"grep -c '\"unreachable\":null' {PLACE}/report"),
+        ANSIBLE: Tool(["env", *environment, "sh", "-c", ansible], succeeded, hang_up),
+        PIPELINED: Tool(["env", *environment, "ANSIBLE_PIPELINING=True", "sh", "-c", ansible], succeeded, hang_up),
     }
 
 
-def _ssh_config(place: Path, hosts: list[Host], settings: str) -> Path:
-    """One configuration for the whole fleet; algorithms are those of OpenSSH, unless the settings say otherwise."""
-    access = hosts[0].ssh_config_file.parent
-    known, config = place / "known_hosts", place / "ssh_config"
-    known.write_text("".join((access / f"{host.name}.known_hosts").read_text() for host in hosts))
-    config.write_text(
-        "".join(f"Host {host.name}\n    HostName {host.address}\n" for host in hosts)
-        + f"Host *\n    IdentityFile {access}/key\n    IdentitiesOnly yes\n    UserKnownHostsFile {known}\n    StrictHostKeyChecking yes\n    {settings}\n"
-    )
-    return config
-
-
-def _run(tool: Tool, lab: Lab, client: Path, hosts: list[Host]) -> Run:
+def _run(tool: Tool, client: Host, hosts: list[Host]) -> Run:
     groups = [host.group for host in hosts]
-    before = _cpu_s([client]), _cpu_s(groups)
-    join = ["sh", "-c", 'echo $$ >"$0" && exec "$@"', str(client / "cgroup.procs")]
-    wall_s, _, _ = once([*join, *lab.centre.exec_argv(tool.argv)])
-    return Run(wall_s, _cpu_s([client]) - before[0], _cpu_s(groups) - before[1])
+    before = _cpu_s([client.group]), _cpu_s(groups)
+    environment = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"]
+    wall_s, _, _ = once(client.exec_argv([*environment, *tool.argv]))
+    return Run(wall_s, _cpu_s([client.group]) - before[0], _cpu_s(groups) - before[1])
 
 
 def _cpu_s(groups: Sequence[Path]) -> float:
@@ -170,7 +142,6 @@ def _cpu_s(groups: Sequence[Path]) -> float:
 
 
 def _report(runs: dict[str, list[Run]]) -> None:
-    print(f"\nFleet of {HOSTS} hosts, {JOBS} side by side, client and hosts on the same cores; medians of {RUNS} runs")
     print(f"{'':<30}{'wall':>8}{'hosts/s':>9}   CPU a host: client      hosts")
     middle = {name: Run(*(statistics.median(getattr(one, field) for one in many) for field in Run.__slots__)) for name, many in runs.items()}
     for name, one in middle.items():
@@ -184,9 +155,6 @@ def _report(runs: dict[str, list[Run]]) -> None:
     goal(f"tutela check: at least 5 times Ansible's hosts/s: {faster:.1f} (with pipelining {ratio(PIPELINED, CHECK, 'wall_s'):.1f})", met=faster >= 5)
     print(
         f"          nothing that logs in by ssh can be faster than the login: {LOGIN} reaches {ratio(ANSIBLE, LOGIN, 'wall_s'):.1f} times Ansible's, with the probe {ratio(ANSIBLE, BARE, 'wall_s'):.1f}"
-    )
-    print(
-        f"          with {CHEAPER} in the user's ssh_config, all alike: {ratio(_cheaper(ANSIBLE), _cheaper(CHECK), 'wall_s'):.1f}, the login alone {ratio(_cheaper(ANSIBLE), _cheaper(LOGIN), 'wall_s'):.1f}"
     )
     print(
         f"          where hosts have cores of their own the client's CPU decides: {ratio(ANSIBLE, CHECK, 'client_s'):.1f}, of the login alone {ratio(ANSIBLE, LOGIN, 'client_s'):.1f}"
