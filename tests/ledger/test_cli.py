@@ -263,6 +263,9 @@ def test_parties_bound_to_national_algorithms_need_sm2_alone(run: Run) -> None:
     Path("log.private/key.sm2").write_text(Path("log.private/key").read_text())
     Path("log.private/key.sm2").chmod(0o600)
     assert run("append", "log", "receipt")[2] == "tutela: log.private/key.sm2 is no SM2 key of this ledger\n"
+    Path("log.private/key.sm2").unlink()
+    gone = "tutela: log.private/key.sm2 is gone, with which this ledger signed as well; restore this file from a backup\n"
+    assert run("append", "log", "receipt") == (1, "", gone)
 
 
 def test_many_records_come_from_json_lines(log: Run) -> None:

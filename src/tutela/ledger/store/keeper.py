@@ -222,6 +222,15 @@ class Ledger:
             ) from None
         state = parse_signed(content)
         verified_by(state.note, self.keys)
+        if sum(one.name == self.origin for one in state.note.signatures) > len(self._signers):
+            # Whoever pins the second key alone would not accept another checkpoint.
+            second = self.private / SM2_KEY
+            raise MissingError(
+                Text(
+                    f"{second} 不在了，而这本账一直也用它签名；请从备份恢复这个文件",
+                    f"{second} is gone, with which this ledger signed as well; restore this file from a backup",
+                )
+            )
         return state
 
     def _public(self, state: SignedCheckpoint) -> SignedCheckpoint | None:
