@@ -68,7 +68,7 @@ class Lines:
     Hosts of a fleet share most verdicts, clauses and sources; what is shared is written out once and kept.
     """
 
-    def __init__(self, size: int = 32 << 20) -> None:
+    def __init__(self, size: int = 16 << 20) -> None:
         self.size = size
         """Bytes kept at most; beyond that everything is written out anew."""
         self.weight = 0
