@@ -108,7 +108,7 @@ class Look:
     def by_ssh(self) -> bool:
         """Whether the look came over SSH: then some SSH server runs there."""
         self._read(_BY_SSH)
-        return self._bundle.meta.get("transport") == "ssh"
+        return self._over_ssh()
 
     def source(self, name: str) -> Evidence:
         """The evidence called `name` (a path or a command line); status `missing` if the bundle has none."""
@@ -224,7 +224,7 @@ class Look:
         if name == _SUBJECT:
             return self._bundle.subject
         if name == _BY_SSH:
-            return self._bundle.meta.get("transport") == "ssh"
+            return self._over_ssh()
         if name == _META:
             # Only a host that could not be reached shows anything of it: why, and its own name.
             meta = self._bundle.meta
@@ -236,6 +236,9 @@ class Look:
 
     def _as_root(self) -> bool:
         return b"uid=0" in self._bundle["meta"].content.split(b"\n")
+
+    def _over_ssh(self) -> bool:
+        return self._bundle.meta.get("transport") == "ssh"
 
     def _names(self, prefix: str) -> tuple[str, ...]:
         if self._memory is not None:
