@@ -1,12 +1,12 @@
-"""The last look at this host, kept for `tutela explain` in the user's own state folder (XDG Base Directory)."""
+"""The last look at this host, kept for `tutela explain` in the user's own state folder."""
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tutela.cli.state import state_folder
 from tutela.errors import TutelaError
 
 if TYPE_CHECKING:
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 
 def _path() -> Path:
-    state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "tutela" / "last.bundle"
+    return state_folder() / "last.bundle"
 
 
 def keep_last(bundle: Bundle) -> None:

@@ -6,13 +6,13 @@ A pin is a file a log in the user's state folder: the verifier keys, and the las
 from __future__ import annotations
 
 import argparse
-import os
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tutela.cli.ledger.files import read_file
 from tutela.cli.options import FILE, Arguments, Group
+from tutela.cli.state import state_folder
 from tutela.errors import UsageError
 from tutela.language import Lang, Text
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
@@ -152,7 +152,7 @@ class Pins:
     """The pins of this user."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or _state() / "tutela" / "ledgers"
+        self._folder = folder or _state() / "ledgers"
 
     def of(self, origin: str) -> Trusted | None:
         """What is pinned for a log."""
@@ -182,10 +182,8 @@ class Pins:
 
 
 def _state() -> Path:
-    """The user's folder for state (XDG Base Directory)."""
-    state = os.environ.get("XDG_STATE_HOME")
     try:
-        return Path(state) if state else Path.home() / ".local" / "state"
+        return state_folder()
     except RuntimeError:
         raise UsageError(
             Text(
