@@ -13,6 +13,7 @@ import pytest
 
 from tests.collect.probe import AWKS, PROBE, SHELLS, Stage, frames
 from tutela.evidence import Evidence, Status
+from tutela.errors import BundleError
 
 pytestmark = pytest.mark.root
 
@@ -46,6 +47,63 @@ def test_every_shell_with_every_awk_sees_the_same(tmp_path: Path) -> None:
         differing = {name for name in first.keys() | found.keys() if name not in moving and first.get(name) != found.get(name)}
         assert differing == set(), (shell, awk, [(first.get(name), found.get(name)) for name in sorted(differing)[:2]])
     assert len(first) - len(moving & first.keys()) > 100
+
+
+NO_READING = "ln -s /proc/self/mem"  # opens like any file, and every read of it fails; mawk ends at that
+
+
+@pytest.mark.parametrize("awk", AWKS)
+def test_a_file_whose_reading_fails_costs_no_other_source(tmp_path: Path, awk: str) -> None:
+    whole = Stage(tmp_path).awk(awk).frames(SHELLS["dash"], "--quick")
+
+    found = Stage(tmp_path).awk(awk).do(f"{NO_READING} /etc/rsyslog.d/00.conf", "mkdir /etc/rsyslog.d/01.conf").frames(SHELLS["dash"], "--quick")
+
+    assert found["/etc/rsyslog.d/00.conf"].status is Status.FAILED
+    assert [name for name in whole if name not in found and not name.startswith("/proc/")] == []
+
+
+def test_a_process_that_ends_while_it_is_read_hides_no_other(tmp_path: Path) -> None:
+    """Opened while it lived and read when it was gone, it fails as this mount does."""
+    daemon = subprocess.Popen(["/usr/bin/python3", "-c", "open('/proc/self/comm', 'w').write('knockd'); input()"], stdin=subprocess.PIPE)
+    try:
+        unread = f"mount --bind /proc/{daemon.pid}/mem"
+        found = Stage(tmp_path).awk("mawk").do(f"{unread} /proc/1/stat", f"{unread} /proc/1/status").frames(None, "--quick")
+    finally:
+        daemon.communicate(b"\n")
+
+    assert re.search(rb"^pid=%d name=knockd parent=%d start=[1-9]" % (daemon.pid, os.getpid()), found["/proc/[0-9]*/stat (servers that guard)"].content, re.M)
+    assert found["/root/.ssh/authorized_keys"].status in (Status.OK, Status.ABSENT)
+
+
+def test_the_name_of_a_process_makes_no_other_process(tmp_path: Path) -> None:
+    names = [b"a\n1 (sshd", b"a) S 1\n1 (sshd", b"x) S 0 0 0 0 1", b"(((", b"\n\n\n)\n(\n) S"]
+    script = "import sys; open('/proc/self/comm', 'wb').write(bytes.fromhex(sys.argv[1])); print(); sys.stdout.flush(); input()"
+    strange = [subprocess.Popen(["/usr/bin/python3", "-c", script, name.hex()], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for name in names]
+    guard = subprocess.Popen(["/usr/bin/python3", "-c", script, b"knockd".hex()], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        for one in (*strange, guard):
+            assert one.stdout is not None
+            one.stdout.readline()
+        runs = [Stage(tmp_path).awk(awk).frames(None, "--quick") for awk in AWKS]
+    finally:
+        for one in (*strange, guard):
+            one.communicate(b"\n")
+
+    for found in runs:
+        servers = found["/proc/[0-9]*/stat (servers that guard)"].content
+        assert b"pid=%d name=knockd " % guard.pid in servers
+        assert b"pid=1 " not in servers
+
+
+@pytest.mark.parametrize("place", ["frames=1", "/etc/passwd"], ids=["of a lane", "of what all lanes need"])
+def test_without_a_working_awk_nothing_passes_for_a_look(tmp_path: Path, place: str) -> None:
+    broken = f"#!/bin/sh\ncase $* in *{place}*) exit 2 ;; esac\nexec gawk \"$@\"\n"
+    stage = Stage(tmp_path).plant("/etc/awk", broken, "755").do(f"mount --bind /etc/awk {os.path.realpath('/usr/bin/awk')}")
+
+    done = stage.run(None, "--quick")
+
+    with pytest.raises(BundleError):
+        frames(done.stdout)
 
 
 def test_arguments_that_are_wrong_are_said() -> None:

@@ -40,12 +40,15 @@ IFS='
 '
 set -f -u
 umask 077
+# Without these mawk calls whatever it did a failure.
+true 3>&2 || exec 2>/dev/null
+{ true 3<&0; } 2>/dev/null || exec </dev/null
 NL='
 '
 ME=
 { while read -r key _ value _; do if [ "$key" = Uid: ]; then ME=$value; break; fi; done </proc/self/status; } 2>/dev/null
 [ -n "$ME" ] || ME=$(id -u)
-ASKED='' MARK=''
+ASKED='' MARK='' TRY=''
 MAX_FILE=524288 # bytes of one file; more is "truncated"
 MAX_FILES=400   # files of one directory
 WALK_SECONDS=10 # for walks over the file system
@@ -212,6 +215,8 @@ files() { # how path... : one source a file, named by its path and SUFFIX; the r
 			emit denied 0 "$f${SUFFIX-}" ''
 		elif shadowed "$f"; then
 			emit failed 0 "$f${SUFFIX-}" 'another name of the password database'
+		elif [ -n "$TRY" ] && ! cat "$f" >/dev/null 2>&1; then
+			emit failed 0 "$f${SUFFIX-}" ''
 		else
 			# A name with a newline cannot be read so; the list of its directory says that there is one.
 			case $f in *"$NL"*) ;; *) printf '%s\t%s\t%s\n' "$how" "${SUFFIX-}" "$f" ;; esac
@@ -967,37 +972,29 @@ BEGIN {
 # --- what is looked at -----------------------------------------------------------------------------------------------
 # Lanes (the last lines) run side by side, each holding its output until the lane before it has been passed on.
 
-overview() { # what several parts need to know, by one awk, since the shell reads a file byte by byte
+overview() { # what several parts need to know
 	# PROCESSES: number, name. TERMINALS, of those that have one: euid, terminal, start in ticks since boot, name. SERVERS that guard, but those in containers: number, name, parent, start.
 	# HOMES of accounts with a shell. LOGINS, of those who may log in: whether the home comes over the network, account, home. MOUNTS of file systems that may hold fscrypt's directory.
+	# cat reads what /proc has, since a process that ends meanwhile would end mawk too; awk takes it apart, since the shell reads a file byte by byte.
 	set +f
-	OUT=$(printf '%s\n' /proc/[0-9]*/stat | awk '
+	OUT=$(cat /proc/[0-9]*/stat 2>/dev/null | awk '
 		{
-			file = $0
-			if ((getline line < file) <= 0) next
-			close(file)
-			open = index(line, "(")
-			n = split(line, part, /\) /) # a name may hold anything, what follows it cannot
-			split(part[n], f, " ")
-			pid = substr(line, 1, open - 2)
-			name = substr(line, open + 1, length(line) - length(part[n]) - 2 - open)
+			# A name may hold anything, a newline too; what follows it is numbers.
+			if (rest != "") $0 = rest "\n" $0
+			rest = ""
+			n = split($0, part, /\) /)
+			if (split(part[n], f, " ") < 20 && $0 ~ /^[0-9]+ \(/ && length($0) < 4000) { rest = $0; next }
+			open = index($0, "(")
+			pid = substr($0, 1, open - 2)
+			if (n < 2 || pid !~ /^[0-9]+$/) next
+			name = substr($0, open + 1, length($0) - length(part[n]) - 2 - open)
 			gsub(/[^A-Za-z0-9_.:@+-]/, "?", name)
 			print pid " " name
-			guards = name ~ /^(sshd|dropbear|knockd|sshguard|fail2ban-server|crowdsec|denyhosts\.py)$/
-			if (f[5] + 0 == 0 && !guards) next
-			uid = "?"
-			inside = 0 # a process of a container has a number of its own in there
-			sub(/stat$/, "status", file)
-			while ((getline line < file) > 0) {
-				if (line ~ /^Uid:/) { split(line, u, /[ \t]+/); uid = u[3] }
-				if (line ~ /^NSpid:/) { inside = split(line, u, /[ \t]+/) > 2; break }
-			}
-			close(file)
-			if (guards && !inside) servers = servers pid " " name " " f[2] " " f[20] "\n"
+			if (name ~ /^(sshd|dropbear|knockd|sshguard|fail2ban-server|crowdsec|denyhosts\.py)$/) servers = servers pid " " name " " f[2] " " f[20] "\n"
 			if (f[5] + 0 == 0) next
 			major = int(f[5] / 256) % 4096; minor = f[5] % 256
 			tty = major >= 136 && major < 144 ? "pts/" ((major - 136) * 256 + minor) : major == 4 ? (minor < 64 ? "tty" minor : "ttyS" (minor - 64)) : major == 204 ? "ttyAMA" minor : major == 229 ? "hvc" minor : major "/" minor
-			terminals = terminals uid " " tty " " f[20] " " name "\n"
+			terminals = terminals pid " " tty " " f[20] " " name "\n"
 		}
 		END {
 			while ((getline line < "/proc/mounts") > 0) {
@@ -1015,15 +1012,37 @@ overview() { # what several parts need to know, by one awk, since the shell read
 				logins = logins away " " f[1] " " f[6] "\n"
 			}
 			printf "\"%s\"%s\"%s\"%s\"%s", terminals, servers, homes, logins, mounts
-		}')
+		}') || return
 	set -f
 	IFS='"'
 	# shellcheck disable=SC2086 # split at the quotes
 	set -- $OUT
 	IFS=' 	
 '
-	PROCESSES=${1-} TERMINALS=${2-} SERVERS=${3-} HOMES=${4-} LOGINS=${5-} MOUNTS=${6-}
-	TERMINALS=${TERMINALS%"$NL"}
+	PROCESSES=${1-} HOMES=${4-} LOGINS=${5-} MOUNTS=${6-} TERMINALS='' SERVERS=''
+	IFS=$NL
+	for row in ${2-}; do
+		process_of "${row%% *}" && TERMINALS="$TERMINALS${TERMINALS:+$NL}$uid ${row#* }"
+	done
+	for row in ${3-}; do
+		# A process of a container has a number of its own in there.
+		process_of "${row%% *}" && [ -z "$inside" ] && SERVERS=$SERVERS$row$NL
+	done
+	IFS=' 	
+'
+}
+
+process_of() { # number : uid, and whether it lives inside a container; false once it has ended
+	uid='' inside=''
+	{
+		while IFS=' 	' read -r key _ value; do
+			case $key in
+			Uid:) uid=${value%%[ 	]*} ;;
+			NSpid:) case $value in ?*) inside=1 ;; esac; break ;;
+			esac
+		done <"/proc/$1/status"
+	} 2>/dev/null
+	[ -n "$uid" ]
 }
 
 identity() {
@@ -1079,7 +1098,7 @@ sessions() { # ages of sessions, no addresses (a session of root that nobody end
 	else
 		emit absent 127 'loginctl show-session' ''
 	fi
-	emit ok 0 '/proc/[0-9]*/stat (with a terminal)' "$TERMINALS"
+	if [ -n "$PROCESSES" ]; then emit ok 0 '/proc/[0-9]*/stat (with a terminal)' "$TERMINALS"; else emit failed 1 '/proc/[0-9]*/stat (with a terminal)' ''; fi
 	set +f
 	ask lenient tmout 'grep -sHn TMOUT /etc/profile /etc/bash.bashrc /etc/bashrc /etc/profile.d/*.sh' grep -sHn TMOUT /etc/profile /etc/bash.bashrc /etc/bashrc /etc/profile.d/*.sh
 	set -f
@@ -1342,6 +1361,7 @@ guards() { # states of the units that guard the host, in one call
 
 servers() { # rows of SERVERS : running servers by name: process, parent, start in ticks since boot, command line
 	OUT=
+	if [ -z "$PROCESSES" ]; then emit failed 1 '/proc/[0-9]*/stat (servers that guard)' ''; return; fi
 	IFS=$NL
 	for row in $1; do
 		IFS=' 	
@@ -1581,7 +1601,7 @@ bans_fail2ban() { # one call asks everything about the usual jail; a second one 
 		done
 		IFS=' 	
 '
-		if [ -z "$running" ]; then emit failed 255 "$name" ''; return; fi
+		if [ -z "$running" ] && [ -n "$PROCESSES" ]; then emit failed 255 "$name" ''; return; fi
 		bans_asked sshd
 		held=$OUT
 		more=$(printf '%s\n' "$OUT" | awk -F: '/Jail list/ { gsub(/[ \t]/, "", $2); n = split($2, j, ","); for (i = 1; i <= n && i <= 20; i++) if (j[i] ~ /^[A-Za-z0-9_.-]*ssh[A-Za-z0-9_.-]*$/ && j[i] != "sshd") print j[i] }')
@@ -1680,7 +1700,8 @@ update_settings() { # sources of packages, automatic updates, age of the metadat
 	set +f
 	set -- /var/lib/apt/lists/*Release
 	# Their long lists of digests are not read.
-	[ ! -e "$1" ] || emit ok 0 'Release (fields, /var/lib/apt/lists)' "$(awk '
+	OUT=
+	[ ! -e "$1" ] || OUT=$(awk '
 		BEGIN { for (i = 1; i < ARGC; i++) {
 			file = ARGV[i]
 			for (nth = 0; (getline line < file) > 0 && line !~ /^(MD5Sum|SHA1|SHA256|SHA512|Description):/;) {
@@ -1688,7 +1709,9 @@ update_settings() { # sources of packages, automatic updates, age of the metadat
 				if (line ~ /^(Origin|Label|Suite|Version|Codename|Date|Valid-Until): /) print substr(line, 1, 200)
 			}
 			close(file)
-		} }' "$@" 2>/dev/null </dev/null)"
+		} }' "$@" 2>/dev/null </dev/null)
+	RC=$?
+	[ ! -e "$1" ] || emit_captured 'Release (fields, /var/lib/apt/lists)'
 	set -- /var/lib/apt/lists /var/lib/apt/periodic/* /run/ostree-booted /etc/machine-id /run/reboot-required /boot/vmlinuz-* /lib/modules/*/vmlinuz \
 		/var/cache/dnf/*/repodata/repomd.xml /var/cache/libdnf5/*/repodata/repomd.xml
 	set -f
@@ -1854,11 +1877,12 @@ jobs_named() { # what jobs name, what the scripts among that name, and what they
 	left='' seen_files=$NL
 	named
 	if [ -n "$programs$settings" ]; then
-		redacted settings files_of_jobs
+		redacted settings files_of_jobs || return
 		named
-		[ -z "$programs$settings" ] || redacted '' files_of_jobs
+		[ -z "$programs$settings" ] || redacted '' files_of_jobs || return
 	fi
 	left_behind
+	return 0
 }
 
 files_of_jobs() { # another part of the probe may read the same file in its own way
@@ -2065,8 +2089,8 @@ certificates() { # when the certificates that web servers present end; of a file
 		shift
 		if [ -f "$f" ] && [ -r "$f" ]; then set -- "$@" "$f"; fi
 	done
-	found=
-	[ $# -eq 0 ] || found=$(awk '
+	[ $# -gt 0 ] || set -- /dev/null
+	found=$(awk '
 		match(tolower($0), /^[^#]*(^|[ \t;{])(ssl_certificate|sslcertificatefile)[ \t]+/) {
 			p = substr($0, RLENGTH + 1)
 			sub(/[; \t].*/, "", p)
@@ -2074,7 +2098,7 @@ certificates() { # when the certificates that web servers present end; of a file
 			kind = FILENAME ~ /^\/etc\/nginx/ ? "nginx" : "apache"
 			if (p !~ /^\// && kind == "nginx") p = "/etc/nginx/" p
 			if (p ~ /^\/[A-Za-z0-9_.\/@+-]+$/ && !((kind, p) in done) && ++n <= 10) { done[kind, p]; print kind, p }
-		}' "$@")
+		}' "$@") || { emit failed 1 "$name" ''; return; }
 	rows=
 	IFS=$NL
 	for entry in $found; do
@@ -2134,7 +2158,7 @@ log_shipping() { # what leaves the host, and whether the sender works; message t
 	set -f
 	others=
 	if [ -r /etc/rsyslog.conf ]; then # files that rsyslog includes from elsewhere
-		others=$(printf '%s\n' /etc/rsyslog.conf "$@" | awk '
+		others=$(for f in /etc/rsyslog.conf "$@"; do [ ! -f "$f" ] || printf '%s\n' "$f"; done | awk '
 			{ while ((getline line < $0) > 0) {
 				if (line ~ /^[ \t]*#/) continue
 				if (tolower(line) ~ /^[ \t]*\$includeconfig[ \t]/) { sub(/^[ \t]*[^ \t]+[ \t]+/, "", line); sub(/[ \t].*/, "", line) }
@@ -2318,6 +2342,7 @@ time_sync() { # asks the local daemon only; timedatectl would start a service of
 data_processes() { # data services that run: process, user, whether in a container, masked command line
 	name='/proc/[0-9]*/cmdline (data services)'
 	if ! { read -r comm </proc/1/comm; } 2>/dev/null; then emit denied 0 "$name" ''; return; fi
+	if [ -z "$PROCESSES" ]; then emit failed 1 "$name" ''; return; fi
 	OUT='' paths=''
 	IFS=$NL
 	for f in $PROCESSES; do
@@ -2526,28 +2551,30 @@ mysql_accounts() { # counts of accounts that need no password, by root's own soc
 collect() { # function...
 	case " $* " in
 	*' jobs '*)
-		redacted 'script settings' "$@"
-		jobs_named
+		redacted 'script settings' "$@" && jobs_named
 		;;
 	*) redacted '' "$@" ;;
 	esac
 }
 
 lane() { # function... : collects first, then passes on what came before it
-	held=$(collect "$@"; printf .)
+	# mawk ends at a file whose reading fails. Then the lane looks once more and tries each file before.
+	held=$(collect "$@" && printf .) || held=$(TRY=1; collect "$@" && printf .)
 	cat
-	printf %s "${held%.}"
+	case $held in
+	*.) printf %s "${held%.}" ;;
+	*) printf 'awk failed in: %s\n' "$*" ;; # no frame, so that who reads this takes nothing for whole
+	esac
 }
 
 lanes() { # 'function...'... : each argument is a lane; all run side by side
 	these=$1
 	shift
 	# shellcheck disable=SC2086 # one word a function
-	if [ $# -eq 0 ]; then collect $these; else lanes "$@" | lane $these; fi
+	if [ $# -eq 0 ]; then lane $these </dev/null; else lanes "$@" | lane $these; fi
 }
 
 looks() { # [function...] : lanes that look side by side, and the functions named with what is quick
-	overview
 	quick="$* knock data_services ssh identity jobs log_shipping log_files time_sync kernel web protection
 		packages update_settings sockets firewall firewall_saved plain_services storage containers accounts sessions key_files"
 	set -- 'walk journal_logins' applications log_samples 'advisories integrity deleted_libraries'
@@ -2560,7 +2587,8 @@ looks() { # [function...] : lanes that look side by side, and the functions name
 	lanes "$quick" "$@"
 }
 
-# The simulated upgrade takes longest and needs to know nothing: it runs from the start.
+overview || { echo 'probe.sh: awk failed, so there is nothing to see with' >&2; return 1; }
+# The simulated upgrade takes longest: it runs from the start.
 if [ -n "$QUICK" ]; then looks updates; else looks | lane updates; fi
 emit ok 0 finished "$(date +%s)"
 echo end

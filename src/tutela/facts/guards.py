@@ -158,14 +158,14 @@ def _processes(look: Look) -> tuple[Process, ...] | Unobserved:
 
 
 def _booted(look: Look) -> datetime | Unobserved:
-    """When the kernel started: the moment of looking without the time it has been up."""
+    """When the kernel started, never later than it did: the second of looking without the time it has been up."""
     meta, uptime = look.text("meta"), look.text(UPTIME)
     if isinstance(meta, Unobserved):
         return meta
     if isinstance(uptime, Unobserved):
         return uptime
     started = re.search(r"(?:^|\n)started=([0-9]{1,12})(?:\n|$)", meta)
-    up = re.match(r"([0-9]{1,12})(?:\.[0-9]+)? ", uptime)
+    up = re.match(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ", uptime)
     if started is None or up is None:
         return Unobserved(Reason.FORMAT, UPTIME, Text("读不出启动时间", "the time of the start cannot be read"))
-    return datetime.fromtimestamp(int(started[1]) - int(up[1]), tz=UTC)
+    return datetime.fromtimestamp(int(started[1]), tz=UTC) - timedelta(seconds=float(up[1]))
