@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.collect.probe import AWKS, PROBE, SHELLS, Stage, frames
-from tutela.evidence import Evidence, Status
 from tutela.errors import BundleError
+from tutela.evidence import Evidence, Status
 
 pytestmark = pytest.mark.root
 
@@ -71,7 +71,7 @@ def test_a_process_that_ends_while_it_is_read_hides_no_other(tmp_path: Path) -> 
     finally:
         daemon.communicate(b"\n")
 
-    assert re.search(rb"^pid=%d name=knockd parent=%d start=[1-9]" % (daemon.pid, os.getpid()), found["/proc/[0-9]*/stat (servers that guard)"].content, re.M)
+    assert re.search(rb"^pid=%d name=knockd parent=%d start=[1-9]" % (daemon.pid, os.getpid()), found["/proc/[0-9]*/stat (servers that guard)"].content, re.MULTILINE)
     assert found["/root/.ssh/authorized_keys"].status in (Status.OK, Status.ABSENT)
 
 
@@ -97,7 +97,7 @@ def test_the_name_of_a_process_makes_no_other_process(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["frames=1", "/etc/passwd"], ids=["of a lane", "of what all lanes need"])
 def test_without_a_working_awk_nothing_passes_for_a_look(tmp_path: Path, place: str) -> None:
-    broken = f"#!/bin/sh\ncase $* in *{place}*) exit 2 ;; esac\nexec gawk \"$@\"\n"
+    broken = f'#!/bin/sh\ncase $* in *{place}*) exit 2 ;; esac\nexec gawk "$@"\n'
     stage = Stage(tmp_path).plant("/etc/awk", broken, "755").do(f"mount --bind /etc/awk {os.path.realpath('/usr/bin/awk')}")
 
     done = stage.run(None, "--quick")
