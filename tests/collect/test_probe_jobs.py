@@ -173,3 +173,23 @@ def test_what_jobs_name_is_read_and_what_their_scripts_name(tmp_path: Path, awk:
     left = found["stat -L -c '%a %u %g %s %Y %F %n' (paths that jobs name)"].content.decode()
     assert all(f" {path}\n" in left + "\n" for path in ("/srv/backup", "/var/lib/nightly.stamp"))
     assert found["find (backup directories) -type f -perm -004"].content == b"/srv/backup/shop.sql"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("awk", probe.AWKS)
+def test_every_name_in_a_listing_has_a_source_so_that_one_without_was_not_seen(tmp_path: Path, awk: str) -> None:
+    stage = Stage(tmp_path).awk(awk)
+    stage.do("mkdir -p /etc/sysctl.d/sub.conf /etc/cron.daily", "rm -f /etc/sysctl.d/*.conf || true")
+    stage.plant("/etc/sysctl.d/10-plain.conf", "kernel.sysrq = 0\n", "644")
+    stage.do("ln -s /dev/null /etc/sysctl.d/20-masked.conf", "ln -s /nowhere /etc/sysctl.d/30-nowhere.conf")
+    stage.plant("/etc/cron.daily/program", f"\177ELF {CANARY}\n", "755")
+
+    found = stage.frames(["sh"], "--quick")
+
+    listed = found["/etc/sysctl.d/"].content.decode().split("\n")
+    assert {"10-plain.conf", "20-masked.conf", "30-nowhere.conf", "sub.conf"} <= set(listed)
+    states = {name: found[f"/etc/sysctl.d/{name}"].status for name in listed if name.endswith(".conf")}
+    assert states == {"10-plain.conf": "ok", "20-masked.conf": "absent", "30-nowhere.conf": "absent", "sub.conf": "absent"}
+    assert (found["/etc/cron.daily/program"].status, found["/etc/cron.daily/program"].content) == ("failed", b"not a script")
+    assert "/etc/modprobe.d/*.conf" not in found
+    assert found["pro status --format json"].status in ("ok", "absent")

@@ -230,6 +230,12 @@ redacted() { # kinds function... : what they print, through the redaction; NAMED
 	{ NAMED=$({ MARK='	=	'; for part in "$@"; do "$part"; done; ask_all; } 3>&- | awk -v frames=1 -v max="$MAX_FILE" -v names="$names" "$AWK" 2>&1 >&3); } 3>&1
 }
 
+no_file() { # path : listed, but no file: a directory, a link to /dev/null or to nowhere; so that a name without a source is one that was not seen
+	if [ ! -e "$1" ] && [ ! -L "$1" ]; then return; fi
+	# A link may lead to where only root may look.
+	if [ -e "$1" ] || [ "$ME" = 0 ]; then emit absent 0 "$1${SUFFIX-}" ''; else emit denied 0 "$1${SUFFIX-}" ''; fi
+}
+
 directory() { # how directory pattern : the names in it as one source "<directory>/", and its matching files
 	if [ ! -e "$2" ]; then
 		if hidden "$2"; then emit denied 0 "$2/" ''; else emit absent 0 "$2/" ''; fi
@@ -250,6 +256,7 @@ directory() { # how directory pattern : the names in it as one source "<director
 		case $f in *"$NL"*) f='(a name with a newline)' ;; esac
 		names=$names${f##*/}$NL
 	done
+	directory=$2
 	# shellcheck disable=SC2086 # the pattern is to be expanded
 	set -- "$1" "$2" "$2"/$3
 	set +f
@@ -262,7 +269,11 @@ directory() { # how directory pattern : the names in it as one source "<director
 		[ "$count" -le "$MAX_FILES" ] || break
 		# A name with a newline would be read as two paths, the second of the attacker's choice.
 		case $f in *"$NL"*) continue ;; esac
-		[ ! -f "$f" ] || matches=$matches$f$NL
+		if [ -f "$f" ]; then
+			matches=$matches$f$NL
+		elif [ "$f" != "$directory/" ]; then
+			no_file "$f"
+		fi
 	done
 	set -f
 	IFS=$NL
@@ -294,7 +305,7 @@ directory() { # how directory pattern : the names in it as one source "<director
 #   cell     sshd -T, only the keywords that Match may change
 #   keys     authorized_keys: options, type and comment stay, the key itself becomes its length
 #   job      command lines and scripts of jobs: an allow-list of words stays, every other word becomes *** (NC9)
-#   script   the same for a file that begins with #!; any other file is left out
+#   script   the same for a file that begins with #!; of any other one at most that it is none
 #   cron, crontab, anacron   tables of cron: schedule and user stay, the rest is a job
 #   units    output of systemctl show: Exec and Environment are jobs
 #   luks     output of cryptsetup luksDump: versions, ciphers and derivation; never a salt or a digest (NC2)
@@ -947,7 +958,7 @@ BEGIN {
 		body = ""; status = "ok"; inkey = inscript = 0; nth = 0
 		of_job = names != "" && (how ~ /^(cron|crontab|anacron|script)$/ || suffix == " (job)")
 		while ((r = (getline line < path)) > 0) {
-			if (++nth == 1 && how == "script" && line !~ /^#!/) { status = ""; break }
+			if (++nth == 1 && how == "script" && line !~ /^#!/) { status = suffix == "" ? "failed" : ""; body = "not a script\n"; break }
 			# The patterns below take time with the square of the length: no honest line is that long.
 			if (length(line) > 16384) { line = substr(line, 1, 16384); status = "truncated" }
 			masked = redact(line)
@@ -1051,7 +1062,7 @@ identity() {
 	run uname -srm
 	run hostname
 	files plain /etc/os-release /usr/lib/os-release /etc/hostname /etc/machine-id /proc/uptime /proc/sys/kernel/random/boot_id /proc/cmdline
-	if have pro; then run pro status --format json; fi
+	run pro status --format json
 	run ip -o addr
 	run_any systemd-detect-virt
 }
