@@ -8,7 +8,7 @@ from tutela.record import record
 
 
 def unseen(look: Look, name: str) -> Unobserved | None:
-    """Denied, cut, failed, timed out or left out; None where it was seen, where there is none, and where the probe had no cause to ask."""
+    """Denied, cut, failed, timed out, left out or not in the bundle; None where it was seen and where there is none."""
     return look.fact(_Unseen(name))
 
 
@@ -19,7 +19,7 @@ class _Unseen:
     name: str
 
     def __call__(self, look: Look) -> Unobserved | None:
-        if look.source(self.name).status in (Status.ABSENT, Status.MISSING):
+        if look.source(self.name).status is Status.ABSENT:
             return None
         text = look.text(self.name)
         return text if isinstance(text, Unobserved) else None
