@@ -18,7 +18,7 @@ from tutela.assess import assess
 from tutela.collect.archive import read_bundle
 from tutela.evidence import Bundle, Evidence, Status
 from tutela.evidence.bundle import Frames, read_frames, write_frames
-from tutela.facts import accounts, units
+from tutela.facts import accounts, sockets, ssh, units
 from tutela.facts.look import Look
 from tutela.facts.memory import Memory
 from tutela.library import load_content
@@ -231,3 +231,28 @@ def test_who_has_an_account_is_one_fact_on_all_days_and_ages_are_those_of_the_da
         people = look.fact(accounts.parse)
         assert isinstance(people, accounts.Accounts)
         assert (people.accounts[0].password_age_days, people.accounts[0].days_left) == (age, 90 - age)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.bundle")), ids=lambda path: path.stem)
+def test_who_can_log_in_is_not_made_again_because_something_else_listens(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, made = Memory(), []
+
+    class Counted(ssh._Grid):
+        def __init__(self, look: Look, reached: object) -> None:
+            made.append(look)
+            super().__init__(look, reached)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ssh, "_Grid", Counted)
+    given = read_bundle(path)
+
+    def judged(port: int) -> Look:
+        line = f'tcp LISTEN 0 128 0.0.0.0:{port} 0.0.0.0:* users:(("other",pid={port},fd=3)) ino:1 sk:1 cgroup:/ <->\n'.encode()
+        seen = Evidence(sockets.SS, Status.OK, line + given[sockets.SS].content)
+        return Look(replace(given, sources={**given.sources, sockets.SS: seen}), Site(), shipped().reference, memory=memory)
+
+    # What the first two have in common is one object from the second on; only then do all such hosts pickle alike.
+    _, two, three = [look for port in (40001, 40002, 40003) if (look := judged(port)).fact(ssh.parse)]
+
+    assert two.fact(sockets.parse) != three.fact(sockets.parse)
+    assert two.fact(ssh.parse) is three.fact(ssh.parse)
+    assert three not in made

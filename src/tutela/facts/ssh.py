@@ -237,9 +237,9 @@ def _file_names(look: Look) -> frozenset[str] | Unobserved:
 
 
 def _renumbered(look: Look) -> tuple[SshServers | Unobserved, tuple[Reached, ...] | Unobserved]:
-    """Servers and the ports that are reached, with processes numbered 2, 3, … as they are met (1 stays 1).
+    """Servers and the ports that end at them, with processes numbered 2, 3, … as they are met (1 stays 1).
 
-    Only which socket belongs to which server counts here, so hosts on which that is alike have one fact.
+    Only which socket belongs to which server counts here, so hosts on which that is alike have one fact, whatever else listens there.
     """
     found = look.fact(ssh_servers.parse)
     if isinstance(found, Unobserved):
@@ -252,9 +252,10 @@ def _renumbered(look: Look) -> tuple[SshServers | Unobserved, tuple[Reached, ...
     servers = tuple(replace(server, pids=tuple(number(pid) for pid in server.pids)) for server in found.servers)
     reached = look.fact(exposure.reached)
     if not isinstance(reached, Unobserved):
+        theirs = [one for one in reached if any(_ends_at(one, server) for server in found.servers)]
         reached = tuple(
             replace(one, socket=replace(one.socket, pid=number(one.socket.pid))) if one.socket is not None and isinstance(one.socket.pid, int) else one
-            for one in reached
+            for one in theirs
         )
     return replace(found, servers=servers), reached
 
@@ -341,22 +342,24 @@ def _not_let_in(seen: OpenPort, one: Reached, neutral: bool | Unobserved, family
     return ip_address(seen.address).version == family and not (neutral is False and int(source) in one.classes.sure)
 
 
-def _reached(server: Server, reached: tuple[Reached, ...]) -> Iterator[Reached]:
+def _reached(server: Server, reached: tuple[Reached, ...]) -> list[Reached]:
     """Sockets and redirects that end at this server."""
-    for one in reached:
-        socket = one.socket
-        if socket is None or socket.protocol != "tcp" or one.port.local:
-            continue
-        own = isinstance(socket.pid, int) and socket.pid in server.pids
-        # Without root no socket names its process, and systemd holds the port of a socket unit.
-        same_port = isinstance(server.ports, tuple) and socket.port in server.ports
-        if own or (same_port and (not isinstance(socket.pid, int) or socket.pid == 1 or not server.pids)):
-            yield one
+    return [one for one in reached if _ends_at(one, server)]
+
+
+def _ends_at(one: Reached, server: Server) -> bool:
+    socket = one.socket
+    if socket is None or socket.protocol != "tcp" or one.port.local:
+        return False
+    own = isinstance(socket.pid, int) and socket.pid in server.pids
+    # Without root no socket names its process, and systemd holds the port of a socket unit.
+    same_port = isinstance(server.ports, tuple) and socket.port in server.ports
+    return own or (same_port and (not isinstance(socket.pid, int) or socket.pid == 1 or not server.pids))
 
 
 def _unplaced(server: Server, reached: tuple[Reached, ...]) -> Unobserved | None:
     """Why nobody can say which socket is the server's: its files are not readable, and no socket names its process."""
-    return server.ports if isinstance(server.ports, Unobserved) and not any(True for _ in _reached(server, reached)) else None
+    return server.ports if isinstance(server.ports, Unobserved) and not _reached(server, reached) else None
 
 
 def _more_than_few(site: Site, one: Reached, family: int) -> bool | Unobserved:
