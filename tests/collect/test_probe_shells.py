@@ -71,7 +71,9 @@ def test_a_process_that_ends_while_it_is_read_hides_no_other(tmp_path: Path) -> 
     finally:
         daemon.communicate(b"\n")
 
-    assert re.search(rb"^pid=%d name=knockd parent=%d start=[1-9]" % (daemon.pid, os.getpid()), found["/proc/[0-9]*/stat (servers that guard)"].content, re.MULTILINE)
+    assert re.search(
+        rb"^pid=%d name=knockd parent=%d start=[1-9]" % (daemon.pid, os.getpid()), found["/proc/[0-9]*/stat (servers that guard)"].content, re.MULTILINE
+    )
     assert found["/root/.ssh/authorized_keys"].status in (Status.OK, Status.ABSENT)
 
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import since_boot
 from tutela.facts.look import Look
 from tutela.language import Text
 from tutela.record import record
 
 SHOW = "env TZ=UTC0 systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,"
 PROCESSES = "/proc/[0-9]*/stat (servers that guard)"
-UPTIME = "/proc/uptime"
-NEEDS = (SHOW, PROCESSES, UPTIME, "meta")
+NEEDS = (SHOW, PROCESSES, *since_boot.NEEDS)
 TICKS = 100
 """A second in /proc/PID/stat; 100 on every Linux that is built for a server."""
 
@@ -145,27 +145,11 @@ def _processes(look: Look) -> tuple[Process, ...] | Unobserved:
     lines = look.lines(PROCESSES)
     if isinstance(lines, Unobserved):
         return lines
-    booted = look.fact(_booted)
     found = []
     for line in lines:
         match = _LINE.fullmatch(line)
         if match is None:
             return Unobserved(Reason.FORMAT, PROCESSES, Text("有无法理解的行", "it has a line that is not understood"))
-        started: datetime | Unobserved = booted if isinstance(booted, Unobserved) else booted + timedelta(seconds=int(match[4]) / TICKS)
-        found.append(Process(int(match[1]), match[2], int(match[3]), started, tuple(match[5].split())))
+        found.append(Process(int(match[1]), match[2], int(match[3]), since_boot.moment(look, int(match[4]) / TICKS), tuple(match[5].split())))
     listed = {(one.pid, one.name) for one in found}
     return tuple(one for one in found if (one.parent, one.name) not in listed)
-
-
-def _booted(look: Look) -> datetime | Unobserved:
-    """When the kernel started, never later than it did: the second of looking without the time it has been up."""
-    meta, uptime = look.text("meta"), look.text(UPTIME)
-    if isinstance(meta, Unobserved):
-        return meta
-    if isinstance(uptime, Unobserved):
-        return uptime
-    started = re.search(r"(?:^|\n)started=([0-9]{1,12})(?:\n|$)", meta)
-    up = re.match(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ", uptime)
-    if started is None or up is None:
-        return Unobserved(Reason.FORMAT, UPTIME, Text("读不出启动时间", "the time of the start cannot be read"))
-    return datetime.fromtimestamp(int(started[1]), tz=UTC) - timedelta(seconds=float(up[1]))

@@ -8,11 +8,11 @@ What arrives is known to the receiver alone: a configuration is no proof (C-53).
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import packages, units
+from tutela.facts import packages, since_boot, units
 from tutela.facts.look import Look
 from tutela.facts.syslog import agents, coverage, rsyslog, syslog_ng
 from tutela.facts.syslog.coverage import Mask
@@ -37,7 +37,7 @@ NEEDS = (
     STATES,
     MODIFIED,
     COMPLAINTS,
-    "/proc/uptime",
+    *since_boot.NEEDS,
     *packages.NEEDS,
 )
 
@@ -64,8 +64,6 @@ OTHER_AGENTS = (
     "otelcol-contrib",
 )
 """Agents that may send logs, and whose configuration nobody reads here."""
-SETTLE = timedelta(seconds=2)
-"""Start times are reckoned from the time since boot, modification times are whole seconds."""
 
 
 @record
@@ -338,7 +336,7 @@ def _shipper(look: Look, name: str, routing: Routing, states: dict[str, _State] 
     elif isinstance(changed, Unobserved):
         stale = changed
     else:
-        stale = started is not None and started + SETTLE < changed
+        stale = started is not None and started + since_boot.SLACK < changed
     return Shipper(name, state.active, started, changed, stale, suspended, resumed)
 
 
@@ -364,32 +362,8 @@ def _states(look: Look) -> dict[str, _State] | Unobserved:
 def _started(look: Look, state: _State) -> datetime | Unobserved | None:
     if state.since_boot_us == 0:
         return None
-    booted = look.fact(_booted)
-    if isinstance(booted, Unobserved):
-        return booted
-    try:
-        return datetime.fromtimestamp(booted + state.since_boot_us / 1e6, UTC).replace(microsecond=0)
-    except (ValueError, OverflowError, OSError):
-        return _strange_times()
-
-
-def _booted(look: Look) -> float | Unobserved:
-    """Seconds since 1970 at which the host was started; /proc/uptime says hundredths."""
-    uptime, meta = look.text("/proc/uptime"), look.text("meta")
-    if isinstance(uptime, Unobserved):
-        return uptime
-    if isinstance(meta, Unobserved):
-        return meta
-    now = next((line.partition("=")[2] for line in meta.split("\n") if line.startswith("started=")), "")
-    words = uptime.split()
-    try:
-        return round(int(now) - float(words[0]), 2)
-    except (ValueError, IndexError, OverflowError):
-        return _strange_times()
-
-
-def _strange_times() -> Unobserved:
-    return Unobserved(Reason.FORMAT, "/proc/uptime", Text("时间格式不明", "times of unknown form"))
+    started = since_boot.moment(look, state.since_boot_us / 1e6)
+    return started if isinstance(started, Unobserved) else started.replace(microsecond=0)
 
 
 def _changed(look: Look, routing: Routing) -> datetime | Unobserved:

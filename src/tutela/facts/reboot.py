@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import packages, update_files
+from tutela.facts import packages, since_boot, update_files
 from tutela.facts.look import Look
 from tutela.facts.package_versions import newer_deb, newer_rpm
 from tutela.facts.packages import Packages
@@ -24,8 +24,7 @@ MARKED = "/run/reboot-required.pkgs"
 UNAME = "uname -srm"
 VERSION = "/proc/version"
 RPM = r"rpm -q --qf %{NAME}\t%{INSTALLTIME}\n glibc systemd dbus dbus-broker dbus-daemon linux-firmware microcode_ctl"
-UPTIME = "/proc/uptime"
-NEEDS = (MARKER, MARKED, UNAME, VERSION, RPM, UPTIME, "meta", *update_files.NEEDS, *packages.NEEDS)
+NEEDS = (MARKER, MARKED, UNAME, VERSION, RPM, *since_boot.NEEDS, *update_files.NEEDS, *packages.NEEDS)
 
 
 @record
@@ -84,17 +83,13 @@ def _since_start(look: Look) -> dict[str, datetime] | Unobserved:
     if look.source(RPM).status in (Status.ABSENT, Status.MISSING):
         return {}  # dpkg: the marker says it
     lines = look.lines(RPM)
-    uptime, meta = look.text(UPTIME), look.text("meta")
-    for one in (lines, uptime, meta):
-        if isinstance(one, Unobserved):
-            return one
-    assert isinstance(lines, list)
-    up, now = re.match(r"([0-9]{1,10})[. ]", str(uptime)), re.search(r"^started=([0-9]{1,11})$", str(meta), re.MULTILINE)
-    if up is None or now is None:
-        return Unobserved(Reason.FORMAT, UPTIME, Text("没有给出运行时间", "it does not say how long the host has been up"))
-    start = int(now[1]) - int(up[1])
+    booted = since_boot.moment(look, 0)
+    if isinstance(lines, Unobserved):
+        return lines
+    if isinstance(booted, Unobserved):
+        return booted
     found = (re.fullmatch(r"([A-Za-z0-9._+-]{1,100})\t([0-9]{1,11})", line) for line in lines)
-    return {one[1]: datetime.fromtimestamp(int(one[2]), UTC) for one in found if one is not None and int(one[2]) > start}
+    return {one[1]: datetime.fromtimestamp(int(one[2]), UTC) for one in found if one is not None and int(one[2]) > booted.timestamp()}
 
 
 _KERNEL = re.compile(r"/boot/vmlinuz-([A-Za-z0-9._+~-]{1,100})|/lib/modules/([A-Za-z0-9._+~-]{1,100})/vmlinuz")

@@ -6,10 +6,10 @@ Sources: sshd(8) `-T` and `-t`, dropbear(8); see `guards` for processes and unit
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import guards, sockets, sshd_config, units
+from tutela.facts import guards, since_boot, sockets, sshd_config, units
 from tutela.facts.guards import Guards, Process, UnitState
 from tutela.facts.look import Look
 from tutela.facts.sshd_config import SshdConfig
@@ -24,8 +24,6 @@ TEST = "sshd -t"
 ENVIRONMENTS = ("/etc/default/ssh", "/etc/sysconfig/sshd")
 FILES = "stat -L -c '%a %u %g %Y %n' (ssh files)"
 NEEDS = (CONFIG, VENDOR_CONFIG, EFFECTIVE, TEST, FILES, *ENVIRONMENTS, *guards.NEEDS, *sockets.NEEDS, *units.NEEDS)
-SLACK = timedelta(seconds=2)
-"""File times and process times come from different clocks of the kernel."""
 
 
 @record
@@ -445,5 +443,5 @@ def _stale(look: Look, config: SshdConfig | Unobserved, processes: list[Process]
     if len(times) < len(config.files):
         return Unobserved(Reason.NO_DATA, FILES, Text("缺少部分配置文件的时间", "the time of some configuration file is missing")), None
     newest = max(times, key=lambda path: times[path])
-    late = times[newest] > read + SLACK
+    late = times[newest] > read + since_boot.SLACK
     return late, newest if late else None
