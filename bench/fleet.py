@@ -9,11 +9,9 @@ Every run is looked at: a tool that did not get an answer from each host stops t
 
 from __future__ import annotations
 
-import io
 import shlex
 import statistics
 import sys
-import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,13 +19,12 @@ from pathlib import Path
 from tests.lab import Host, Lab
 from tests.lab.role import load_role
 
-from bench.measure import ROOT, goal, once
+from bench.hosts import PLACE, furnish, inside
+from bench.measure import goal, once
 
 HOSTS = 50
 JOBS = 16
 RUNS = 3
-PLACE = "/srv/fleet"
-"""Of everything, on the client."""
 LOGIN, BARE, COLLECT, CHECK, ANSIBLE, PIPELINED = (
     "ssh host true",
     "ssh host sh -s < probe",
@@ -68,7 +65,8 @@ def main(suite: str = "trixie") -> None:
         print(f"starting {HOSTS} hosts", file=sys.stderr)
         hosts = lab.start_all([replace(role, name=f"fleet-{number}") for number in range(HOSTS)])
         client = lab.start(replace(bare, name="fleet-client", packages=("ansible-core", "openssh-client", "python3-yaml")))
-        _furnish(client, hosts)
+        furnish(client)
+        _let_in(client, hosts)
         tools = _tools(hosts)
         runs: dict[str, list[Run]] = {name: [] for name in tools}
         for turn in range(RUNS + 1):
@@ -85,8 +83,8 @@ def main(suite: str = "trixie") -> None:
     _report(runs)
 
 
-def _furnish(client: Host, hosts: list[Host]) -> None:
-    """Tutela and the way to each host; algorithms are those of OpenSSH."""
+def _let_in(client: Host, hosts: list[Host]) -> None:
+    """The way to each host; algorithms are those of OpenSSH."""
     access = hosts[0].ssh_config_file.parent
     config = "".join(f"Host {host.name}\n    HostName {host.address}\n" for host in hosts)
     config += f"Host *\n    IdentityFile {PLACE}/key\n    IdentitiesOnly yes\n    UserKnownHostsFile {PLACE}/known_hosts\n    StrictHostKeyChecking yes\n"
@@ -94,10 +92,6 @@ def _furnish(client: Host, hosts: list[Host]) -> None:
     client.write(f"{PLACE}/key", (access / "key").read_bytes(), mode="600")
     client.write(f"{PLACE}/known_hosts", "".join((access / f"{host.name}.known_hosts").read_text() for host in hosts))
     client.write(f"{PLACE}/hosts.ini", "".join(f"{host.name} ansible_user=root\n" for host in hosts))
-    source = io.BytesIO()
-    with tarfile.open(fileobj=source, mode="w") as archive:
-        archive.add(ROOT / "src", "src", filter=lambda one: None if one.name.endswith("__pycache__") else one)
-    client.run(["tar", "-x", "-C", PLACE, "--no-same-owner"], stdin=source.getvalue())
     client.run(["mkdir", f"{PLACE}/answers", f"{PLACE}/sockets"])
 
 
@@ -109,8 +103,7 @@ def _tools(hosts: list[Host]) -> dict[str, Tool]:
         return ["sh", "-c", f"rm -f {PLACE}/answers/*; printf '%s\\n' {names} | xargs -P {JOBS} -I '{{}}' sh -c {shlex.quote(one)} sh '{{}}'"]
 
     def ours(command: str, *words: str) -> list[str]:
-        return ["env", f"PYTHONPATH={PLACE}/src", "python3", "-m", "tutela", command, f"@{PLACE}/hosts.ini", "--quick", "--jobs", str(JOBS),
-                "--ssh-config", f"{PLACE}/ssh_config", *words]  # fmt: skip
+        return [f"{PLACE}/tutela", command, f"@{PLACE}/hosts.ini", "--quick", "--jobs", str(JOBS), "--ssh-config", f"{PLACE}/ssh_config", *words]
 
     # The ways that Ansible has by default, with our ssh_config and as many hosts side by side as we take.
     ansible = f"ansible -i {PLACE}/hosts.ini -f {JOBS} all -m setup >{PLACE}/said"
@@ -131,8 +124,7 @@ def _tools(hosts: list[Host]) -> dict[str, Tool]:
 def _run(tool: Tool, client: Host, hosts: list[Host]) -> Run:
     groups = [host.group for host in hosts]
     before = _cpu_s([client.group]), _cpu_s(groups)
-    environment = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"]
-    wall_s, _, _ = once(client.exec_argv([*environment, *tool.argv]))
+    wall_s, _, _ = once(inside(client, tool.argv))
     return Run(wall_s, _cpu_s([client.group]) - before[0], _cpu_s(groups) - before[1])
 
 

@@ -69,7 +69,12 @@ def measure(
                 print(f"\r\x1b[K  {name} {turn + 1}/{runs[name]}", end="", file=sys.stderr, flush=True)
                 taken[name].append(once(argv, stdin=(stdin or {}).get(name), ok=ok))
     print("\r\x1b[K", end="", file=sys.stderr)
-    return {name: Figures(*(statistics.median(row[column] for row in rows) for column in range(3)), len(rows)) for name, rows in taken.items()}
+    return {name: _middle(rows) for name, rows in taken.items()}
+
+
+def _middle(rows: Sequence[tuple[float, float, float]]) -> Figures:
+    wall, cpu, rss = map(statistics.median, zip(*rows, strict=True))
+    return Figures(wall, cpu, rss, len(rows))
 
 
 def table(title: str, figures: Mapping[str, Figures], base: str, extra: Mapping[str, str] | None = None) -> None:
