@@ -65,6 +65,10 @@ class Look:
         self.reference = reference
         self._reading: list[Reads] = []
         self._all_names = tuple(bundle.sources)
+        self.before: Reads = {}
+        """What was seen in the look before this one; for a memory."""
+        self.touched: dict[Read, list[Read]] = {}
+        """A fact that may have become another since then -> what it read that may have."""
         self.sights: Reads = {} if memory is None else memory.begin(self)
         """What was read here so far, or stands as it stood in the bundle before; for a memory."""
 
@@ -145,7 +149,8 @@ class Look:
         known = self._made(parse)
         if self._reading:
             self._reading[-1][parse] = known
-        return cast("T", known.value)
+        value: T = known.value
+        return value
 
     def part(self, parse: Parse, name: str) -> Any:
         """One attribute of a fact. Who asks for no more stands as long as that attribute does, whatever becomes of the others."""
@@ -160,10 +165,10 @@ class Look:
         return known.sources
 
     def _made(self, parse: Parse) -> Known:
-        known = self.sights.get(parse)
+        known: Known | None = self.sights.get(parse)
         if known is None:
             known = self.sights[parse] = self._known(parse)
-        return cast("Known", known)
+        return known
 
     def _note(self, part: Part, known: Known) -> None:
         if self._reading and part not in self._reading[-1]:

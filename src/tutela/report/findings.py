@@ -71,6 +71,8 @@ def unreachable(assessment: Assessment) -> Text | None:
 def twice(assessment: Assessment) -> tuple[str, ...]:
     """Names of sources that the probe sent twice with different content."""
     sources = assessment.bundle.sources
+    if AGAIN not in "\n".join(sources):
+        return ()
     return tuple(name.removesuffix(AGAIN) for name in sources if name.endswith(AGAIN) and name.removesuffix(AGAIN) in sources)
 
 

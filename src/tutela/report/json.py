@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -84,16 +84,17 @@ class Lines:
         values = {
             **self.edition[1],
             **_each_encoded(_subject(assessment)),
-            "verdicts": b"[%s]" % b",".join([self._part(one, _verdict) for one in assessment.verdicts]),
-            "clauses": b"[%s]" % b",".join([self._part(one, _clause) for one in assessment.clauses]),
-            "sources": b"{%s}" % b",".join([self._part(sources[name], _named_source) for name in sorted(sources)]),
+            "verdicts": b"[%s]" % self._list(assessment.verdicts, _verdict),
+            "clauses": b"[%s]" % self._list(assessment.clauses, _clause),
+            "sources": b"{%s}" % self._list([sources[name] for name in sorted(sources)], _named_source),
         }
         return b"{%s}\n" % b",".join([b'"%s":%s' % (key.encode(), values[key]) for key in sorted(values)])
 
+    def _list(self, things: Iterable[Any], plain: Callable[[Any], Any]) -> bytes:
+        kept = self.kept
+        return b",".join([found[1] if (found := kept.get(id(one))) is not None else self._part(one, plain) for one in things])
+
     def _part(self, thing: Any, plain: Callable[[Any], Any]) -> bytes:
-        found = self.kept.get(id(thing))
-        if found is not None:
-            return found[1]
         part = _compact(plain(thing))
         if plain is _named_source:
             part = part[1:-1]

@@ -52,7 +52,7 @@ _GAPS = 2 + 4 * 2
 
 def joined(one: Assessment) -> Reachable | None:
     """The joined view; None where nobody was asked to look from elsewhere."""
-    if not any(name.startswith(PREFIX) for name in one.bundle.sources):
+    if not any(one.look.names(PREFIX)):
         return None
     return one.look.fact(reachable.parse)
 
