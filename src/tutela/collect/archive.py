@@ -22,6 +22,8 @@ from tutela.evidence.bundle import MAGIC, MAX_BUNDLE_BYTES, Frames, read_frames
 from tutela.language import Text
 
 SUFFIX = ".bundle"
+_LEVEL = 4
+"""Of gzip's nine: the last five together make a bundle smaller by a twentieth, in twice the time."""
 PROBE_STARTS = tuple(f"{status} ".encode() for status in Status)
 
 
@@ -69,7 +71,7 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
 
     Raises CollectError when the disk is full or the place cannot be written.
     """
-    write_whole(path, gzip.compress(bundle.to_bytes(), mtime=0), private=True)
+    write_whole(path, gzip.compress(bundle.to_bytes(), _LEVEL, mtime=0), private=True)
 
 
 def write_whole(path: Path, content: bytes | Iterable[bytes], *, private: bool = False) -> None:
