@@ -241,7 +241,7 @@ def _dnf(look: Look, system: OsRelease, known: Packages, files: UpdateFiles | Un
 
 def _commands(look: Look) -> dict[str, str] | Unobserved:
     for path in DNF:
-        if look.source(path).status in (Status.ABSENT, Status.MISSING):
+        if look.source(path).status is Status.ABSENT:
             continue
         lines = look.lines(path)
         if isinstance(lines, Unobserved):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from tutela.evidence import Reason, Status, Unobserved
+from tutela.facts import listing
 from tutela.facts.look import Look
 from tutela.facts.unseen import unseen
 from tutela.language import Text
@@ -90,7 +91,11 @@ def _rescue(look: Look) -> tuple[str, ...] | Unobserved:
     if re.search(r"(?m)^root:empty:", shadow):
         found.append("/etc/shadow: root")
     for directory in RESCUE:
-        for name in look.names(directory):
+        names = listing.matching(look, f"{directory}*.conf")
+        if isinstance(names, Unobserved):
+            doubt = doubt or names
+            continue
+        for name in names:
             text = look.text(name)
             doubt = doubt or unseen(look, name)
             if isinstance(text, str) and re.search(r"SYSTEMD_SULOGIN_FORCE=(1|yes|true)", text):

@@ -10,6 +10,7 @@ import re
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.encryption import LSBLK, devices
+from tutela.facts.listing import below
 from tutela.facts.look import Look
 from tutela.language import Text
 from tutela.record import record
@@ -17,7 +18,7 @@ from tutela.record import record
 MDSTAT = "/proc/mdstat"
 SMART = "smartctl -n standby -H -j /dev/"
 ZPOOL = "zpool status -x"
-HOSTS = "/sys/class/scsi_host/"
+HOSTS = "/sys/class/scsi_host"
 NEEDS = (MDSTAT, LSBLK, ZPOOL)
 CONTROLLERS = frozenset({"megaraid_sas", "megaraid_mbox", "aacraid", "smartpqi", "hpsa", "cciss", "arcmsr", "3w-sas", "3w-9xxx", "mpi3mr"})
 """Kernel drivers of RAID controllers."""
@@ -116,7 +117,10 @@ def _arrays(look: Look) -> tuple[Array, ...] | Unobserved:
 
 def _controllers(look: Look) -> tuple[str | Unobserved, ...]:
     found: list[str | Unobserved] = []
-    for name in look.names(HOSTS):
+    names = below(look, HOSTS, "proc_name")
+    if isinstance(names, Unobserved):
+        return (names,)
+    for name in names:
         text = look.text(name)
         if isinstance(text, Unobserved) or text.strip() in CONTROLLERS:
             found.append(text if isinstance(text, Unobserved) else text.strip())

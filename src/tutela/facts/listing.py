@@ -37,6 +37,14 @@ def entries(look: Look, directory: str) -> tuple[str, ...] | Unobserved:
     return names if isinstance(names, Unobserved) else tuple(sorted(name for name in names if name))
 
 
+def below(look: Look, directory: str, file: str) -> tuple[str, ...] | Unobserved:
+    """Paths `<directory>/*/<file>` of what the kernel shows. The probe lists the names in between; one of an older edition brought the files alone."""
+    if look.source(directory + "/").status is Status.MISSING:
+        return tuple(name for name in look.names(directory + "/") if name.endswith("/" + file))
+    names = entries(look, directory)
+    return names if isinstance(names, Unobserved) else tuple(f"{directory}/{name}/{file}" for name in names)
+
+
 def included(look: Look, path: str, reader: str) -> str:
     """Name of the source that holds a file as `reader` saw it.
 

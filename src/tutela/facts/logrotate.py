@@ -160,8 +160,8 @@ class _Reader:
         for name in names:
             if name.startswith(".") or any(fnmatchcase(name, "*" + end) for end in TABOO):
                 continue
-            # Sub-directories are listed too, and are no source.
-            if self.look.source(f"{path}/{name}").status is not Status.MISSING and (problem := self.file(f"{path}/{name}", depth + 1)) is not None:
+            # Sub-directories are listed too, and are no files.
+            if self.look.source(f"{path}/{name}").status is not Status.ABSENT and (problem := self.file(f"{path}/{name}", depth + 1)) is not None:
                 return problem
         return None
 

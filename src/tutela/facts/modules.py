@@ -59,7 +59,7 @@ def parse(look: Look) -> Modules | Unobserved:
                 by_name.setdefault(name, f"{directory}/{name}")
     blocked: set[str] = set()
     for path in by_name.values():
-        if look.source(path).status is Status.MISSING:
+        if look.source(path).status is Status.ABSENT:
             continue
         lines = look.lines(path)
         if isinstance(lines, Unobserved):

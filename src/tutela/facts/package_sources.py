@@ -102,7 +102,7 @@ def _apt(look: Look, system: OsRelease) -> Iterator[Source | Unobserved]:
         if isinstance(path, Unobserved):
             yield path
             continue
-        lines = look.lines(path) if _there(look, path) else []
+        lines = [] if look.source(path).status is Status.ABSENT else look.lines(path)
         if isinstance(lines, Unobserved):
             yield lines
             continue
@@ -225,7 +225,7 @@ def _foreign(look: Look, system: OsRelease, uri: str, suite: str) -> bool | Unob
 def _yum(look: Look, system: OsRelease) -> Iterator[Source | Unobserved]:
     checks = False  # dnf.conf(5): off unless it is switched on
     for path in YUM_MAIN:
-        if _there(look, path):
+        if look.source(path).status is not Status.ABSENT:
             lines = look.lines(path)
             if isinstance(lines, Unobserved):
                 yield lines

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 
 from tutela.evidence import Status, Unobserved
 from tutela.facts import units
-from tutela.facts.listing import entries
+from tutela.facts.listing import below, entries
 from tutela.facts.look import Look
 from tutela.facts.unseen import unseen
 from tutela.record import record
@@ -78,7 +78,7 @@ BUILT_IN = {
 
 Keys whose start depends on how the kernel was built or on its version are left out.
 """
-FILTERS = "/proc/sys/net/ipv4/conf/"
+FILTERS = "/proc/sys/net/ipv4/conf"
 NEEDS = (
     *("/proc/sys/" + key.replace(".", "/") for key in (*NETWORK, *KERNEL)),
     *(directory + "/" for directory in DIRECTORIES),
@@ -191,17 +191,19 @@ def _unfiltered(look: Look) -> tuple[str, ...] | Unobserved:
     everywhere = value_of(look, "net.ipv4.conf.all.rp_filter")
     if isinstance(everywhere, Unobserved):
         return everywhere
-    found = []
-    for name in look.names(FILTERS):
-        interface, _, key = name[len(FILTERS) :].rpartition("/")
-        if key != "rp_filter" or interface in ("all", "lo"):
-            continue
-        own = value_of(look, f"net.ipv4.conf.{interface}.rp_filter") if "." not in interface else _number(str(look.text(name)))
-        if isinstance(own, Unobserved):
-            return own
-        if max(own or 0, everywhere or 0) not in (1, 2):
+    names = below(look, FILTERS, "rp_filter")
+    if isinstance(names, Unobserved):
+        return names
+    found: list[str] = []
+    doubt: Unobserved | None = None
+    for name in names:
+        interface = name[len(FILTERS) + 1 : -len("/rp_filter")]
+        text = "" if interface in ("all", "lo") else look.text_or_none(name)
+        if isinstance(text, Unobserved):
+            doubt = doubt or text
+        elif text and max(_number(text) or 0, everywhere or 0) not in (1, 2):
             found.append(interface)
-    return tuple(found)
+    return doubt if doubt is not None and not found else tuple(found)
 
 
 @record
@@ -246,7 +248,8 @@ class _Layers:
         for directory in DIRECTORIES:
             names = entries(self.look, directory)
             if isinstance(names, Unobserved):
-                if directory != "/lib/sysctl.d":
+                # Where /lib is a link it is /usr/lib/sysctl.d, and not listed twice.
+                if directory != "/lib/sysctl.d" or self.look.source(f"{directory}/").status is not Status.MISSING:
                     self.holes.append(names)
                 continue
             for name in names:
@@ -265,7 +268,7 @@ class _Layers:
 
     def _lines(self, path: str) -> Iterator[_Line]:
         """Lines of one file; a name without a readable file (a link to /dev/null) hides others and says nothing."""
-        if self.look.source(path).status in (Status.ABSENT, Status.MISSING):
+        if self.look.source(path).status is Status.ABSENT:
             return
         lines = self.look.lines(path)
         if isinstance(lines, Unobserved):
