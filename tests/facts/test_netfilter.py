@@ -250,6 +250,7 @@ def _rules(number: int, conditions: str) -> str:
     return json.dumps({"nftables": [{"metainfo": {}}, {"table": {"family": "inet", "name": "f"}}, {"chain": base}, *rules]})
 
 
+_NO_LEGACY = dict.fromkeys(firewall.LEGACY_TABLES, "")
 _SOURCE = '{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "{a}"}}'
 
 
@@ -265,7 +266,7 @@ _SOURCE = '{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field"
 def test_four_times_the_rules_take_four_times_the_steps(conditions: str) -> None:
     spent = []
     for number in (100, 400):
-        look = scenes.look({"sources": {firewall.NFT: _rules(number, conditions)}})
+        look = scenes.look({"sources": _NO_LEGACY | {firewall.NFT: _rules(number, conditions)}})
         with _counted_lines() as lines:
             assert isinstance(look.fact(firewall.parse), firewall.Firewall)
         spent.append(next(lines))
@@ -291,7 +292,7 @@ def _counted_lines() -> Iterator[Iterator[int]]:
 
 def test_a_rule_set_that_takes_too_long_is_not_decided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tutela.facts.netfilter.rules.MAX_STEPS", 300)
-    look = scenes.look({"sources": {firewall.NFT: _rules(400, f"[{_SOURCE}]")}})
+    look = scenes.look({"sources": _NO_LEGACY | {firewall.NFT: _rules(400, f"[{_SOURCE}]")}})
     found = look.fact(firewall.parse)
     assert isinstance(found, firewall.Firewall)
     assert isinstance(found.ipv4_default, Unobserved)
@@ -303,7 +304,7 @@ def _saved_rules(number: int) -> Look:
     conf = f"flush ruleset\ntable inet f {{\nchain input {{ type filter hook input priority 0; policy drop;\n{rules}\n}}\n}}\n"
     port = '[{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": {i}}}, ' + _SOURCE + "]"
     units = "Id=nftables.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"
-    sources = {"/etc/nftables.conf": conf, firewall.NFT: _rules(number, port), guards.SHOW: units, sockets.SS: "", "meta": "uid=0"}
+    sources = _NO_LEGACY | {"/etc/nftables.conf": conf, firewall.NFT: _rules(number, port), guards.SHOW: units, sockets.SS: "", "meta": "uid=0"}
     return scenes.look({"base": "ssh-host", "sources": scenes.load(scenes.TESTS / "checks" / "_base" / "ssh-host.yaml")["sources"] | sources})
 
 
@@ -333,7 +334,7 @@ def _forwarding(*prerouting: dict[str, object]) -> str:
 
 
 _PORT_80 = {"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 80}}
-_FORWARDS = {sockets.SS: "", "meta": "uid=0", "ip -o addr": "3: eth0 inet 192.0.2.40/24 scope global eth0"}
+_FORWARDS = _NO_LEGACY | {sockets.SS: "", "meta": "uid=0", "ip -o addr": "3: eth0 inet 192.0.2.40/24 scope global eth0"}
 
 
 def _forwarded(rules: str) -> exposure.Exposure:
@@ -374,7 +375,7 @@ def test_a_host_with_too_many_ports_and_rules_is_decided_up_to_a_bound_that_does
 
 
 def test_an_answer_costs_the_same_whether_it_is_known_or_not() -> None:
-    found = scenes.look({"sources": {firewall.NFT: _rules(50, f"[{_SOURCE}]")}}).fact(firewall.parse)
+    found = scenes.look({"sources": _NO_LEGACY | {firewall.NFT: _rules(50, f"[{_SOURCE}]")}}).fact(firewall.parse)
     assert isinstance(found, firewall.Firewall)
 
     assert found.host.steps(4, "tcp", 80) == found.host.steps(4, "tcp", 80) == found.host.steps(4, "tcp", 81) > 0
@@ -397,7 +398,7 @@ def test_a_blank_at_the_end_of_a_line_does_not_join_it_to_the_next() -> None:
 
 def test_ports_that_no_rule_mentions_share_one_answer_and_others_do_not() -> None:
     port = '[{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": {"range": [0, 80]}}}]'
-    found = scenes.look({"sources": {firewall.NFT: _rules(1, port)}}).fact(firewall.parse)
+    found = scenes.look({"sources": _NO_LEGACY | {firewall.NFT: _rules(1, port)}}).fact(firewall.parse)
     assert isinstance(found, firewall.Firewall)
     for number, open_ in ((81, False), (9000, False), (80, True), (1, True)):
         ways = found.host.ways(4, "tcp", number)

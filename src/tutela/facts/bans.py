@@ -15,6 +15,7 @@ from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import guards, ssh
 from tutela.facts.fail2ban import RULES, WIDE
 from tutela.facts.look import Look
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -82,7 +83,7 @@ def _bans(look: Look, settings: str) -> bool | Unobserved:
         return False
     if backends[-1].endswith("-hosts"):
         return True  # it writes /etc/hosts.allow
-    doubt: Unobserved | None = None
+    doubt = unseen(look, RULES[0])
     for name in RULES:
         for source in look.names(name):
             text = look.text_or_none(source)

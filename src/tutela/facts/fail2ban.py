@@ -244,7 +244,7 @@ def _blind(look: Look, failed: int | Unobserved) -> bool | Unobserved:
 
 
 def _visible(look: Look) -> bool | Unobserved:
-    doubt: Unobserved | None = None
+    doubt = unseen(look, RULES[0])
     for name in RULES:
         for source in look.names(name):
             text = look.text_or_none(source)

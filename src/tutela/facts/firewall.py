@@ -5,6 +5,8 @@ Source: `nft -j list ruleset` (also holds what iptables-nft, ufw and firewalld l
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import interfaces
 from tutela.facts.look import Look
@@ -99,6 +101,8 @@ def _ruleset(look: Look) -> Ruleset | Unobserved:
     if isinstance(legacy, Unobserved):
         return legacy
     if nft.status is Status.ABSENT:
+        if (unasked := _unasked(look, SAVES)) is not None:
+            return unasked
         if not saved and not any(look.source(name).status is Status.OK for name in SAVES):
             return _no_tool(look) if not legacy.bases else legacy
         merged = legacy
@@ -112,10 +116,12 @@ def _ruleset(look: Look) -> Ruleset | Unobserved:
     if read is None:
         return Unobserved(Reason.FORMAT, NFT, Text("不是所知的 nft JSON", "not the JSON that nft is known to print"))
     ruleset, extensions = read
+    if (unasked := _unasked(look, (name for name, family in SAVES.items() if any(kind == _FAMILIES[family] for kind, _ in extensions)))) is not None:
+        return unasked
     replaced: set[tuple[str, str]] = set()
     merged = legacy
     for name, (rules, tables) in saved.items():
-        family = "ip" if SAVES[name] == 4 else "ip6"
+        family = _FAMILIES[SAVES[name]]
         if any(table in tables for kind, table in extensions if kind == family):
             replaced |= {(family, table) for table in tables}
             merged = merged | rules
@@ -125,6 +131,16 @@ def _ruleset(look: Look) -> Ruleset | Unobserved:
         ("nftables",) if any(base.key[:2] not in replaced for base in ruleset.bases) else (),
     )
     return kept | merged
+
+
+_FAMILIES = {4: "ip", 6: "ip6"}
+
+
+def _unasked(look: Look, names: Iterable[str]) -> Unobserved | None:
+    """Why the answer of a command is missing that the probe asks wherever it is needed."""
+    missing = next((name for name in names if look.source(name).status is Status.MISSING), None)
+    text = None if missing is None else look.text(missing)
+    return text if isinstance(text, Unobserved) else None
 
 
 def _sets(look: Look) -> dict[str, iptables_save.IpSet] | None:
@@ -155,7 +171,7 @@ def _legacy(look: Look, sets: dict[str, iptables_save.IpSet] | None) -> Ruleset 
     merged = Ruleset()
     for names, family in LEGACY_TABLES.items():
         source = look.source(names)
-        if source.status in (Status.ABSENT, Status.MISSING):
+        if source.status is Status.ABSENT:
             continue
         text = look.text(names)
         if isinstance(text, Unobserved):
@@ -163,7 +179,7 @@ def _legacy(look: Look, sets: dict[str, iptables_save.IpSet] | None) -> Ruleset 
         if not text.strip():
             continue
         name = next(one for one, version in LEGACY_SAVES.items() if version == family)
-        if look.source(name).status in (Status.ABSENT, Status.MISSING):
+        if look.source(name).status is Status.ABSENT:
             name = next(one for one, version in SAVES.items() if version == family)
         saved = look.text(name)
         if isinstance(saved, Unobserved):

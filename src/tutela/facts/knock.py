@@ -247,7 +247,10 @@ def _mentions(look: Look, word: str) -> bool | Unobserved:
 def _established(look: Look) -> Iterator[Problem | Unobserved]:
     """Without an earlier accept of established connections the closing door cuts the session that it let in (C-50b)."""
     doubt: Unobserved | None = None
-    for name in (RULES, *look.names(LEGACY), *look.names(SAVED)):
+    saved = list(look.names(SAVED))
+    if not saved and b'"xt"' in look.source(RULES).content:
+        saved = [SAVED]  # whose rules nft cannot show in full
+    for name in (RULES, *look.names(LEGACY), *saved):
         text = look.text_or_none(name)
         if isinstance(text, Unobserved):
             doubt = doubt or text
