@@ -215,7 +215,7 @@ def parse(look: Look) -> Pam | Unobserved:
         return listed if look.source(NEEDS[0]).status is not Status.ABSENT else _single_file(look)
     vendor = look.text_or_none(NEEDS[1])
     names = set(listed) | (set(vendor.split("\n")) if isinstance(vendor, str) else set())
-    reader = _Reader(look)
+    reader = _Reader(look, listed=frozenset(listed), vendor=frozenset(vendor.split("\n") if isinstance(vendor, str) else ()))
     return Pam({name: reader.service(name) for name in sorted(names) if _NAME.fullmatch(name) and reader.has(name)})
 
 
@@ -229,21 +229,26 @@ def _single_file(look: Look) -> Pam | Unobserved:
         words = line.split(None, 1)
         if len(words) == 2:
             by_service.setdefault(words[0].lower(), []).append(words[1])
-    reader = _Reader(look, by_service)
+    reader = _Reader(look, single=by_service)
     return Pam({name: reader.service(name) for name in sorted(by_service)})
 
 
 class _Reader:
     """Reads service files and follows their includes."""
 
-    def __init__(self, look: Look, single: Mapping[str, list[str]] | None = None) -> None:
+    def __init__(
+        self, look: Look, listed: frozenset[str] = frozenset(), vendor: frozenset[str] = frozenset(), single: Mapping[str, list[str]] | None = None
+    ) -> None:
         self._look = look
+        self._listed = {NEEDS[0]: listed, NEEDS[1]: vendor}
         self._single = single
         self._read: dict[str, tuple[_Line, ...]] = {}
 
     def has(self, name: str) -> bool:
         """Whether there is a file of that name (directories and the like are no services)."""
-        return any(self._look.source(f"{directory}{name}").status is not Status.MISSING for directory in NEEDS[:2])
+        if self._single is not None:
+            return name in self._single
+        return any(name in names and self._look.source(f"{directory}{name}").status is not Status.ABSENT for directory, names in self._listed.items())
 
     def service(self, name: str) -> PamService:
         """All four stacks of a service."""
@@ -251,10 +256,9 @@ class _Reader:
         for kind in TYPES:
             made: list[PamRule] = []
             doubt = self._follow(name, kind, 0, 0, made)
-            if doubt is None and not made and name != "other":
+            if doubt is None and not made and name != "other" and self.has("other"):
                 # libpam: a service that says nothing of a kind is decided by `other`.
                 doubt = self._follow("other", kind, 0, 0, made)
-                doubt = None if doubt is not None and doubt.code is Reason.NO_DATA else doubt
             stacks[kind] = tuple(made) if doubt is None else doubt
         return PamService(**stacks)
 
@@ -263,9 +267,9 @@ class _Reader:
             return name, self._look.lines(name)
         if self._single is not None and name in self._single:
             return NEEDS[2], self._single[name]
-        first = f"{NEEDS[0]}{name}"
-        if self._look.source(first).status in (Status.MISSING, Status.ABSENT) and self._look.source(f"{NEEDS[1]}{name}").status is not Status.MISSING:
-            first = f"{NEEDS[1]}{name}"
+        first, second = (f"{directory}{name}" for directory in NEEDS[:2])
+        if name in self._listed[NEEDS[1]] and (name not in self._listed[NEEDS[0]] or self._look.source(first).status is Status.ABSENT):
+            first = second
         return first, self._look.lines(first)
 
     def _follow(self, name: str, kind: str, level: int, depth: int, made: list[PamRule]) -> Unobserved | None:
