@@ -282,24 +282,16 @@ class _Reached:
 def _keys(look: Look, name: str, home: str) -> int | Unobserved:
     """Lines with a key in the files that sshd reads for an account (AuthorizedKeysFile: %h home, %u name)."""
     count = 0
-    seen = False
     unread: list[Unobserved] = []
-    missing: list[Unobserved] = []
     for pattern in look.fact(_key_files):
         path = pattern.replace("%h", home.rstrip("/")).replace("%u", name)
         file = path if path.startswith("/") else f"{home.rstrip('/')}/{path}"
         text = look.text_or_none(file)
-        if isinstance(text, Unobserved):
-            (missing if look.source(file).status is Status.MISSING else unread).append(text)
-        else:
-            seen = True
+        if not isinstance(text, Unobserved):
             count += sum(1 for line in (text or "").split("\n") if line.strip())
-    if count:
-        return count
-    if unread:
-        return unread[0]
-    # The probe names every file that counts, so one seen file settles the rest; and where there is no SSH server none counts.
-    return missing[0] if missing and not seen and look.source(SSHD).status is not Status.ABSENT else 0
+        elif look.source(file).status is not Status.MISSING or look.source(SSHD).status is not Status.ABSENT:
+            unread.append(text)  # where there is no SSH server, nobody asks for these files
+    return count or (unread[0] if unread else 0)
 
 
 def _key_files(look: Look) -> tuple[str, ...]:

@@ -105,7 +105,7 @@ def parse(look: Look) -> SshServers | Unobserved:
 
 def _hidden(look: Look, guarding: Guards, listening: sockets.Sockets | Unobserved) -> Unobserved | None:
     """Why an SSH server that does not show is no proof of absence: its unit, the sockets or the processes of others may be invisible."""
-    if look.source(CONFIG).status in (Status.ABSENT, Status.MISSING):
+    if look.source(CONFIG).status is Status.ABSENT:
         return None
     for part in (guarding.units, listening):
         if isinstance(part, Unobserved):
@@ -184,7 +184,7 @@ def _unit_options(look: Look, socket: UnitState | None) -> tuple[str, ...] | Uno
         words = max(started, key=lambda one: one[0])[1].commands[-1].words.split() if started else words
     variables: dict[str, str] = {}
     for name in ENVIRONMENTS:
-        text = "" if look.source(name).status is Status.MISSING else look.text_or_none(name) or ""
+        text = look.text_or_none(name) or ""
         if isinstance(text, Unobserved):
             return text
         variables |= dict(re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE))
