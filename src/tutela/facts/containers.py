@@ -57,8 +57,8 @@ class Containers:
 
 def parse(look: Look) -> Containers | Unobserved:
     """The fact."""
-    engines = tuple(engine for engine in ENGINES if look.source(PS.format(engine)).status not in (Status.ABSENT, Status.MISSING))
-    if not engines and all(look.source(PS.format(engine)).status is Status.MISSING for engine in ENGINES):
+    engines = tuple(engine for engine in ENGINES if look.source(PS.format(engine)).status is not Status.ABSENT)
+    if all(look.source(PS.format(engine)).status is Status.MISSING for engine in ENGINES):
         missing = look.text(PS.format("docker"))
         assert isinstance(missing, Unobserved)
         return missing

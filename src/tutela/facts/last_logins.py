@@ -18,7 +18,8 @@ from tutela.record import record
 
 FOR_EVER = ("lastlog2", "lastlog")
 JOURNAL = "journalctl -q -r -o short-unix SYSLOG_FACILITY=10 (sessions opened)"
-SINCE = ("wtmpdb last --time-format iso", "last -w --time-format iso", JOURNAL)
+LATELY = ("wtmpdb last --time-format iso", "last -w --time-format iso")
+SINCE = (*LATELY, JOURNAL)
 BIRTHS = "stat -c '%f %u %g %W %Y %n' (key files)"
 NEEDS = (*accounts.NEEDS, *FOR_EVER, *SINCE, BIRTHS)
 NEW_DAYS = 30
@@ -82,6 +83,11 @@ def parse(look: Look) -> LastLogins | Unobserved:
                     begins = moment if begins is None else min(begins, moment)
                 elif moment <= look.now:
                     seen[who] = max(seen.get(who, moment), moment)
+    for tools in (FOR_EVER, LATELY):
+        # Of each kind of record the probe asks one tool at least.
+        if doubt is None and all(look.source(name).status is Status.MISSING for name in tools):
+            text = look.text(tools[-1])
+            doubt = text if isinstance(text, Unobserved) else None
     if not found:
         return doubt or Unobserved(Reason.NO_DATA, "lastlog", Text("本机没有任何登录记录库", "this host keeps no record of logins"))
     births = look.fact(_births)

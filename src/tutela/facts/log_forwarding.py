@@ -158,7 +158,7 @@ def _ways(look: Look) -> _Ways | Unobserved:
     seen = False
     for name, main, read in _SHIPPERS:
         seen = seen or any(look.source(one).status is not Status.MISSING for one in main)
-        if all(look.source(one).status in (Status.ABSENT, Status.MISSING) for one in main):
+        if all(look.source(one).status is Status.ABSENT for one in main):
             continue
         if name in gone_units:
             continue  # left over from a package that is gone

@@ -178,7 +178,7 @@ class _Tables:
         for name in names:
             path = f"{directory}/{name}"
             # cron reads no hidden files and no leftovers of editors and package managers.
-            if name.startswith(".") or name.endswith("~") or self.look.source(path).status is Status.MISSING:
+            if name.startswith(".") or name.endswith("~") or path in USER_TABLES:
                 continue
             if with_user and re.search(r"\.(dpkg|rpm|bak|orig|disabled)", name):
                 continue
@@ -209,8 +209,7 @@ class _Tables:
     def _anacron(self) -> Iterator[_Entry | Unobserved]:
         text = self.look.text_or_none("/etc/anacrontab")
         if isinstance(text, Unobserved):
-            if self.look.source("/etc/anacrontab").status is not Status.MISSING:
-                yield text
+            yield text
             return
         for number, line in enumerate((text or "").split("\n")[:MAX_LINES], 1):
             words = line.split()
@@ -450,13 +449,12 @@ class _Reader:
             directory = f"/etc/cron.{period}"
             names = entries(self.look, directory)
             if isinstance(names, Unobserved):
-                if self.look.source(directory + "/").status is not Status.MISSING:
-                    yield names
+                yield names
                 continue
             called = any(directory in entry.command for entry in tables)
             for name in names:
                 path = f"{directory}/{name}"
-                if self.look.source(path).status is Status.MISSING or name.startswith("."):
+                if self.look.source(path).status is Status.ABSENT or name.startswith("."):
                     continue
                 enabled, why_not = self._daemon(anacron=True)
                 if not called:

@@ -56,7 +56,7 @@ def journal_upload(look: Look) -> Routing:
 
 def fluent_bit(look: Look) -> Routing | None:
     """Outputs of the classic format; None when Fluent Bit has no configuration here."""
-    name = next((one for one in FLUENT_BIT if look.source(one).status not in (Status.ABSENT, Status.MISSING)), None)
+    name = next((one for one in FLUENT_BIT if look.source(one).status is not Status.ABSENT), None)
     if name is None:
         return None
     text = look.text(name)
@@ -105,7 +105,7 @@ def _sections(text: str) -> Iterator[tuple[str, dict[str, str]]]:
 def vector(look: Look) -> Routing | None:
     """Sinks of /etc/vector/vector.yaml or .toml; None when there is neither."""
     for name in VECTOR:
-        if look.source(name).status in (Status.ABSENT, Status.MISSING):
+        if look.source(name).status is Status.ABSENT:
             continue
         text = look.text(name)
         if isinstance(text, Unobserved):
@@ -155,7 +155,7 @@ def _toml(text: str) -> Flat | None:
 
 def filebeat(look: Look) -> Routing | None:
     """`output.*` of filebeat.yml; None when Filebeat has no configuration here."""
-    if look.source(FILEBEAT).status in (Status.ABSENT, Status.MISSING):
+    if look.source(FILEBEAT).status is Status.ABSENT:
         return None
     text = look.text(FILEBEAT)
     if isinstance(text, Unobserved):
