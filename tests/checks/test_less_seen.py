@@ -1,6 +1,7 @@
-"""The less one sees, the more is unknown: a source that is denied or fails decides nothing that was not decided so before.
+"""The less one sees, the more is unknown: a source that is denied, fails or is missing decides nothing that was not decided so before.
 
 No check passes, does not apply or fails because something could not be seen.
+Missing is what a bundle does not hold at all: it was recorded by a probe that did not ask for it yet, or no longer does.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from tests import scenes
 from tutela.agreement.rulebook import resolve_checks
 from tutela.assess import assess
 from tutela.checks import Outcome
-from tutela.evidence import Evidence, Status
+from tutela.evidence import Bundle, Evidence, Status
 from tutela.facts.memory import Memory
 
 HERE = Path(__file__).parent
 CHECKS = sorted(path.name for path in HERE.iterdir() if path.is_dir() and not path.name.startswith("_"))
 SEEN = (Status.OK, Status.TRUNCATED)
-"""Not what is absent: that was established, and nobody is denied what is not there."""
-LESS = (Status.DENIED, Status.FAILED)
+"""Not what is absent: that was established, and nobody is denied what is not there. It may be missing, as may what was not seen anyway."""
+LESS = {Status.DENIED: SEEN, Status.FAILED: SEEN, Status.MISSING: tuple(Status)}
+"""How a source may be seen less -> what it was before."""
 STAYS = {outcome: {outcome, Outcome.UNKNOWN} for outcome in Outcome}
 # What excused a host and is not seen any more excuses nothing; that all is well may still be shown by the rest.
 STAYS[Outcome.NOTAPPLICABLE].add(Outcome.PASS)
@@ -42,6 +44,15 @@ def needed(check: str, name: str) -> bool:
     return not any(fnmatchcase(check, one) and fnmatchcase(name, other) for one, other in MAY_BE_MISSED)
 
 
+def with_less(bundle: Bundle, source: str, status: Status) -> Bundle:
+    sources = dict(bundle.sources)
+    if status is Status.MISSING:
+        del sources[source]
+    else:
+        sources[source] = Evidence(source, status, b"", 1)
+    return replace(bundle, sources=sources)
+
+
 @pytest.mark.parametrize("name", CHECKS)
 def test_nothing_is_decided_by_not_being_seen(name: str) -> None:
     content = scenes.content()
@@ -54,11 +65,12 @@ def test_nothing_is_decided_by_not_being_seen(name: str) -> None:
         whole = assess(bundle, rulebook, declared, memory=memory).verdicts[-1]
         assert whole.check.id == name
         for source in whole.evidence:
-            if source not in bundle.sources or bundle[source].status not in SEEN or not needed(name, source):
+            if source not in bundle.sources or not needed(name, source):
                 continue
-            for status in LESS:
-                less = replace(bundle, sources={**bundle.sources, source: Evidence(source, status, b"", 1)})
-                now = assess(less, rulebook, declared, memory=memory).verdicts[-1].result
+            for status, before in LESS.items():
+                if bundle[source].status not in before:
+                    continue
+                now = assess(with_less(bundle, source, status), rulebook, declared, memory=memory).verdicts[-1].result
                 if now not in STAYS[whole.result]:
                     decided.append(f"{path.stem}: {whole.result.value} -> {now.value} with {status.value}: {source}")
 
