@@ -192,4 +192,7 @@ def test_every_name_in_a_listing_has_a_source_so_that_one_without_was_not_seen(t
     assert states == {"10-plain.conf": "ok", "20-masked.conf": "absent", "30-nowhere.conf": "absent", "sub.conf": "absent"}
     assert (found["/etc/cron.daily/program"].status, found["/etc/cron.daily/program"].content) == ("failed", b"not a script")
     assert "/etc/modprobe.d/*.conf" not in found
+    for directory, file in (("/proc/sys/net/ipv4/conf", "rp_filter"), ("/sys/class/scsi_host", "proc_name")):
+        names = found[f"{directory}/"].content.decode().split()
+        assert {f"{directory}/{name}/{file}" for name in names} == {name for name in found if re.fullmatch(f"{directory}/[^/]+/{file}", name)}
     assert found["pro status --format json"].status in ("ok", "absent")

@@ -1083,8 +1083,9 @@ accounts() {
 		count=0
 		set +f
 		for f in "$d"/*; do
-			if [ ! -f "$f" ] || [ "$count" -ge "$MAX_FILES" ]; then continue; fi
 			case $f in *"$NL"*) continue ;; esac
+			if [ ! -f "$f" ]; then no_file "$f"; continue; fi
+			[ "$count" -lt "$MAX_FILES" ] || continue
 			count=$((count + 1))
 			wanted=$wanted$f$NL
 		done
@@ -1402,7 +1403,7 @@ servers() { # rows of SERVERS : running servers by name: process, parent, start 
 }
 
 ssh() { # the SSH servers: how they run, their files, what they make of them, and whose keys open them
-	have sshd || have dropbear || [ -e /etc/ssh/sshd_config ] || { emit absent 127 'sshd -T' ''; servers ''; return 0; }
+	have sshd || have dropbear || [ -e /etc/ssh/sshd_config ] || { emit absent 127 'sshd -T' ''; files plain /etc/ssh/sshd_config; servers ''; return 0; }
 	servers "$SERVERS"
 	configs=/etc/ssh/sshd_config
 	[ -e /etc/ssh/sshd_config ] || [ ! -e /usr/etc/ssh/sshd_config ] || configs=/usr/etc/ssh/sshd_config
@@ -1986,7 +1987,11 @@ storage() {
 	set +f
 	set -- /sys/class/scsi_host/host*/proc_name
 	set -f
-	[ ! -e "$1" ] || files plain "$@"
+	[ -e "$1" ] || set --
+	hosts=
+	for f in "$@"; do f=${f%/*}; hosts=$hosts${f##*/}$NL; done
+	emit ok 0 /sys/class/scsi_host/ "${hosts%"$NL"}"
+	files plain "$@"
 	if ! have lsblk; then
 		emit absent 127 'lsblk -J -o NAME,TYPE,FSTYPE,MAJ:MIN,TRAN' ''
 		return
@@ -2023,6 +2028,9 @@ kernel() {
 	set +f
 	set -- /proc/sys/net/ipv4/conf/*/rp_filter
 	set -f
+	interfaces=
+	for f in "$@"; do f=${f%/*}; interfaces=$interfaces${f##*/}$NL; done
+	emit ok 0 /proc/sys/net/ipv4/conf/ "${interfaces%"$NL"}"
 	files plain "$@" \
 		/proc/sys/net/ipv4/tcp_syncookies /proc/sys/net/ipv4/icmp_echo_ignore_broadcasts /proc/sys/net/core/somaxconn \
 		/proc/sys/net/ipv4/conf/all/accept_redirects /proc/sys/net/ipv4/conf/default/accept_redirects \
