@@ -32,7 +32,7 @@ EXAMPLES = ROOT / "examples"
 @cache
 def shipped() -> Rulebook:
     content = load_content(())
-    return resolve(content, (content.default_profile,), {})
+    return resolve(content, (content.default_profile,))
 
 
 def varied(count: int, seed: int, days: int = 1) -> Iterator[Bundle]:

@@ -13,6 +13,7 @@ from tutela.agreement import Clause, Implementation
 from tutela.agreement.rulebook import Rulebook, resolve
 from tutela.assess import Assessment, ClauseStanding, Standing, assess
 from tutela.errors import ContentError
+from tutela.site.read import read_site
 
 OLD = "ID=debian\nVERSION_ID=10\nPRETTY_NAME='Debian 10'\n"
 NEW = "ID=debian\nVERSION_ID=13\nPRETTY_NAME='Debian 13'\n"
@@ -25,7 +26,7 @@ def rulebook(clause: Clause) -> Rulebook:
     profile = replace(CONTENT.default_profile, params={}, severities={})
     agreement = replace(next(iter(CONTENT.agreements.values())), clauses=(clause,))
     content = replace(CONTENT, agreements=dict.fromkeys(profile.agreements, agreement))
-    return resolve(content, (replace(profile, agreements=profile.agreements[:1]),), {})
+    return resolve(content, (replace(profile, agreements=profile.agreements[:1]),))
 
 
 def judged(release: str | None, clause: Clause = CLAUSE, **site: Any) -> tuple[Assessment, ClauseStanding]:
@@ -119,14 +120,25 @@ def test_the_counts_add_up() -> None:
 
 @pytest.mark.parametrize(
     ("parameters", "words"),
-    [({"H-999": {"x": 1}}, None), ({"os-supported": {"nope": 1}}, "no parameter nope")],
+    [
+        ("  H-999: {x: 1}", "site.yaml:3:3: parameters.H-999: there is no such check"),
+        ("  os-supported:\n    nope: 1", "site.yaml:4:5: parameters.os-supported.nope: os-supported has no such parameter; it has: "),
+        ("  H-017:\n    minlen: many", "site.yaml:4:5: parameters.H-017.minlen: integer is expected, not 'many'"),
+        ("  H-017: 12", "site.yaml:3:3: parameters.H-017: a mapping is expected"),
+        ("  - H-017", "site.yaml:2:1: parameters: a mapping is expected"),
+    ],
 )
-def test_a_parameter_that_does_not_exist_is_refused(parameters: dict[str, dict[str, object]], words: str | None) -> None:
-    profile = replace(CONTENT.default_profile, params={}, severities={})
-    agreement = replace(next(iter(CONTENT.agreements.values())), clauses=(CLAUSE,))
-    content = replace(CONTENT, agreements=dict.fromkeys(profile.agreements, agreement))
-
+def test_a_parameter_that_does_not_fit_is_refused_where_it_stands(parameters: str, words: str) -> None:
     with pytest.raises(ContentError) as caught:
-        resolve(content, (profile,), parameters)
+        resolve(CONTENT, (CONTENT.default_profile,), read_site(f"schema: tutela/site/1\nparameters:\n{parameters}\n".encode(), "site.yaml").parameters)
 
-    assert (words or "H-999") in str(caught.value)
+    assert str(caught.value).startswith(words)
+
+
+def test_what_the_site_sets_otherwise_is_named_with_what_would_apply() -> None:
+    declared = b"schema: tutela/site/1\nparameters:\n  H-017: {minlen: 1}\n  H-019: {max_days: 90}\n"
+
+    rulebook = resolve(CONTENT, (CONTENT.profiles["enterprise-L3"],), read_site(declared, "site.yaml").parameters)
+
+    assert [(one.check.catalogue, one.name, one.value, one.agreed) for one in rulebook.overrides] == [("H-017", "minlen", 1, 12)]
+    assert rulebook.params["password-composition"]["minlen"] == 1

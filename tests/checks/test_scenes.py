@@ -53,7 +53,7 @@ def test_every_scene_belongs_to_a_check() -> None:
 def test_shipped_checks_bind_to_every_profile() -> None:
     content = scenes.content()
     for profile in content.profiles.values():
-        assert resolve(content, (profile,), {}).checks
+        assert resolve(content, (profile,)).checks
 
 
 @pytest.mark.parametrize("profile", ["campus-L1", "enterprise-L3"])

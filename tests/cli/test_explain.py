@@ -33,7 +33,7 @@ def test_every_id_is_explained(lang: Lang) -> None:
 def test_the_remedy_stands_before_the_evidence_and_long_evidence_is_folded(lang: Lang) -> None:
     name = "backup-recent"
     bundle = read_bundle(Path(__file__).parents[2] / "examples" / "debian-12.bundle")
-    assessment = assess(bundle, resolve(CONTENT, (CONTENT.profiles["campus-L1"],), {}), Site())
+    assessment = assess(bundle, resolve(CONTENT, (CONTENT.profiles["campus-L1"],)), Site())
 
     lines = list(explain(name, CONTENT, assessment, lang))
 

@@ -16,7 +16,7 @@ import pytest
 from tests import scenes
 from tests.collect.probe import AWKS, SHELLS, Stage, frames
 from tutela.agreement.rulebook import resolve
-from tutela.collect.run import make_bundle
+from tutela.collect.answer import make_bundle
 from tutela.language import Lang
 from tutela.site import Site
 
@@ -278,7 +278,7 @@ def rendered(raw: bytes) -> list[str]:
 
     content = scenes.content()
     bundle = make_bundle("host", raw, datetime(2026, 11, 22, 8, 0, tzinfo=UTC), {"transport": "local"})
-    made = assess(bundle, resolve(content, (content.default_profile,), {}), Site())
+    made = assess(bundle, resolve(content, (content.default_profile,)), Site())
     parts = []
     for form in FORMATS.values():
         if form.needs is not None and find_spec(form.needs) is None:

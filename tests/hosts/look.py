@@ -51,7 +51,7 @@ def log_centre(lab: Lab) -> Iterator[None]:
 @cache
 def rulebook(profile: str = "campus-L1") -> Rulebook:
     content = scenes.content()
-    return resolve(content, (content.profiles[profile],), {})
+    return resolve(content, (content.profiles[profile],))
 
 
 def site_text(changes: Mapping[str, str] | None = None) -> str:

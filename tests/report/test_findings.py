@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from tests.report.standard import options, standard
+from tests import scenes
+from tests.report.standard import HERE, judged, options, standard
 from tutela.assess import Assessment
 from tutela.assess.assessment import Standing
 from tutela.checks import Outcome
 from tutela.cli.check import exit_status
 from tutela.language import Lang, Text
 from tutela.report import FORMATS
+from tutela.report.checklist import checklist
 from tutela.report.findings import Headline, headline
 from tutela.report.nagios import status
 from tutela.report.words import value, wanted
@@ -88,3 +91,19 @@ def test_why_a_host_was_not_reached_is_said_in_the_language_of_the_report(form: 
     for lang, said, unsaid in ((Lang.ZH, "没有路", "no way there"), (Lang.EN, "no way there", "没有路")):
         report = "".join(FORMATS[form].render([one], lang, options()))  # type: ignore[arg-type]
         assert (said in report, unsaid in report) == (True, False)
+
+
+@pytest.mark.parametrize("form", ["text", "html", "checklist"])
+def test_a_parameter_that_the_site_changes_is_told_with_what_would_apply(form: str) -> None:
+    """Whoever writes the site file can loosen the judgement, but not in silence."""
+    (given,) = standard("keeps")
+    scene = scenes.load(HERE / "scenes" / "keeps.yaml")
+    changed = judged(scene | {"site": (scene.get("site") or {}) | {"parameters": {"password-minlen": {"minlen": 1}}}})
+
+    def said(one: Assessment) -> str:
+        if form == "checklist":
+            return " ".join(note.en for note in checklist(one, options()).notes)
+        return " ".join("".join(FORMATS[form].render([one], Lang.EN, options())).split())
+
+    assert re.search(r"\S+\.minlen = 1 \(otherwise 8\)", said(changed))
+    assert "otherwise 8" not in said(given)

@@ -7,7 +7,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.report.standard import odd, options, standard
+from tests import scenes
+from tests.report.standard import HERE, judged, odd, options, standard
 from tutela.language import Lang
 from tutela.report import FORMATS
 
@@ -63,3 +64,12 @@ def test_sources_that_came_twice_are_valid_against_the_schema() -> None:
 
     jsonschema.Draft202012Validator(SCHEMA).validate(document)
     assert document["sources_twice"]
+
+
+def test_parameters_that_the_site_changes_are_valid_against_the_schema() -> None:
+    scene = scenes.load(HERE / "scenes" / "keeps.yaml")
+    one = judged(scene | {"site": {"parameters": {"password-minlen": {"minlen": 1}}}})
+    document = json.loads("".join(FORMATS["json"].render([one], Lang.EN, options())))
+
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    assert [(each["value"], each["agreed"]) for each in document["parameters"]] == [("1", "8")]

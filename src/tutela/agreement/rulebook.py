@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tutela.agreement.model import Agreement, Clause, Profile, Table
 from tutela.checks import Check, Param, Severity
 from tutela.checks.read import PARAM_TYPES
+from tutela.documents import Document, Node
 from tutela.errors import ContentError
 from tutela.facts.reference import Reference
 from tutela.language import Text
@@ -42,10 +43,21 @@ class Content:
 
 
 @record
+class Override:
+    """Override(check=Check(…), name='minlen', value=1, agreed=12): a parameter that the site has set otherwise."""
+
+    check: Check
+    name: str
+    value: Any
+    agreed: Any
+    """What would apply by the profiles."""
+
+
+@record
 class Rulebook:
     """What binds one host: clauses, checks, parameters, severities of one or more profiles.
 
-    Where two profiles bind a host the stricter value applies, and `stricter` says so.
+    Where two profiles bind a host the stricter value applies, and `stricter` says so; what the site sets otherwise stands in `overrides`.
     """
 
     profiles: tuple[Profile, ...]
@@ -60,6 +72,7 @@ class Rulebook:
     derived: tuple[str, ...]
     """Keys of derived defaults in force."""
     stricter: tuple[Text, ...]
+    overrides: tuple[Override, ...]
     content_digest: str
     reference: Reference
 
@@ -69,15 +82,15 @@ class Rulebook:
         return max(profile.level for profile in self.profiles)
 
 
-def resolve(content: Content, profiles: tuple[Profile, ...], overrides: Mapping[str, Mapping[str, object]]) -> Rulebook:
-    """Bind `profiles` and a site's parameter overrides to the content.
+def resolve(content: Content, profiles: tuple[Profile, ...], overrides: Node | None = None) -> Rulebook:
+    """Bind `profiles` and a site's parameter overrides, {check: {parameter: value}}, to the content.
 
     Raises ContentError when they name what does not exist, or a parameter has the wrong type.
     """
     known = _aliases(content)
-    for name in overrides:
+    for name, node in overrides.items() if overrides is not None else ():
         if name not in known:
-            raise ContentError(Text(f"没有检查 {name}，无法设置其参数", f"there is no check {name} to set parameters of"), file="parameters")
+            node.wrong("没有这项检查，无法设置其参数", "there is no such check to set parameters of")
     agreements: dict[tuple[str, str], Agreement] = {}
     for profile in profiles:
         for key in profile.agreements:
@@ -99,7 +112,7 @@ def resolve(content: Content, profiles: tuple[Profile, ...], overrides: Mapping[
 
 def resolve_checks(content: Content, profiles: tuple[Profile, ...], checks: tuple[str, ...], overrides: Mapping[str, Mapping[str, object]]) -> Rulebook:
     """Bind some checks alone, without an agreement; the last of `checks` comes last."""
-    return _bound(content, profiles, (), (), list(checks), overrides)
+    return _bound(content, profiles, (), (), list(checks), Document("parameters", overrides, {}).root)
 
 
 def _aliases(content: Content) -> dict[str, str]:
@@ -112,12 +125,13 @@ def _bound(
     agreements: tuple[Agreement, ...],
     clauses: tuple[Clause, ...],
     wanted: list[str],
-    overrides: Mapping[str, Mapping[str, object]],
+    overrides: Node | None,
 ) -> Rulebook:
     alias = _aliases(content)
     checks = _ordered(wanted, content, alias)
     stricter: list[Text] = []
-    params = {check.id: _params(check, profiles, overrides, stricter) for check in checks.values()}
+    agreed = {check.id: _params(check, profiles, stricter) for check in checks.values()}
+    own = [one for check in checks.values() for one in _overrides(check, agreed[check.id], overrides)]
     severities = {check.id: _severity(check, profiles) for check in checks.values()}
     used = {param.derived for check in checks.values() for param in check.params.values() if param.derived}
     used |= {key for clause in clauses for key in clause.derived}
@@ -127,10 +141,11 @@ def _bound(
         clauses=clauses,
         checks=checks,
         alias=alias,
-        params=params,
+        params={name: values | {one.name: one.value for one in own if one.check.id == name} for name, values in agreed.items()},
         severities=severities,
         derived=tuple(sorted(used)),
         stricter=tuple(stricter),
+        overrides=tuple(own),
         content_digest=content.digest,
         reference=content.reference,
     )
@@ -165,14 +180,26 @@ def _named(check: Check, mapping: Mapping[str, Any]) -> Any:
     return mapping.get(check.id, mapping.get(check.catalogue or ""))
 
 
-def _params(check: Check, profiles: tuple[Profile, ...], overrides: Mapping[str, Mapping[str, object]], stricter: list[Text]) -> dict[str, Any]:
-    for where, mapping in [*((f"profiles/{profile.id}", _named(check, profile.params)) for profile in profiles), ("parameters", _named(check, overrides))]:
-        for name in mapping or {}:
+def _params(check: Check, profiles: tuple[Profile, ...], stricter: list[Text]) -> dict[str, Any]:
+    """The values that apply by the profiles.
+
+    Raises ContentError.
+    """
+    for profile in profiles:
+        for name in _named(check, profile.params) or {}:
             if name not in check.params:
-                raise ContentError(Text(f"检查 {check.id} 没有参数 {name}", f"check {check.id} has no parameter {name}"), file=where)
+                raise ContentError(Text(f"检查 {check.id} 没有参数 {name}", f"check {check.id} has no parameter {name}"), file=f"profiles/{profile.id}")
     values: dict[str, Any] = {}
     for name, param in check.params.items():
-        offered = {profile.id: _typed(check, name, param, (_named(check, profile.params) or {}).get(name, param.default)) for profile in profiles}
+        offered: dict[str, Any] = {}
+        for profile in profiles:
+            value: Any = (_named(check, profile.params) or {}).get(name, param.default)
+            if not _fits(param, value):
+                wrong = Text(
+                    f"检查 {check.id} 的参数 {name} 应为 {param.type}，写的是 {value!r}", f"the parameter {name} of {check.id} is {param.type}, not {value!r}"
+                )
+                raise ContentError(wrong, file=f"profiles/{profile.id}")
+            offered[profile.id] = tuple(value) if param.type == "texts" else value
         value = next(iter(offered.values()))
         if any(other != value for other in offered.values()):
             if param.stricter is None:
@@ -186,24 +213,39 @@ def _params(check: Check, profiles: tuple[Profile, ...], overrides: Mapping[str,
             value = (max if param.stricter == "higher" else min)(offered.values())
             listed = ", ".join(f"{profile}: {one}" for profile, one in offered.items())
             stricter.append(Text(f"{check.id}.{name} 取更严的 {value}（{listed}）", f"{check.id}.{name}: the stricter {value} applies ({listed})"))
-        override = (_named(check, overrides) or {}).get(name)
-        values[name] = value if override is None else _typed(check, name, param, override)
+        values[name] = value
     return values
 
 
-def _typed(check: Check, name: str, param: Param, value: Any) -> Any:
-    """The value, when it has the parameter's type.
+def _overrides(check: Check, agreed: Mapping[str, Any], overrides: Node | None) -> Iterator[Override]:
+    """What the site sets otherwise than it would be.
 
     Raises ContentError.
     """
-    kind = PARAM_TYPES[param.type]
-    fits = isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value) if param.type == "texts" else isinstance(value, kind)
-    if not fits or (isinstance(value, bool) and param.type != "boolean"):
-        raise ContentError(
-            Text(f"检查 {check.id} 的参数 {name} 应为 {param.type}，写的是 {value!r}", f"the parameter {name} of {check.id} is {param.type}, not {value!r}"),
-            file="parameters",
-        )
-    return tuple(value) if param.type == "texts" else value
+    if overrides is None:
+        return
+    for called in dict.fromkeys((check.catalogue or check.id, check.id)):
+        for name, node in overrides.get(called, {}).items():
+            if name not in check.params:
+                node.wrong(
+                    f"检查 {called} 没有这个参数；可用：{', '.join(check.params) or '-'}",
+                    f"{called} has no such parameter; it has: {', '.join(check.params) or '-'}",
+                )
+            if node.data is None:
+                continue
+            param = check.params[name]
+            if not _fits(param, node.data):
+                node.wrong(f"应为 {param.type}，写的是 {node.data!r}", f"{param.type} is expected, not {node.data!r}")
+            value = tuple(node.data) if param.type == "texts" else node.data
+            if value != agreed[name]:
+                yield Override(check, name, value, agreed[name])
+
+
+def _fits(param: Param, value: Any) -> bool:
+    """Whether a value has the parameter's type."""
+    if param.type == "texts":
+        return isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
+    return isinstance(value, PARAM_TYPES[param.type]) and (param.type == "boolean" or not isinstance(value, bool))
 
 
 def _severity(check: Check, profiles: tuple[Profile, ...]) -> Severity:

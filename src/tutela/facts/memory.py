@@ -112,7 +112,7 @@ class Memory:
             else:
                 self.missed.pop(parse, None)
                 return known
-        place: Any = self.young.facts.get(parse)
+        place = self.young.facts.get(parse)
         while place.__class__ is _Fork:
             sight = sights.get(place.read)
             place = place.branches.get(seen(place.read) if sight is None else sight)

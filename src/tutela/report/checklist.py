@@ -18,7 +18,7 @@ from tutela.evidence import Unobserved
 from tutela.facts.registry import MODULES, parser
 from tutela.language import Text, same
 from tutela.record import record
-from tutela.report.findings import age, unreachable, when
+from tutela.report.findings import age, said_own_parameters, unreachable, when
 from tutela.report.inert import inert
 from tutela.report.options import Options
 from tutela.report.words import RESULTS, STANDINGS, joined
@@ -142,6 +142,9 @@ def checklist(one: Assessment, options: Options) -> Checklist:
     notes.append(Text(f"最旧的数据距判定 {how_old.zh}。", f"The oldest datum was {how_old.en} old when it was judged."))
     if why is not None:
         notes.insert(0, Text(f"无法连接主机，没有任何测量：{inert(why.zh)}", f"The host could not be reached; nothing was measured: {inert(why.en)}"))
+    own = said_own_parameters(one)
+    if own is not None:
+        notes.append(own)
     if form.derived:
         listed = ", ".join(form.derived)
         notes.append(Text(f"所用推定默认值（原文没有的数字）：{listed}", f"Derived defaults in force (numbers the sources do not give): {listed}"))

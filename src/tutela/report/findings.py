@@ -231,6 +231,24 @@ def derived(assessment: Assessment, tables: Mapping[str, Table] | None = None) -
     return made
 
 
+def own_parameters(assessment: Assessment) -> list[tuple[str, str, str]]:
+    """Parameters that the site sets otherwise than they would be: `H-017.minlen`, the value, what would apply."""
+    return [(f"{one.check.catalogue or one.check.id}.{one.name}", _plain(one.value), _plain(one.agreed)) for one in assessment.rulebook.overrides]
+
+
+def said_own_parameters(assessment: Assessment) -> Text | None:
+    """The sentence about them, if there are any."""
+    found = own_parameters(assessment)
+    if not found:
+        return None
+    zh = "、".join(f"{name} = {value}（原为 {agreed}）" for name, value, agreed in found)
+    en = ", ".join(f"{name} = {value} (otherwise {agreed})" for name, value, agreed in found)
+    return Text(
+        f"场地文件更改了判定参数，结论只在更改获准时成立：{inert(zh)}",
+        f"The site file changes parameters, so this judgement holds only if that was agreed: {inert(en)}",
+    )
+
+
 def _plain(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 

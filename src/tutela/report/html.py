@@ -32,6 +32,7 @@ from tutela.report.findings import (
     name_of,
     of_advice,
     of_result,
+    said_own_parameters,
     said_twice,
     sort_key,
     summary,
@@ -125,9 +126,9 @@ class _Page:
             el("div", el("strong", self.say(HEADLINES[word]), class_=_CLASS[word]), el("span", self.say(summary(one))), class_=f"headline {_CLASS[word]}")
             + "\n"
         )
-        repeated = said_twice(one)
-        if repeated is not None:
-            yield el("p", self.say(repeated)) + "\n"
+        for note in (said_twice(one), said_own_parameters(one)):
+            if note is not None:
+                yield el("p", self.say(note)) + "\n"
         failed, unknown = failures(one), unknowns(one)
         if failed:
             yield self.h2(Text("先做什么", "Do first"))

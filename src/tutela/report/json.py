@@ -18,7 +18,7 @@ from tutela.assess.verdict import Verdict
 from tutela.evidence import Evidence
 from tutela.language import Lang, Text
 from tutela.report import reachable
-from tutela.report.findings import derived, headline, twice, unreachable, waivers
+from tutela.report.findings import derived, headline, own_parameters, twice, unreachable, waivers
 from tutela.report.options import Options
 
 SCHEMA = "tutela/assessment/1"
@@ -117,7 +117,8 @@ def _each_encoded(values: dict[str, Any]) -> dict[str, bytes]:
 def _edition(assessment: Assessment) -> dict[str, Any]:
     """What is the same for every subject that one rulebook binds."""
     rulebook = assessment.rulebook
-    return {
+    own = [{"parameter": name, "value": value, "agreed": agreed} for name, value, agreed in own_parameters(assessment)]
+    return ({"parameters": own} if own else {}) | {
         "schema": SCHEMA,
         "tutela": tutela.__version__,
         "profiles": [profile.id for profile in rulebook.profiles],

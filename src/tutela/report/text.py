@@ -34,6 +34,7 @@ from tutela.report.findings import (
     name_of,
     of_advice,
     of_result,
+    said_own_parameters,
     said_twice,
     sort_key,
     summary,
@@ -156,9 +157,9 @@ class _Page:
         if unreachable(one) is None:
             at, old = when(one.bundle.collected_at, self.options.zone), self.say(age(one))
             yield from wrapped(self.say(_DATA_OF.with_values(at=at, age=old)), self.width)
-        repeated = said_twice(one)
-        if repeated is not None:
-            yield from wrapped(self.say(repeated), self.width)
+        for note in (said_twice(one), said_own_parameters(one)):
+            if note is not None:
+                yield from wrapped(self.say(note), self.width)
         yield from self.counts(one)
         failed = failures(one)
         yield from self.first(failed)
@@ -448,6 +449,9 @@ class _Page:
         yield from wrapped(self.paint(total, None), self.width)
         if not assessments:
             return
+        own = said_own_parameters(assessments[0])  # one site file for all
+        if own is not None:
+            yield from wrapped(self.say(own), self.width)
         yield from self.heading(_FLEET)
         yield from self.fleet_table(assessments)
         lost = [(one.subject, why) for one in assessments if (why := unreachable(one)) is not None]

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
+from tutela.documents import Node
 from tutela.record import record
 
 Network = IPv4Network | IPv6Network
@@ -167,8 +168,8 @@ class Site:
     """Day on which somebody last read the report of the comparison of files."""
     sample_logs: bool = True
     """False: the owner does not want logs sampled for sensitive data."""
-    parameters: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    """Overrides of check parameters: {H-017: {minlen: 14}}."""
+    parameters: Node | None = None
+    """Overrides of check parameters, {H-017: {minlen: 14}}, as they stand in the file."""
     waivers: tuple[Waiver, ...] = ()
     attestations: tuple[Attestation, ...] = ()
     hosts: tuple[tuple[str, Mapping[str, object]], ...] = ()

@@ -132,8 +132,10 @@ def _contact(node: Node) -> dict[str, str]:
     return {key: value.text() for key, value in node.items()}
 
 
-def _parameters(node: Node) -> dict[str, dict[str, object]]:
-    return {check: {name: value.data for name, value in values.items()} for check, values in node.items()}
+def _parameters(node: Node) -> Node:
+    for check in node.mapping().data:
+        node.get(check).mapping()
+    return node
 
 
 def _host(node: Node) -> tuple[str, dict[str, object]]:
