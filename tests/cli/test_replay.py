@@ -131,6 +131,12 @@ class InTerminal:
         os.close(self.master)
         return self.process.wait(60)
 
+    def waits(self) -> bool:
+        """Whether it has taken every signal and waits for something; false while it is busy. It must not have ended."""
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines())
+        assert not status["State"].startswith("Z")
+        return status["State"].startswith("S") and int(status["SigPnd"], 16) == int(status["ShdPnd"], 16) == 0
+
     def left(self) -> list[str]:
         """Processes of its session that still run."""
         return [one for one in os.listdir("/proc") if one.isdecimal() and int(one) != self.process.pid and _session(one) == self.process.pid]
@@ -185,7 +191,8 @@ def test_a_second_interrupt_does_not_wait_for_what_is_under_way(many: Path, tmp_
     os.kill(replaying.process.pid, signal.SIGCONT)  # its workers stay stopped: nothing that is under way will ever be done
     os.kill(replaying.process.pid, signal.SIGINT)
     time.sleep(0.5)
-    assert replaying.process.poll() is None
+    while not replaying.waits():
+        time.sleep(0.02)
     os.kill(replaying.process.pid, signal.SIGINT)
 
     assert replaying.ended() == 130

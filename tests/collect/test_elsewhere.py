@@ -38,8 +38,8 @@ def test_the_guest_finds_what_listens_and_nothing_else(address: str) -> None:
     with ExitStack() as stack:
         ports = sorted(listening(stack, address) for _ in range(5))
         first, last = ports[0], ports[-1]
-        argv = [sys.executable, "-I", "-S", "-B", "-", "20000", "20", f"{first}-{last}", address]
-        said = subprocess.run(argv, input=GUEST.read_bytes(), capture_output=True, check=True, timeout=60).stdout
+        argv = [sys.executable, "-I", "-S", "-B", "-", "20000", "200", f"{first}-{last}", address]
+        said = subprocess.run(argv, input=GUEST.read_bytes(), capture_output=True, check=True, timeout=250).stdout
 
     found = read_answer(said, (address,))
 
@@ -63,8 +63,8 @@ def test_a_service_that_resets_whoever_comes_listens_all_the_same() -> None:
 
         for listener in listeners:
             threading.Thread(target=reset, args=(listener,), daemon=True).start()
-        argv = [sys.executable, "-I", "-S", "-B", "-", "20000", "20", ",".join(map(str, ports)), "127.0.0.1"]
-        said = subprocess.run(argv, input=GUEST.read_bytes(), capture_output=True, check=True, timeout=60).stdout
+        argv = [sys.executable, "-I", "-S", "-B", "-", "20000", "200", ",".join(map(str, ports)), "127.0.0.1"]
+        said = subprocess.run(argv, input=GUEST.read_bytes(), capture_output=True, check=True, timeout=250).stdout
 
     found = read_answer(said, ("127.0.0.1",))
 

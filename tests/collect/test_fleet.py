@@ -26,10 +26,15 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with a command `ssh` that answers after the seconds that the file `seconds` names."""
+    """A folder with a command `ssh` that answers so many times as the file `answers` names, each after as many seconds as `seconds` names; then it hangs."""
     (tmp_path / "frames").write_bytes(read_bundle(ROOT / "examples" / "debian-12.bundle").frames)
     (tmp_path / "seconds").write_text("0")
-    (tmp_path / "ssh").write_text(f'#!/bin/sh\ncd {tmp_path} && echo >>asked && sleep "$(cat seconds)" && exec cat frames\n')
+    (tmp_path / "answers").write_text("1000")
+    (tmp_path / "ssh").write_text(f"""#!/bin/sh
+cd {tmp_path} && echo >>asked || exit
+[ "$(wc -c <asked)" -le "$(cat answers)" ] || exec sleep 600
+sleep "$(cat seconds)" && exec cat frames
+""")
     (tmp_path / "ssh").chmod(0o755)
     return tmp_path
 
@@ -94,21 +99,17 @@ def test_what_hosts_have_in_common_is_read_once(place: Path, monkeypatch: pytest
 
 
 def test_an_interrupt_reports_what_is_done_and_leaves_no_process(place: Path) -> None:
+    (place / "answers").write_text("8")
     words = argv(place, 40, "check", "--jobs", "4", "--format", "jsonl")
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(place))
-    assert process.stdout is not None
-    assert process.stderr is not None
-    first = process.stdout.readline()
-    (place / "seconds").write_text("600")
-    asked = -1
-    while asked != (asked := (place / "asked").stat().st_size):
-        time.sleep(1)
+    with (place / "lines").open("w") as lines:
+        process = subprocess.Popen(words, stdout=lines, stderr=subprocess.PIPE, text=True, env=environment(place))
+    while len(left(place)) < 4 or not all(one.startswith("sleep") for one in left(place)):
+        assert process.poll() is None
+        time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    # Not communicate(), which passes over what was read together with the first line.
-    with process:
-        rest, err = process.stdout.read(), process.stderr.read()
+    _, err = process.communicate(timeout=60)
 
-    said = [json.loads(line) for line in (first + rest).splitlines()]
+    said = [json.loads(line) for line in (place / "lines").read_text().splitlines()]
     assert (process.returncode, err) == (130, "")
     assert len({one["subject"] for one in said}) == len(said) == 40
     lost = [one["unreachable"] for one in said if one["unreachable"] is not None]
@@ -133,12 +134,12 @@ def test_an_interrupt_ends_the_look_at_a_single_host(place: Path, command: str) 
 
 def test_a_reader_that_goes_away_ends_the_fleet(place: Path) -> None:
     (place / "seconds").write_text("1")
+    (place / "answers").write_text("40")
     words = argv(place, 100, "check", "--jobs", "4", "--format", "jsonl")
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(place))
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
-    (place / "seconds").write_text("600")
 
     process.wait(60)
 

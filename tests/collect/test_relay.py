@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -133,14 +134,15 @@ def test_the_other_side_sees_the_connection_end_when_it_is_not_wanted_any_more(r
 
 
 def test_when_the_way_breaks_every_connection_ends_and_it_is_known(serving: Callable[..., int]) -> None:
-    running = Running()
-    with Relay(guest_argv(sys.executable), running) as relay, closing(relay.connect("127.0.0.1", serving(lambda one: time.sleep(1)))) as one:
+    running, over = Running(), threading.Event()
+    with Relay(guest_argv(sys.executable), running) as relay, closing(relay.connect("127.0.0.1", serving(lambda one: over.wait() and None))) as one:
         assert one.recv(1) == STANDS
         running.stop()
         assert whole(one) == b""
         assert relay.ended
         with closing(relay.connect("127.0.0.1", 1)) as later:
             assert whole(later) == b""
+    over.set()
 
 
 @pytest.mark.parametrize(
@@ -156,10 +158,11 @@ def test_what_is_no_relay_is_known_as_such(said: bytes) -> None:
         assert not relay.runs(60)
 
 
-def test_a_slow_login_is_waited_for() -> None:
-    slowly = ["sh", "-c", 'sleep 1; exec "$0" "$@"', *guest_argv(sys.executable)]
+def test_a_slow_login_is_waited_for(tmp_path: Path) -> None:
+    slowly = ["sh", "-c", f'while [ ! -e {tmp_path}/in ]; do sleep 0.1; done; exec "$0" "$@"', *guest_argv(sys.executable)]
     with Relay(slowly, Running()) as relay:
         assert not relay.runs(0.1)
+        (tmp_path / "in").touch()
         assert relay.runs(60)
         assert not relay.ended
 
@@ -176,15 +179,19 @@ say(head.pack(1, b"o", 0))
 for _ in range(1000):
     say(head.pack(1, b"d", 60000) + b"x" * 60000)
 sys.stdout.flush()
+open(sys.argv[1], "w").close()
 sys.stdin.buffer.read()
 """
 
 
-def test_a_guest_that_floods_fills_no_memory() -> None:
+def test_a_guest_that_floods_fills_no_memory(tmp_path: Path) -> None:
     """What waits for a slow reader is bounded, and the connection ends; what nobody asked for goes nowhere."""
-    with Relay([sys.executable, "-c", FLOOD], Running()) as relay, closing(relay.connect("192.0.2.1", 22)) as one:
+    flooded = tmp_path / "flooded"
+    with Relay([sys.executable, "-c", FLOOD, str(flooded)], Running()) as relay, closing(relay.connect("192.0.2.1", 22)) as one:
         assert one.recv(1) == STANDS
-        time.sleep(1)
+        while not flooded.exists():
+            assert not relay.ended
+            time.sleep(0.02)
         said = whole(one)
         assert MOST_BYTES < len(said) < MOST_BYTES + 1024 * 1024
         assert set(said) == {ord("x")}

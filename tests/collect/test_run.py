@@ -60,7 +60,7 @@ ASKING = """
 import sys
 from tutela.collect.run import Talk, run_probe
 print("asking", flush=True)
-print(run_probe(["sh", "-c", "sleep 1; head -c 300000 /dev/zero"], 3, None, Talk(b""))[1])
+print(run_probe(["sh", "-c", "sleep 1; head -c 300000 /dev/zero"], 8, None, Talk(b""))[1])
 """
 
 
@@ -70,7 +70,7 @@ def test_time_in_which_this_program_was_stopped_is_not_the_hosts() -> None:
         assert asking.stdout.readline() == "asking\n"
         time.sleep(0.3)
         asking.send_signal(signal.SIGSTOP)
-        time.sleep(5)
+        time.sleep(10)
         asking.send_signal(signal.SIGCONT)
         assert asking.stdout.read() == "0\n"
 

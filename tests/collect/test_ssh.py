@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,11 +113,18 @@ def test_an_interrupt_keeps_and_reports_what_is_done(host: Host, lab: Lab, tmp_p
     inventory.write_text(f"{host.name} ansible_user=root\n" + "".join(f"slow{number} ansible_host=198.18.255.{number}\n" for number in range(1, 30)))
     argv = argv_in_centre(host, "check", f"@{inventory}", "--quick", "--format", "jsonl", "--jobs", "4", "--ssh-config", host.ssh_config_file)
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
-    time.sleep(3)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    lines = []
+    while not lines or json.loads(lines[-1])["subject"] != host.name:
+        lines.append(process.stdout.readline())
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    # Not communicate(), which passes over what was read together with those lines.
+    with process:
+        lines += process.stdout
+        err = process.stderr.read()
 
-    said = {one["subject"]: one for one in map(json.loads, out.strip().split("\n"))}
+    said = {one["subject"]: one for one in map(json.loads, lines)}
     assert process.returncode == 130, err
     assert len(said) == 30
     assert {verdict["result"] for verdict in said[host.name]["verdicts"]} > {"unknown"}
