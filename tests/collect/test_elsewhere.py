@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tutela.collect
+from tutela.collect.answer import make_bundle
 from tutela.collect.elsewhere import Seen, read_answer
-from tutela.collect.run import make_bundle
 from tutela.errors import BundleError
 from tutela.evidence import Evidence, Status
 from tutela.evidence.bundle import write_frames

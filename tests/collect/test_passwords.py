@@ -15,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tutela.collect.answer import make_bundle
 from tutela.collect.passwords import CPU_SECONDS, MAX_CANDIDATES, RULES, SOURCE, Host, _evidence, guests, launcher, orders, with_passwords
-from tutela.collect.run import Look, make_bundle
+from tutela.collect.run import Look
 from tutela.collect.target import LocalTarget, SshTarget
 from tutela.evidence import Bundle, Evidence, Status
 from tutela.evidence.bundle import write_frames

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tutela.collect.run import MAX_COMPLAINT_BYTES, Running, Talk, run_probe
+from tutela.collect.run import MAX_ANSWER_BYTES, MAX_COMPLAINT_BYTES, Running, Talk, run_probe
 from tutela.errors import CollectError
+from tutela.evidence.bundle import MAX_BUNDLE_BYTES
 
 
 def sh(text: str, *, timeout_s: int = 30, running: Running | None = None, talk: Talk | None = None) -> tuple[bytes, int, bytes]:
@@ -122,3 +123,14 @@ def working_in(folder: Path) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def test_the_probe_waits_for_no_module_that_it_can_do_without() -> None:
+    said = subprocess.run([sys.executable, "-c", "import sys, tutela.collect.one; print(*sys.modules)"], capture_output=True, text=True, check=True).stdout
+
+    assert "tutela.collect.run" in said.split()
+    assert not {"tutela.evidence", "tutela.site", "hashlib", "json", "gzip"} & set(said.split())
+
+
+def test_as_much_is_read_as_a_bundle_may_hold() -> None:
+    assert MAX_ANSWER_BYTES == MAX_BUNDLE_BYTES

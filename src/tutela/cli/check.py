@@ -289,8 +289,8 @@ class _Run:
         from tutela.assess import assess
         from tutela.cli.progress import Progress
         from tutela.cli.replay import replay
+        from tutela.collect.answer import unseen
         from tutela.collect.archive import read_bundle
-        from tutela.collect.run import unseen
         from tutela.errors import BundleError
         from tutela.evidence.bundle import Frames
         from tutela.facts.memory import Memory

@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tutela.collect.run import make_bundle, named_by_host
+from tutela.collect.answer import make_bundle, named_by_host
 from tutela.errors import BundleError, CollectError, said_by_system
 from tutela.evidence import Bundle, Status
 from tutela.evidence.bundle import MAGIC, MAX_BUNDLE_BYTES, Frames, read_frames

@@ -9,14 +9,19 @@ from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
+from typing import TYPE_CHECKING
 
+from tutela.collect.answer import unseen
 from tutela.collect.one import collect
-from tutela.collect.run import Clock, Look, Running, unseen
+from tutela.collect.run import Look, Running
 from tutela.collect.target import Target
 from tutela.errors import BundleError, CollectError
 from tutela.evidence import Bundle, Evidence
 from tutela.evidence.bundle import Frames, read_frames
 from tutela.language import Text
+
+if TYPE_CHECKING:
+    from tutela.collect.run import Clock
 
 INTERRUPTED = Text("被中断，尚未检查", "interrupted before it was looked at")
 PIPES = 3

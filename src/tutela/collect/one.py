@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from tutela.collect.archive import read_bundle
-from tutela.collect.run import Clock, Look, Reader, Running, collect_local
-from tutela.collect.ssh import collect_ssh
+from typing import TYPE_CHECKING
+
+from tutela.collect.run import Look, Running, collect_local
 from tutela.collect.target import BundleTarget, SshTarget, Target
-from tutela.evidence import Bundle
-from tutela.evidence.bundle import read_frames
+
+if TYPE_CHECKING:
+    from tutela.collect.answer import Reader
+    from tutela.collect.run import Clock
+    from tutela.evidence import Bundle
 
 
 def collect(
-    target: Target, look: Look, clock: Clock, *, ssh_options: tuple[str, ...] = (), running: Running | None = None, read: Reader = read_frames
+    target: Target, look: Look, clock: Clock, *, ssh_options: tuple[str, ...] = (), running: Running | None = None, read: Reader | None = None
 ) -> Bundle:
-    """Look at one target.
+    """Look at one target; `read` only makes many quicker.
 
     Raises CollectError or BundleError.
     """
     if isinstance(target, BundleTarget):
+        from tutela.collect.archive import read_bundle  # noqa: PLC0415 - this host needs nothing of it to be looked at
+
         return read_bundle(target.path)
     if isinstance(target, SshTarget):
+        from tutela.collect.ssh import collect_ssh  # noqa: PLC0415
+
         bundle = collect_ssh(target, look, clock, options=ssh_options, running=running, read=read)
     else:
         bundle = collect_local(look, clock, running)

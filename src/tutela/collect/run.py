@@ -1,4 +1,7 @@
-"""Run the probe where a target is, and make a bundle of what came back."""
+"""Run the probe where a target is.
+
+Nothing is imported here that the probe can do without: it is what takes longest, and everything else is read while it runs.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,26 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cache
 from pkgutil import get_data
+from typing import TYPE_CHECKING
 
 from tutela.errors import BundleError, CollectError, said_by_system
-from tutela.evidence import Bundle, Evidence, Vantage
-from tutela.evidence.bundle import MAX_BUNDLE_BYTES, read_frames, write_frames
-from tutela.evidence.scan import FROM_ELSEWHERE
 from tutela.language import Text
 from tutela.record import record
-from tutela.site import Site
 
-Clock = Callable[[], datetime]
-Reader = Callable[[bytes], dict[str, Evidence]]
-"""Like `read_frames`; for many hosts, one that knows what the others sent."""
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tutela.evidence import Bundle
+    from tutela.site import Site
+
+    Clock = Callable[[], datetime]
 
 LONGEST_S = 1.0
 """From one look at a process to the next no more than this counts: what goes beyond, this program was held up for (^Z, a busy machine)."""
+MAX_ANSWER_BYTES = 64 << 20
+"""As much as a bundle may hold."""
 MAX_COMPLAINT_BYTES = 16384
 """Kept of what a command says on standard error."""
 
@@ -194,7 +198,7 @@ class _Exchange:
             self._open.discard(pipe)
         elif pipe == self._out:
             self._size += len(chunk)
-            if self._size > MAX_BUNDLE_BYTES:
+            if self._size > MAX_ANSWER_BYTES:
                 raise CollectError(Text("返回的内容过大，已停止读取", "it sends more than a bundle may hold; reading was stopped"))
             self._answer.append(chunk)
         else:
@@ -223,35 +227,6 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def make_bundle(subject: str, frames: bytes, at: datetime, meta: dict[str, str], read: Reader = read_frames) -> Bundle:
-    """A bundle of the probe's output.
-
-    Raises BundleError when the output is cut, forged or not the probe's.
-    """
-    sources = read(frames)
-    forged = next((name for name in sources if name.startswith(FROM_ELSEWHERE)), None)
-    if forged is not None:
-        words = shown(forged.encode())
-        raise BundleError(
-            Text(
-                f"主机自己交来了只有别处才能看到的 {words!r}：未采用其任何内容；请当作可能被入侵处理",
-                f"the host itself handed in {words!r}, which only somebody elsewhere can see: nothing of it was used; treat it as possibly broken into",
-            )
-        )
-    said = sources.get("meta")
-    version = "?"
-    if said is not None:
-        version = next((line[8:] for line in said.content.decode("utf-8", "backslashreplace").split("\n") if line.startswith("version=")), "?")
-    return Bundle(subject, at.astimezone(UTC).replace(microsecond=0), version, Vantage.HOST, frames, sources, meta)
-
-
-def unseen(subject: str, at: datetime, why: Text, meta: dict[str, str]) -> Bundle:
-    """The bundle of a subject that could not be looked at: no source at all, and the reason."""
-    frames = write_frames([])
-    reason = {"unreachable": why.en, "unreachable_zh": why.zh}
-    return Bundle(subject, at.astimezone(UTC).replace(microsecond=0), "-", Vantage.HOST, frames, {}, meta | reason)
-
-
 def collect_local(look: Look, clock: Clock, running: Running | None = None) -> Bundle:
     """Look at this host.
 
@@ -264,17 +239,13 @@ def collect_local(look: Look, clock: Clock, running: Running | None = None) -> B
     if rc != 0:
         words = shown(complaints)
         raise CollectError(Text(f"探针以 {rc} 退出：{words}", f"the probe ended with {rc}: {words}"))
+    from tutela.collect.answer import make_bundle, named_by_host  # noqa: PLC0415 - the probe comes first
+
     try:
         bundle = make_bundle("localhost", frames, clock(), {"transport": "local"})
     except BundleError as problem:
         raise CollectError(problem.message) from None
     return named_by_host(bundle)
-
-
-def named_by_host(bundle: Bundle) -> Bundle:
-    """The bundle under the name that the host gives itself, where nobody else named it."""
-    name = bundle["hostname"].content.decode("utf-8", "backslashreplace").strip()
-    return replace(bundle, subject=name) if name else bundle
 
 
 def shown(complaints: bytes) -> str:

@@ -7,13 +7,18 @@ The probe goes in by standard input, one exec, nothing is written to the host.
 from __future__ import annotations
 
 import shlex
+from typing import TYPE_CHECKING
 
-from tutela.collect.run import Clock, Look, Reader, Running, Talk, make_bundle, probe_arguments, run_probe, shown
+from tutela.collect.answer import Reader, make_bundle
+from tutela.collect.run import Look, Running, Talk, probe_arguments, run_probe, shown
 from tutela.collect.target import SshTarget
 from tutela.errors import BundleError, CollectError
 from tutela.evidence import Bundle, Status
 from tutela.evidence.bundle import read_frames
 from tutela.language import Text
+
+if TYPE_CHECKING:
+    from tutela.collect.run import Clock
 
 SSH_FAILED = 255
 """ssh(1): exit status when the connection itself failed."""
@@ -37,7 +42,7 @@ def ssh_argv(target: SshTarget, look: Look, options: tuple[str, ...] = (), comma
 
 
 def collect_ssh(
-    target: SshTarget, look: Look, clock: Clock, *, options: tuple[str, ...] = (), running: Running | None = None, read: Reader = read_frames
+    target: SshTarget, look: Look, clock: Clock, *, options: tuple[str, ...] = (), running: Running | None = None, read: Reader | None = None
 ) -> Bundle:
     """Look at one host.
 
@@ -48,7 +53,7 @@ def collect_ssh(
         raise CollectError(explained(target, rc, complaints, look))
     meta = {"transport": "ssh", "address": target.host, "become": "yes" if look.become else "no"}
     try:
-        return make_bundle(target.name, frames, clock(), meta, read)
+        return make_bundle(target.name, frames, clock(), meta, read or read_frames)
     except BundleError as problem:
         raise CollectError(_noise(target, frames) or problem.message) from None
 
