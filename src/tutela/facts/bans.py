@@ -69,7 +69,8 @@ def _sshguard(look: Look, found: guards.Guards) -> Equivalent | None:
     settings = next((name for name in SETTINGS if look.source(name).status not in (Status.ABSENT, Status.MISSING)), None)
     running = _running(found, "sshguard.service", "sshguard")
     if settings is None and running is not True and not isinstance(found.unit("sshguard.service"), guards.UnitState):
-        return None
+        missing = next((text for name in SETTINGS if isinstance(text := look.text_or_none(name), Unobserved)), None)
+        return None if missing is None else Equivalent("sshguard", missing, missing, missing)
     text = look.text(settings or SETTINGS[0])
     listed = look.text_or_none(WHITELIST)
     ignores = listed if isinstance(listed, Unobserved) else _wide((listed or "").split("\n"))

@@ -129,8 +129,9 @@ def parse(look: Look) -> Postgresql | Unobserved:
         clusters = names
     else:
         seen: list[Cluster | Unobserved] = [_cluster(look, name) for name in names if name.startswith("/")]
-        mine = () if isinstance(up, Unobserved) else tuple(one for one in up if not one.container)
-        if mine and not seen:
+        if isinstance(up, Unobserved):
+            seen.append(up)  # one may run whose configuration lies elsewhere
+        elif not seen and any(not one.container for one in up):
             seen.append(Unobserved(Reason.FORMAT, bound.PROCESSES, Text("没有找到正在运行的服务的配置", "the configuration of a running server was not found")))
         if not isinstance(up, Unobserved) and any(one.container for one in up):
             seen.append(
