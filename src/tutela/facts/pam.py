@@ -242,7 +242,7 @@ class _Reader:
         self._look = look
         self._listed = {NEEDS[0]: listed, NEEDS[1]: vendor}
         self._single = single
-        self._read: dict[str, tuple[_Line, ...]] = {}
+        self._read: dict[str, tuple[str, tuple[_Line, ...] | Unobserved]] = {}
 
     def has(self, name: str) -> bool:
         """Whether there is a file of that name (directories and the like are no services)."""
@@ -274,12 +274,12 @@ class _Reader:
 
     def _follow(self, name: str, kind: str, level: int, depth: int, made: list[PamRule]) -> Unobserved | None:
         """Append the rules of one kind; what could not be followed makes the whole stack unknown."""
-        file, lines = self._lines(name)
+        file, lines = self._parsed(name)
         if isinstance(lines, Unobserved):
             return lines
         if depth > MAX_DEPTH:
             return Unobserved(Reason.FORMAT, file, Text("互相包含过深", "includes are nested too deeply"))
-        for number, target, rule in self._parsed(name, file, lines):
+        for number, target, rule in lines:
             if target:
                 doubt = self._follow(target, kind, level, depth + 1, made)
                 if doubt is not None:
@@ -303,11 +303,13 @@ class _Reader:
                 return Unobserved(Reason.FORMAT, file, Text("规则过多", "more rules than any real stack has"))
         return None
 
-    def _parsed(self, name: str, file: str, lines: list[str]) -> tuple[_Line, ...]:
-        """The lines of a file, parsed once: every service includes the same few, for each kind again."""
+    def _parsed(self, name: str) -> tuple[str, tuple[_Line, ...] | Unobserved]:
+        """The file and its lines, read once: every service includes the same few, for each kind again."""
         known = self._read.get(name)
         if known is None:
-            known = self._read[name] = tuple(_line(line, file, number) for number, line in _logical(lines))
+            file, lines = self._lines(name)
+            parsed = lines if isinstance(lines, Unobserved) else tuple(_line(line, file, number) for number, line in _logical(lines))
+            known = self._read[name] = file, parsed
         return known
 
 
