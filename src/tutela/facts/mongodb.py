@@ -90,19 +90,19 @@ def _unseen() -> Unobserved:
 def _asks(one: Process, settings: plain_yaml.Flat | Unobserved) -> bool | Unobserved:
     if one.option("noauth") is not None or one.option("transitionToAuth") is not None:
         return False
-    if any(one.option(name) is not None for name in ("auth", "keyFile", "clusterAuthMode")):
-        transition = False if isinstance(settings, Unobserved) else _in_transition(settings)
-        return transition if isinstance(transition, Unobserved) else not transition
-    if one.container:
-        return _unseen()
+    asked = any(one.option(name) is not None for name in ("auth", "keyFile", "clusterAuthMode"))
     config = one.option("config", "f")
     if config is None:
-        return False  # no file, no option: the default lets everyone in
-    return (
-        _by_file(settings)
-        if config in FILES.values()
-        else Unobserved(Reason.FORMAT, bound.PROCESSES, Text(f"它使用别的配置文件：{config}", f"it uses another configuration file: {config}"))
-    )
+        # No file, no option: the default lets everyone in.
+        return asked or (_unseen() if one.container else False)
+    if one.container:
+        return _unseen()
+    if config not in FILES.values():
+        return Unobserved(Reason.FORMAT, bound.PROCESSES, Text(f"它使用别的配置文件：{config}", f"it uses another configuration file: {config}"))
+    if asked and not isinstance(settings, Unobserved):
+        transition = _in_transition(settings)
+        return transition if isinstance(transition, Unobserved) else not transition
+    return _by_file(settings)
 
 
 def _by_file(settings: plain_yaml.Flat | Unobserved) -> bool | Unobserved:
