@@ -13,13 +13,16 @@ from pathlib import Path
 import pytest
 
 from tests import scenes
-from tutela.agreement.rulebook import resolve_checks
+from tests.hosts import look as hosts
+from tutela.agreement.rulebook import resolve, resolve_checks
 from tutela.assess import assess
 from tutela.checks import Outcome
+from tutela.collect.archive import read_bundle
 from tutela.evidence import Bundle, Evidence, Status
 from tutela.facts.memory import Memory
 
 HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "examples"
 CHECKS = sorted(path.name for path in HERE.iterdir() if path.is_dir() and not path.name.startswith("_"))
 SEEN = (Status.OK, Status.TRUNCATED)
 """Not what is absent: that was established, and nobody is denied what is not there. It may be missing, as may what was not seen anyway."""
@@ -73,5 +76,23 @@ def test_nothing_is_decided_by_not_being_seen(name: str) -> None:
                 now = assess(with_less(bundle, source, status), rulebook, declared, memory=memory).verdicts[-1].result
                 if now not in STAYS[whole.result]:
                     decided.append(f"{path.stem}: {whole.result.value} -> {now.value} with {status.value}: {source}")
+
+    assert decided == []
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.bundle")), ids=lambda path: path.stem)
+def test_nothing_of_a_real_host_is_decided_by_not_being_seen(path: Path) -> None:
+    bundle, memory = read_bundle(path), Memory()
+    rulebook, declared = resolve(scenes.content(), (scenes.content().default_profile,), {}), hosts.site()
+    whole = {verdict.check.id: verdict.result for verdict in assess(bundle, rulebook, declared, memory=memory).verdicts}
+    decided = []
+    for source, evidence in bundle.sources.items():
+        for status, before in LESS.items():
+            if evidence.status not in before:
+                continue
+            for verdict in assess(with_less(bundle, source, status), rulebook, declared, memory=memory).verdicts:
+                name, now = verdict.check.id, verdict.result
+                if now not in STAYS[whole[name]] and needed(name, source):
+                    decided.append(f"{name}: {whole[name].value} -> {now.value} with {status.value}: {source}")
 
     assert decided == []
