@@ -112,7 +112,7 @@ def test_an_interrupt_reports_what_is_done_and_leaves_no_process(place: Path) ->
     said = [json.loads(line) for line in (place / "lines").read_text().splitlines()]
     assert (process.returncode, err) == (130, "")
     assert len({one["subject"] for one in said}) == len(said) == 40
-    lost = [one["unreachable"] for one in said if one["unreachable"] is not None]
+    lost = [one["unreachable"]["en"] for one in said if one["unreachable"] is not None]
     assert 0 < len(lost) < 40
     assert set(lost) == {"interrupted before it was looked at"}
     assert left(place) == []

@@ -141,7 +141,7 @@ def test_the_others_are_looked_at(said: dict[str, Any], name: str) -> None:
 def test_what_cannot_be_looked_at_is_unproven_with_the_reason(said: dict[str, Any], name: str, why: str) -> None:
     one = said[name]
 
-    assert why in one["unreachable"]
+    assert why in one["unreachable"]["en"]
     assert {verdict["result"] for verdict in one["verdicts"]} <= {"unknown", "notapplicable"}
 
 

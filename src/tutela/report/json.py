@@ -140,7 +140,7 @@ def _subject(assessment: Assessment) -> dict[str, Any]:
         | {
             "subject": assessment.subject,
             "headline": headline(assessment).value,
-            "unreachable": None if why is None else why.en,
+            "unreachable": _text(why),
             "collected_at": moment(assessment.bundle.collected_at),
             "judged_at": moment(assessment.judged_at),
             "site_digest": assessment.site.digest or None,

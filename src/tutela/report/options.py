@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from datetime import timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING
 
-from tutela.record import record
+from tutela.record import field, record
 
 if TYPE_CHECKING:
     from tutela.agreement.model import Table
