@@ -23,6 +23,9 @@ SINKS = re.compile(r'"/dev/(null|tty)"')
 # Unnamed files (they have no name, so nothing can stay behind): apt-get splits its signed lists in one. The probe asks for memory to hold it.
 UNNAMED = re.compile(r'"/dev/shm", [A-Z_|]*O_TMPFILE')
 
+# Beside an open file of one's own there is no room for another: so apt-get fails to renew a cache.
+IMPOSSIBLE = re.compile(r'"/proc/self/fd/9\.\w+", .* = -1 ENOENT ')
+
 # Questions to services on the host itself; each answers, none changes for it.
 QUESTIONS = re.compile(
     r'sun_path=@?"('
@@ -60,7 +63,7 @@ def changes(trace: Path, since: str = "") -> set[str]:
         if name in FORBIDDEN.split():
             found.add(f"{name}({rest}")
         elif name in ("open", "openat", "openat2") and re.search(r"O_(WRONLY|RDWR|CREAT|TRUNC|APPEND|TMPFILE)", rest):
-            if not SINKS.search(rest) and not UNNAMED.search(rest):
+            if not SINKS.search(rest) and not UNNAMED.search(rest) and not IMPOSSIBLE.search(rest):
                 found.add(f"{name}({rest}")
         elif (
             (name == "connect" and not QUESTIONS.search(rest))
