@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+import subprocess
+import sys
+from dataclasses import asdict, is_dataclass
+from dataclasses import fields as dataclass_fields
+from dataclasses import replace as dataclass_replace
 
 import pytest
 
-from tutela.record import FEW, record
+from tutela.record import FEW, field, fields, record, replace
 
 
 def fresh() -> type:
@@ -45,3 +49,18 @@ def test_what_is_made_cannot_be_changed() -> None:
 
     with pytest.raises(AttributeError):
         made.one = 2
+
+
+def test_records_are_dataclasses_to_whoever_asks() -> None:
+    made = fresh()(1, [2])
+
+    assert is_dataclass(made)
+    assert [one.name for one in dataclass_fields(made)] == [one.name for one in fields(made)] == ["one", "two"]
+    assert dataclass_replace(made, one=3) == replace(made, one=3) == type(made)(3, [2])
+    assert asdict(made) == {"one": 1, "two": [2]}
+
+
+def test_what_takes_long_to_import_is_not() -> None:
+    said = subprocess.run([sys.executable, "-c", "import sys, tutela.record; print(*sys.modules)"], capture_output=True, text=True, check=True).stdout
+
+    assert not {"dataclasses", "inspect"} & set(said.split())

@@ -3,12 +3,12 @@
 `@record` gives a class what `@dataclass(frozen=True, slots=True)` gives it, and `dataclasses.fields` and `replace` work on it.
 The difference is when: dataclass compiles six methods for each class at import, a millisecond apiece, and a check of one host would spend longer on that than on looking at the host.
 Here `__init__` is compiled once there are more than a few instances, since for most classes there never are, and the other methods are shared.
+For the same reason `dataclasses` itself is not imported: it brings half of what Python knows about its own source.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
 from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform
 
@@ -16,27 +16,45 @@ T = TypeVar("T")
 
 FEW = 10
 """Compiling takes as long as making so many instances without it."""
+MISSING: Any = object()
 
 
-@dataclass
-class _Sample:
-    one: int
+class Field:
+    """One attribute, in the form in which `dataclasses` keeps it."""
+
+    init = True
+
+    def __init__(self, default: Any, default_factory: Any, *, repr: bool, compare: bool) -> None:  # noqa: A002 - its words
+        self.name = ""
+        self.type = ""
+        self.default, self.default_factory, self.repr, self.compare = default, default_factory, repr, compare
+
+    @property
+    def _field_type(self) -> Any:
+        """What `dataclasses.fields` knows an attribute by."""
+        import dataclasses  # noqa: PLC0415 - whoever asks has imported it already
+
+        return dataclasses._FIELD  # type: ignore[attr-defined]  # noqa: SLF001
 
 
-# How dataclasses marks an ordinary field; `fields` and `replace` ask for it.
-_FIELD_TYPE = fields(_Sample)[0]._field_type  # type: ignore[attr-defined]  # noqa: SLF001
+def field(*, default: Any = MISSING, default_factory: Any = MISSING, repr: bool = True, compare: bool = True) -> Any:  # noqa: A002 - its words
+    """An attribute with more to say than its type, as `dataclasses.field` has it."""
+    return Field(default, default_factory, repr=repr, compare=compare)
+
+
+def fields(one: Any) -> tuple[Field, ...]:
+    """The attributes of a record or its class."""
+    return tuple(one.__dataclass_fields__.values())
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(cls: type[T]) -> type[T]:
     """The class as a frozen record of its annotated attributes."""
-    made: dict[str, Field[Any]] = {}
+    made: dict[str, Field] = {}
     for name, kind in cls.__dict__.get("__annotations__", {}).items():  # noqa: RUF063 - as they stand, without evaluating them
         given = cls.__dict__.get(name, MISSING)
-        one: Field[Any] = given if isinstance(given, Field) else field(default=given) if given is not MISSING else field()
-        one.name, one.type, one._field_type = name, kind, _FIELD_TYPE  # type: ignore[attr-defined]  # noqa: SLF001
-        if one.kw_only is MISSING:
-            one.kw_only = False
+        one: Field = given if isinstance(given, Field) else field(default=given)
+        one.name, one.type = name, kind
         made[name] = one
     names = tuple(made)
     body = {key: value for key, value in cls.__dict__.items() if key not in made and key not in ("__dict__", "__weakref__")}
@@ -72,7 +90,7 @@ def record(cls: type[T]) -> type[T]:
     return new  # type: ignore[no-any-return]
 
 
-def _compiled(cls: Any, made: dict[str, Field[Any]]) -> Callable[..., None]:
+def _compiled(cls: Any, made: dict[str, Field]) -> Callable[..., None]:
     """`def __init__(self, a, b=default): set_a(self, a); …`, each by its slot."""
     scope: dict[str, Any] = {"MISSING": MISSING}
     arguments, lines = [], []
@@ -97,7 +115,7 @@ def _compiled(cls: Any, made: dict[str, Field[Any]]) -> Callable[..., None]:
     return init
 
 
-def replace(one: T, **changes: Any) -> T:
+def replace(one: T, /, **changes: Any) -> T:
     """A record with some attributes changed, as `dataclasses.replace` makes it, in a third of the time."""
     cls: Any = one.__class__
     return cls(**dict(zip(cls.__dataclass_fields__, _state(one), strict=True)) | changes)  # type: ignore[no-any-return]
@@ -132,6 +150,8 @@ def _repr(self: Any) -> str:
 
 
 def _refuse(self: Any, name: str, *_: Any) -> None:
+    from dataclasses import FrozenInstanceError  # noqa: PLC0415
+
     raise FrozenInstanceError(f"{self.__class__.__qualname__}.{name} cannot be changed")
 
 

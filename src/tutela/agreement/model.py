@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from tutela.checks import Severity
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import field, record
 
 
 class Party(StrEnum):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import field, replace
 from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -19,7 +18,7 @@ from tutela.evidence import Bundle
 from tutela.facts.look import Look, attribute
 from tutela.facts.registry import parser
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import field, record, replace
 from tutela.site import Attestation, Site, Waiver
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -12,7 +11,7 @@ from tutela.assess.conditions import MAX_SHOWN, Scope, Truth, holds, matching
 from tutela.checks.model import Check, Condition, Group, Items, Leaf, Outcome, Result, Severity
 from tutela.evidence import Reason, Unobserved
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import fields, record
 
 MAX_TEXT = 300
 
@@ -162,7 +161,7 @@ def shown(value: Any) -> str:
     elif isinstance(value, (list, tuple, set, frozenset)):
         parts = sorted(map(shown, value)) if isinstance(value, (set, frozenset)) else [shown(one) for one in value]
         words = ", ".join(parts[:MAX_SHOWN]) or "-"
-    elif is_dataclass(value):
+    elif hasattr(value, "__dataclass_fields__"):
         words = " ".join(shown(getattr(value, field.name)) for field in fields(value))
     else:
         words = str(value)

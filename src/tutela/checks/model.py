@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from enum import StrEnum
 
 from tutela.evidence import Reason
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import field, record
 
 Scalar = str | int | float | bool | None
 

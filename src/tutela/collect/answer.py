@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from tutela.collect.run import shown
@@ -12,6 +11,7 @@ from tutela.evidence import Bundle, Evidence, Vantage
 from tutela.evidence.bundle import read_frames, write_frames
 from tutela.evidence.scan import FROM_ELSEWHERE
 from tutela.language import Text
+from tutela.record import replace
 
 Reader = Callable[[bytes], dict[str, Evidence]]
 """Like `read_frames`; for many hosts, one that knows what the others sent."""

@@ -16,14 +16,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from tutela.errors import BundleError
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import field, record
 
 MAX_BUNDLE_BYTES = 64 << 20
 """No honest host needs more; a larger one is refused before it is read."""

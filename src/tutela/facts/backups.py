@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tutela.evidence import Reason, Unobserved
@@ -18,7 +17,7 @@ from tutela.facts.mounts import Mounts, under
 from tutela.facts.schedules import Job, Schedules
 from tutela.facts.unseen import unseen
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import record, replace
 from tutela.site import DataSet
 
 RCLONE = ("/root/.config/rclone/rclone.conf", "/etc/rclone.conf")

@@ -110,7 +110,9 @@ def _wide(lines: list[str]) -> tuple[str, ...]:
 def _crowdsec(look: Look, found: guards.Guards) -> Equivalent | None:
     client = look.source(BOUNCERS)
     running = _running(found, "crowdsec.service", "crowdsec")
-    if client.status in (Status.ABSENT, Status.MISSING) and running is not True:
+    # Where there is no such command, it is not asked either.
+    gone = client.status is Status.ABSENT or (client.status is Status.MISSING and not isinstance(found.unit("crowdsec.service"), guards.UnitState))
+    if gone and running is not True:
         return None
     text = look.text(BOUNCERS)
     return Equivalent("crowdsec", running, text if isinstance(text, Unobserved) else _heartbeat(look, text), ())

@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import record, replace
 
 ADDRESSES = "ip -o addr"
 ROUTES = "/proc/net/route"

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import listing
 from tutela.facts.look import Look
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import record, replace
 
 MAIN = "/etc/logrotate.conf"
 NEEDS = (MAIN, "/etc/logrotate.d/")

@@ -19,14 +19,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import record, replace
 
 NEEDS = ("/etc/pam.d/", "/usr/lib/pam.d/", "/etc/pam.conf")
 TYPES = ("auth", "account", "password", "session")

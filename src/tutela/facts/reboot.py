@@ -80,7 +80,8 @@ def _packages(look: Look) -> tuple[str, ...]:
 
 def _since_start(look: Look) -> dict[str, datetime] | Unobserved:
     """RPM packages of the base system that were installed after the host started."""
-    if look.source(RPM).status in (Status.ABSENT, Status.MISSING):
+    known = look.fact(packages.parse)
+    if look.source(RPM).status is Status.ABSENT or (isinstance(known, Packages) and known.manager == "dpkg"):
         return {}  # dpkg: the marker says it
     lines = look.lines(RPM)
     booted = since_boot.moment(look, 0)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any
 
-from tutela.record import record
+from tutela.record import field, record
 
 
 @record

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -21,7 +20,7 @@ from tutela.facts.recurrence import calendar_gap, cron_gap
 from tutela.facts.units import Unit, Units
 from tutela.facts.unseen import unseen
 from tutela.language import Text
-from tutela.record import record, replace
+from tutela.record import field, record, replace
 
 PATHS = "stat -L -c '%a %u %g %s %Y %F %n' (paths that jobs name)"
 LOG = "tail -c 20000 "

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
@@ -18,7 +17,7 @@ from tutela.facts.accounts import Account, Accounts
 from tutela.facts.look import Look
 from tutela.facts.unseen import unseen
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import record, replace
 
 MAIN, DOAS = "/etc/sudoers", "/etc/doas.conf"
 NEEDS = (MAIN, "/etc/sudoers.d/", DOAS, "/etc/nsswitch.conf", "hostname", *accounts.NEEDS)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from tutela.documents import Node
-from tutela.record import record
+from tutela.record import field, record, replace
 
 Network = IPv4Network | IPv6Network
 

@@ -5,13 +5,13 @@ Raises ContentError with file:line:column; nothing is guessed, unknown keys are 
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
 
 from tutela.documents import Node, read_yaml
 from tutela.evidence import digest_of
+from tutela.record import fields
 from tutela.site.model import Accounts, ApprovedPort, Attestation, DataSet, Drill, Network, Networks, Site, Waiver
 
 DATA_CLASSES = ("public", "internal", "sensitive", "core")

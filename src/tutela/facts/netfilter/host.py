@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Unobserved
@@ -11,7 +10,7 @@ from tutela.facts.interfaces import Interfaces
 from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, of_networks, union
 from tutela.facts.netfilter.rules import MAX_STEPS, Arrival, Packet, Rule, Ruleset, State, Verdict, Walk, WalkTooLongError, mentioned, reach
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import record, replace
 
 MAX_STEPS_IN_ALL = 1_000_000
 """Rules looked at for all the ports of one question, a few seconds."""

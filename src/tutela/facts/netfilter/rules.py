@@ -11,13 +11,12 @@ Source: nft(8), iptables-extensions(8); order of hooks: https://wiki.nftables.or
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
 from tutela.facts.netfilter.addresses import EVERYONE, NOBODY, Addresses, union
-from tutela.record import record
+from tutela.record import field, record, replace
 
 MAX_STEPS = 60_000
 """Rules looked at to decide one port, about a second; a rule set that needs more is not decided. A look at many scattered sources counts as several."""
@@ -386,7 +385,7 @@ class Arrival:
     state: State
 
 
-@dataclass(slots=True)
+@record
 class _Ends:
     """How a chain ends, gathered while it is walked and joined once."""
 

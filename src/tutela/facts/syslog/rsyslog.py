@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import listing
@@ -19,6 +18,7 @@ from tutela.facts.syslog.coverage import Mask
 from tutela.facts.syslog.model import Route, Routing
 from tutela.facts.syslog.rsyslog_filters import expression, property_filter
 from tutela.language import Text
+from tutela.record import field, record
 
 MAIN = "/etc/rsyslog.conf"
 MAX_DEPTH = 20
@@ -49,7 +49,7 @@ class _NotUnderstoodError(Exception):
     """Raised and caught here; its argument is the line."""
 
 
-@dataclass(slots=True)
+@record
 class _Statement:
     kind: str
     """filter | forward | stop | call"""
@@ -72,13 +72,13 @@ def read(look: Look) -> Routing:
     return Routing(tuple(sending.routes), tuple(reader.files), tuple(reader.unread))
 
 
-@dataclass(slots=True)
 class _Sending:
     """Messages on their way through the rulesets."""
 
-    rulesets: Mapping[str, list[_Statement]]
-    routes: list[Route] = field(default_factory=list)
-    steps: int = 0
+    def __init__(self, rulesets: Mapping[str, list[_Statement]]) -> None:
+        self.rulesets = rulesets
+        self.routes: list[Route] = []
+        self.steps = 0
 
     def through(self, statements: list[_Statement], live: Mask, depth: int) -> Mask:
         """Send `live` through the statements; what is left of it comes back."""

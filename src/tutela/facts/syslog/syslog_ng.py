@@ -7,7 +7,6 @@ A log path with flags(final) takes the messages it matches away from the log pat
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import listing
@@ -50,14 +49,13 @@ class _NotUnderstoodError(Exception):
     """Raised and caught here."""
 
 
-@dataclass(slots=True)
 class _Node:
     """`name("value" option(x)) { … }`: a call with its arguments, or a block with its statements."""
 
-    name: str
-    label: str = ""
-    arguments: list[str | _Node] = field(default_factory=list)
-    body: list[_Node] | None = None
+    def __init__(self, name: str, arguments: list[str | _Node] | None = None) -> None:
+        self.name, self.label = name, ""
+        self.arguments = arguments or []
+        self.body: list[_Node] | None = None
 
     def option(self, name: str) -> _Node | None:
         """The argument that is a call of that name."""
