@@ -41,6 +41,7 @@ for name in "$@"; do
     old=$(apt-cache madison "$name" | awk -F ' *[|] *' '$3 !~ /-(security|updates)/ { print $2; exit }')
     if dpkg --compare-versions "${old:-$new}" lt "$new"; then sed -i "s/$new/$old/g" /var/lib/dpkg/status; fi
 done
+rm -f /var/cache/apt/*.bin
 apt-get check
 """
 WHAT = """
