@@ -80,8 +80,7 @@ def _packages(look: Look) -> tuple[str, ...]:
 
 def _since_start(look: Look) -> dict[str, datetime] | Unobserved:
     """RPM packages of the base system that were installed after the host started."""
-    known = look.fact(packages.parse)
-    if look.source(RPM).status is Status.ABSENT or (isinstance(known, Packages) and known.manager == "dpkg"):
+    if look.source(RPM).status is Status.ABSENT or look.part(packages.parse, "manager") == "dpkg":
         return {}  # dpkg: the marker says it
     lines = look.lines(RPM)
     booted = since_boot.moment(look, 0)
