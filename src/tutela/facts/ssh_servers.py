@@ -281,6 +281,9 @@ def _server(
         ports = socket.listens
     if not ports:
         ports = _configured_ports(base)
+        if processes and isinstance(ports, tuple) and not _listened(ports, listening):
+            why = Text("它在运行，却没有在其配置的端口上监听", "it runs, and does not listen where its files say")
+            ports = Unobserved(Reason.NO_DATA, sockets.SS, why)
     return Server(
         name=f"sshd{suffix}",
         kind=kind,
@@ -306,6 +309,11 @@ def _ports(pids: tuple[int, ...], listening: sockets.Sockets | Unobserved) -> tu
     if isinstance(listening, Unobserved):
         return ()
     return tuple(sorted({one.port for one in listening.listening if one.protocol == "tcp" and one.pid in pids}))
+
+
+def _listened(ports: tuple[int, ...], listening: sockets.Sockets | Unobserved) -> bool:
+    """Whether somebody listens on one of them, as far as that was seen."""
+    return isinstance(listening, Unobserved) or any(one.protocol == "tcp" and one.port in ports for one in listening.listening)
 
 
 def _configured_ports(base: dict[str, str] | Unobserved) -> tuple[int, ...] | Unobserved:
