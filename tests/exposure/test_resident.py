@@ -61,7 +61,7 @@ class Scanner:
         with (self.folder / "log").open("a") as log:
             before = len(self.logged("ready"))
             self.process = self.net.start(self.arguments, env=ENVIRONMENT, stderr=log)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(self.logged("ready")) == before and self.process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
 
@@ -71,7 +71,7 @@ class Scanner:
         return [said for said in (json.loads(line) for line in lines if line.startswith("{")) if said["event"] == event]
 
     def wait_for(self, event: str, count: int = 1) -> dict:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while len(self.logged(event)) < count:
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
             time.sleep(0.02)
@@ -79,7 +79,7 @@ class Scanner:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(10)
+        return self.process.wait(60)
 
     def packets(self) -> int:
         """That left the scanner's namespace."""
@@ -382,7 +382,7 @@ def test_who_asks_nothing_and_who_reads_nothing_is_left(scanner, opened):
     other = Talk(scanner).ask(ports="1-3000").rest()
     assert opens(other) == sorted(port for port in opened if port <= 3000)
     assert silent.next()["code"] == "slow"
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not any(one["why"] == "client does not read" for one in scanner.logged("ended")):
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -470,7 +470,7 @@ def test_it_drains_when_it_is_told_to_stop(net, opened, tmp_path):
     with pytest.raises(ConnectionRefusedError):
         Talk(scanner)
     assert opens([first, *talk.rest()]) == sorted(opened)
-    assert scanner.process.wait(10) == 0
+    assert scanner.process.wait(60) == 0
 
 
 def test_a_second_signal_ends_it_at_once(net, opened, tmp_path):
@@ -482,7 +482,7 @@ def test_a_second_signal_ends_it_at_once(net, opened, tmp_path):
     scanner.process.terminate()
     # It did not wait for the scan, which would take a minute and then have a summary.
     assert scanner.process.wait(20) == 0
-    assert talk.rest()[-1]["event"] != "summary"
+    assert [one for one in talk.rest() if one["event"] == "summary"] == []
 
 
 def test_it_starts_over_a_socket_that_nobody_serves_and_over_nothing_else(net, opened, tmp_path):
@@ -494,15 +494,15 @@ def test_it_starts_over_a_socket_that_nobody_serves_and_over_nothing_else(net, o
     first = scanner.process
     assert Talk(scanner).ask(ports="22").next()["event"] == "open"
     scanner.start()
-    assert scanner.process.wait(10) == 1
+    assert scanner.process.wait(60) == 1
     assert "a scanner is running" in (tmp_path / "log").read_text()
     assert Talk(scanner, 0).ask(ports="22,80").next()["event"] == "open"
     first.terminate()
-    assert first.wait(10) == 0
+    assert first.wait(60) == 0
     scanner.path.unlink(missing_ok=True)
     scanner.path.write_text("mine")
     scanner.start()
-    assert scanner.process.wait(10) == 1
+    assert scanner.process.wait(60) == 1
     assert scanner.path.read_text() == "mine"
 
 
