@@ -32,6 +32,7 @@ PACKAGED = {
     "log4j": re.compile(r"(lib)?log4j([0-9.]+|2)?(-java)?"),
 }
 """Kind of software -> names of its packages."""
+ANY_PACKAGED = re.compile("|".join(f"(?:{pattern.pattern})" for pattern in PACKAGED.values()))
 MARKS = {
     "log4j": re.compile(r"log4j-(core|1\.[0-9.]+)[^/]*\.jar"),
     "WordPress": re.compile(r"version\.php"),
@@ -96,7 +97,7 @@ def _kind(table: dict[str, re.Pattern[str]], name: str) -> str | None:
 @lru_cache(maxsize=4096)
 def _packaged(name: str) -> str | None:
     """Kind of software that a package holds; hosts of one system have nearly the same packages."""
-    return _kind(PACKAGED, name)
+    return _kind(PACKAGED, name) if ANY_PACKAGED.fullmatch(name) else None
 
 
 def _pending(look: Look, mine: set[str]) -> tuple[Update | Unobserved, ...] | Unobserved:

@@ -6,7 +6,7 @@ Source: stat(1) of a fixed list. Stricter is always right; what counts is a bit 
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
+from fnmatch import translate
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import accounts
@@ -37,6 +37,7 @@ LIMITS: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     ("/usr/local/*bin", 0o2775, ("staff",)),
     ("/root", 0o750, ()),
 )
+PATTERNS = tuple((re.compile(translate(pattern)), most, groups) for pattern, most, groups in LIMITS)
 FILE, DIRECTORY = 0o644, 0o755
 """For every other path of the list."""
 
@@ -99,7 +100,7 @@ def _rows(look: Look) -> str | Unobserved:
 
 
 def _problem(path: str, mode: int, directory: bool, uid: int, group: str | Unobserved) -> str | Unobserved | None:
-    limit, allowed = next(((most, groups) for pattern, most, groups in LIMITS if fnmatchcase(path, pattern)), (DIRECTORY if directory else FILE, ()))
+    limit, allowed = next(((most, groups) for pattern, most, groups in PATTERNS if pattern.match(path)), (DIRECTORY if directory else FILE, ()))
     if uid != 0:
         return "owner is not root"
     if mode & ~limit & 0o7777:

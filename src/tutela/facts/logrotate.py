@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import listing
@@ -38,6 +38,7 @@ TABOO = (
     ".disabled",
     ".bak",
 )
+_TABOO = re.compile("|".join(translate("*" + one) for one in TABOO))
 SCRIPTS = ("prerotate", "postrotate", "firstaction", "lastaction", "preremove")
 MAX_RULES = 2000
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -157,7 +158,7 @@ class _Reader:
         if isinstance(names, Unobserved):
             return names
         for name in names:
-            if name.startswith(".") or any(fnmatchcase(name, "*" + end) for end in TABOO):
+            if name.startswith(".") or _TABOO.match(name):
                 continue
             # Sub-directories are listed too, and are no files.
             if self.look.source(f"{path}/{name}").status is not Status.ABSENT and (problem := self.file(f"{path}/{name}", depth + 1)) is not None:

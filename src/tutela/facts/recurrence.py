@@ -49,7 +49,8 @@ def cron_gap(schedule: str) -> timedelta | None:
         in_month, on_weekday = day.day in days, (day.weekday() + 1) % 7 in weekdays
         return day.month in months and (in_month or on_weekday if either else in_month and on_weekday)
 
-    return _longest(runs_on, sorted(60 * hour + minute for hour in hours for minute in minutes))
+    times = sorted(60 * hour + minute for hour in hours for minute in minutes)
+    return _longest_of_day(times) if fields[2:] == ["*", "*", "*"] else _longest(runs_on, times)
 
 
 def _cron_set(field: str, low: int, high: int, names: tuple[str, ...]) -> frozenset[int] | None:
@@ -147,6 +148,11 @@ def _part(words: str, low: int, high: int) -> frozenset[int] | None:
 
 def _last_of_month(day: date) -> int:
     return (date(day.year + day.month // 12, day.month % 12 + 1, 1) - timedelta(days=1)).day
+
+
+def _longest_of_day(minutes: list[int]) -> timedelta:
+    """The longest gap of what runs every day, also over night."""
+    return timedelta(minutes=max(later - earlier for earlier, later in pairwise([*minutes, 1440 + minutes[0]])))
 
 
 def _longest(runs_on: Callable[[date], bool], minutes: list[int]) -> timedelta | None:
