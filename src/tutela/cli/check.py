@@ -118,7 +118,7 @@ def _checked(arguments: argparse.Namespace, lang: Lang) -> int:
             content = load_content(tuple(arguments.content))
             site = declared(site_file)
             rulebook = read_rulebook(arguments.profile, site, content)
-            import_facts(rulebook)
+            import_rest(rulebook, form)
             return _Run(arguments, lang, form, site, content, rulebook, anchor).over(looking)
         finally:
             looking.end()
@@ -163,14 +163,18 @@ def elsewhere_of(arguments: argparse.Namespace, targets: list[Target], site: Sit
     return Elsewhere(places, look_of(arguments, site), declared(site), ssh_options(arguments), now, running, resident=resident, udp=arguments.udp)
 
 
-def import_facts(rulebook: Rulebook) -> None:
-    """Import what judging needs, while the first host is still being looked at."""
-    import tutela.assess  # noqa: F401
+def import_rest(rulebook: Rulebook, form: Format) -> None:
+    """Import what judging and reporting need, while the first host is still being looked at."""
+    import tutela.assess
+    import tutela.cli.last
+    import tutela.collect.archive  # noqa: F401
     from tutela.facts.registry import parser
 
     for check in rulebook.checks.values():
         for fact in check.facts:
             parser(fact)
+    if form.needs is None:
+        form.load()
 
 
 class Looking:

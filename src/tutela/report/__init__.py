@@ -60,8 +60,12 @@ class Format:
             )
         if not self.many and len(assessments) != 1:
             raise UsageError(Text(f"格式 {self.name} 一次只写一台主机", f"the format {self.name} takes one subject at a time"))
-        render: Render = import_module(f"tutela.report.{self.module}").render
-        return render(assessments, lang, options)
+        return self.load()(assessments, lang, options)
+
+    def load(self) -> Render:
+        """Import what renders it; without its library that fails."""
+        made: Render = import_module(f"tutela.report.{self.module}").render
+        return made
 
 
 FORMATS: dict[str, Format] = {
