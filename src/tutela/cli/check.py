@@ -136,6 +136,9 @@ def without_delay(targets: list[Target]) -> Iterator[None]:
     try:
         yield
     finally:
+        # As if it had been looked at already: else the next step would be to look for garbage among all that was made meanwhile.
+        gc.freeze()
+        gc.unfreeze()
         gc.enable()
         sys.setswitchinterval(turn)
 
