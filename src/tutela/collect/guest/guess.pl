@@ -161,6 +161,15 @@ sub dismiss {
 	@staff = grep { $_ != $worker } @staff;
 }
 
+sub cpu_of {    # seconds; proc(5), a hundredth each
+	my ($worker) = @_;
+	open(my $file, '<:raw', "/proc/$worker->{pid}/stat") or die;
+	read $file, my $text, 4096;
+	$text =~ s/.*\)//s;
+	my @field = split ' ', $text;
+	return ($field[11] + $field[12]) / 100;
+}
+
 sub spent_cpu { my @used = times; return $used[0] + $used[1] + $used[2] + $used[3] }
 
 sub next_slice {    # one candidate each, to learn what it costs, then rule by rule over all accounts; -1: nothing until an answer comes
@@ -192,14 +201,14 @@ sub assign {
 	my ($worker) = @_;
 	my $flying = 0;
 	for my $other (grep { $_->{account} } @staff) {
-		my $since = time - $other->{since} - 1;
-		$flying += $since > $other->{expected} ? $since : $other->{expected};
+		my $used = cpu_of($other) - $other->{before};
+		$flying += $used > $other->{expected} ? $used : $other->{expected};
 	}
 	if (spent_cpu() + $busy + $flying + $SLICE > $want{seconds}) { $stopped = 'budget'; return 0 }
 	my @job = next_slice() or return 0;
 	return 1 if $job[0] < 0;
 	my $account = $accounts[$job[0]];
-	@$worker{qw(account since)} = ($account, time);
+	@$worker{qw(account before)} = ($account, cpu_of($worker));
 	$worker->{expected} = ($account->{seconds} || $SLICE) * $job[2];
 	syswrite $worker->{orders}, "@job\n";
 	return 1;
@@ -252,7 +261,7 @@ sub main {
 		if (time - $began > 3 * $want{seconds}) { $stopped = 'time'; last }
 		for my $worker (@at_work) {
 			if (vec($bits, fileno $worker->{answers}, 1)) { receive($worker) }
-			elsif (time - $worker->{since} > $PATIENCE) { give_up($worker) }
+			elsif (cpu_of($worker) - $worker->{before} > $PATIENCE) { give_up($worker) }
 		}
 		if ($want{progress} && time > $told) {
 			$told = time;
@@ -261,7 +270,7 @@ sub main {
 			syswrite STDERR, sprintf("progress %d/%d\n", $guesses, $guesses + $left);
 		}
 	}
-	dismiss($_) for @staff;
+	dismiss($staff[0]) while @staff;
 	my $rules = @rules;
 	for my $account (grep { $_->{word} eq '' } @accounts) {
 		my $whole = grep { $_ <= $account->{tried} } @{ $account->{bounds} };

@@ -25,9 +25,9 @@ import time
 from collections.abc import Iterator
 
 SLICE_SECONDS = 0.25
-"""About how long a worker is busy with one order."""
+"""About how much CPU a worker needs for one order."""
 PATIENCE_SECONDS = 10.0
-"""An account whose hash is so costly that one order takes longer is given up: incomplete."""
+"""An account whose hash is so costly that one order needs more CPU is given up: incomplete."""
 LEET = bytes.maketrans(b"aeiosAEIOS", b"@310$@310$")
 
 
@@ -55,8 +55,19 @@ class Worker:
         self.orders = orders
         self.answers = answers
         self.account: "Account | None" = None
-        self.since = 0.0
+        self.before = 0.0
+        """CPU seconds that it had needed when it got its present order."""
         self.expected = 0.0
+
+    def cpu(self) -> float:
+        """CPU seconds that it has needed so far: fields 14 and 15 of /proc/PID/stat (proc(5))."""
+        with open("/proc/%d/stat" % self.pid, "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def spent(self) -> float:
+        """CPU seconds that its present order has cost so far."""
+        return self.cpu() - self.before
 
 
 class Orders:
@@ -334,7 +345,7 @@ class Test:
             for worker in at_work:
                 if worker.answers in ready:
                     self.receive(worker)
-                elif time.monotonic() - worker.since > PATIENCE_SECONDS:
+                elif worker.spent() > PATIENCE_SECONDS:
                     self.give_up(worker)
             if self.orders.progress and time.monotonic() - told > 0.5:
                 told = time.monotonic()
@@ -348,8 +359,8 @@ class Test:
 
     def assign(self, worker: Worker, todo: "Iterator[tuple[int, int, int] | None]") -> bool:
         """Give a worker something to do; False when nothing is left, or no time."""
-        now = time.monotonic()
-        flying = sum(max(other.expected, now - other.since) for other in self.staff if other.account is not None)
+        # Never by the clock: a host so busy that it gives no CPU costs none either.
+        flying = sum(max(other.expected, other.spent()) for other in self.staff if other.account is not None)
         if spent_cpu() + self.busy + flying + SLICE_SECONDS > self.orders.seconds:
             self.stopped = b"budget"
             return False
@@ -358,7 +369,7 @@ class Test:
             return True
         if job[0] < 0:
             return False
-        worker.account, worker.since = self.every[job[0]], now
+        worker.account, worker.before = self.every[job[0]], worker.cpu()
         worker.expected = (worker.account.seconds or SLICE_SECONDS) * job[2]
         os.write(worker.orders, b"%d %d %d\n" % job)
         return True
