@@ -14,8 +14,8 @@ FORGED = "end\n\tstrict\t\t0\t4\tforged\nevil\nok 0 6 4\nforged\nevil\nend"
 
 
 def asked(tmp_path: Path, shell: list[str], lines: str, change: tuple[str, str] = ("", "")) -> dict[str, Evidence]:
-    """The probe with `lines` in place of its lanes, and a second in place of twenty."""
-    text = PROBE.read_text("utf-8").replace("capture 20", "capture 1")
+    """The probe with `lines` in place of its lanes, and with one change."""
+    text = PROBE.read_text("utf-8")
     if change[0]:
         assert change[0] in text
         text = text.replace(*change)
@@ -67,7 +67,7 @@ ask strict secrets secret echo password canary
 
 @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
 def test_one_that_hangs_harms_no_other(tmp_path: Path, shell: list[str]) -> None:
-    found = asked(tmp_path, shell, "ask strict '' before echo yes\nask lenient '' hangs sleep 30\nask strict '' after echo yes")
+    found = asked(tmp_path, shell, "ask strict '' before echo yes\nask lenient '' hangs sleep 60\nask strict '' after echo yes", ("capture 20", "capture 3"))
 
     assert found["before"].content == found["after"].content == b"yes"
     assert found["hangs"].status is Status.TIMEOUT
