@@ -87,17 +87,17 @@ def test_a_fault_in_a_worker_ends_the_replay_with_that_fault_and_leaves_nothing_
     assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
-MORE_THAN_A_MOMENT = 3000
+MORE_THAN_A_MOMENT = 20_000
 
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """A folder of bundles that takes seconds to judge."""
+    """A folder of bundles that takes half a minute to judge, so that a test that is held up comes in time."""
     folder = tmp_path / "many"
     folder.mkdir()
     (tmp_path / "one").write_bytes((ROOT / "examples" / "debian-12.bundle").read_bytes())
     for number in range(MORE_THAN_A_MOMENT):
-        (folder / f"{number:04}.bundle").hardlink_to(tmp_path / "one")
+        (folder / f"{number:05}.bundle").hardlink_to(tmp_path / "one")
     return folder
 
 
