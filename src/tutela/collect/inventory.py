@@ -10,13 +10,13 @@ import io
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from tutela.collect.target import SshTarget, ssh_target
 from tutela.documents import Node, read_yaml
 from tutela.errors import ContentError, UsageError
 from tutela.language import Text
+from tutela.record import field, record
 
 MAX_HOSTS = 200_000
 _RANGE = re.compile(r"\[([0-9]{1,9}|[a-z]|[A-Z]):([0-9]{1,9}|[a-z]|[A-Z])(?::([0-9]{1,9}))?\]")
@@ -28,7 +28,7 @@ MAX_DEPTH = 50
 Variables = dict[str, str]
 
 
-@dataclass(slots=True)
+@record
 class _Groups:
     """What an Ansible inventory says, whichever way it is written."""
 
