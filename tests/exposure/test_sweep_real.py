@@ -105,7 +105,7 @@ def test_killed_and_resumed_it_finds_the_same_and_asks_no_finished_slice_again(s
     argv = [sys.executable, "-c", code, *sweeps.argv(*words)[3:]]
     running = sweeps.net.start(argv, env=sweeps.environment, stderr=subprocess.PIPE)
     journal = sweeps.folder / "journal"
-    for _ in range(200):
+    for _ in range(1200):
         time.sleep(0.05)
         if journal.exists() and journal.read_bytes().count(b'"slice"') >= 4:
             break
