@@ -65,9 +65,18 @@ def test_a_file_whose_reading_fails_costs_no_other_source(tmp_path: Path, awk: s
     assert [name for name in whole if name not in found and not name.startswith("/proc/")] == []
 
 
+def called(name: bytes) -> subprocess.Popen[bytes]:
+    """A process that bears this name already, until a line comes."""
+    script = "import sys; open('/proc/self/comm', 'wb').write(bytes.fromhex(sys.argv[1])); print(flush=True); input()"
+    process = subprocess.Popen(["/usr/bin/python3", "-c", script, name.hex()], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
 def test_a_process_that_ends_while_it_is_read_hides_no_other(tmp_path: Path) -> None:
     """Opened while it lived and read when it was gone, it fails as this mount does."""
-    daemon = subprocess.Popen(["/usr/bin/python3", "-c", "open('/proc/self/comm', 'w').write('knockd'); input()"], stdin=subprocess.PIPE)
+    daemon = called(b"knockd")
     try:
         unread = f"mount --bind /proc/{daemon.pid}/mem"
         found = Stage(tmp_path).awk("mawk").do(f"{unread} /proc/1/stat", f"{unread} /proc/1/status").frames(None, "--quick")
@@ -82,13 +91,8 @@ def test_a_process_that_ends_while_it_is_read_hides_no_other(tmp_path: Path) -> 
 
 def test_the_name_of_a_process_makes_no_other_process(tmp_path: Path) -> None:
     names = [b"a\n1 (sshd", b"a) S 1\n1 (sshd", b"x) S 0 0 0 0 1", b"(((", b"\n\n\n)\n(\n) S"]
-    script = "import sys; open('/proc/self/comm', 'wb').write(bytes.fromhex(sys.argv[1])); print(); sys.stdout.flush(); input()"
-    strange = [subprocess.Popen(["/usr/bin/python3", "-c", script, name.hex()], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for name in names]
-    guard = subprocess.Popen(["/usr/bin/python3", "-c", script, b"knockd".hex()], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    strange, guard = [called(name) for name in names], called(b"knockd")
     try:
-        for one in (*strange, guard):
-            assert one.stdout is not None
-            one.stdout.readline()
         runs = [Stage(tmp_path).awk(awk).frames(None, "--quick") for awk in AWKS]
     finally:
         for one in (*strange, guard):
