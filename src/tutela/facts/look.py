@@ -65,10 +65,6 @@ class Look:
         self.reference = reference
         self._reading: list[Reads] = []
         self._all_names = tuple(bundle.sources)
-        self.before: Reads = {}
-        """What was seen in the look before this one; for a memory."""
-        self.touched: dict[Read, list[Read]] = {}
-        """A fact that may have become another since then -> what it read that may have."""
         self.sights: Reads = {} if memory is None else memory.begin(self)
         """What was read here so far, or stands as it stood in the bundle before; for a memory."""
 

@@ -88,32 +88,20 @@ class Memory:
         last, self.last = self.last, (look, self.young)
         if last is None or last[1] is not self.young:
             return {}
-        look.before = last[0].sights.copy()
-        same, readers, touched = look.before.copy(), self.young.readers, look.touched
+        same, readers = last[0].sights.copy(), self.young.readers
         unlike = look.unlike(last[0])
         while unlike:
             read = unlike.pop()
             if same.pop(read, None) is not None:
-                for reader in readers.get(read, ()):
-                    touched.setdefault(reader, []).append(read)
-                    unlike.append(reader)
+                unlike += readers.get(read, ())
         return same
 
     def recall(self, parse: Parse, look: Look) -> Known | None:
         """The fact, if this look would read the same as an earlier one."""
-        # A bundle is judged by a thousand such steps, so what was seen already is not asked for by a call.
-        seen, sights, before = look.seen, look.sights, look.before
-        known: Known | None = before.get(parse)
-        if known is not None:
-            for read in look.touched.get(parse, ()):
-                sight = sights.get(read)
-                if (seen(read) if sight is None else sight) != before[read]:
-                    break
-            else:
-                self.missed.pop(parse, None)
-                return known
+        seen, sights = look.seen, look.sights
         place = self.young.facts.get(parse)
         while place.__class__ is _Fork:
+            # A bundle is judged by a thousand such steps, so what was seen already is not asked for by a call.
             sight = sights.get(place.read)
             place = place.branches.get(seen(place.read) if sight is None else sight)
         if place is not None:
