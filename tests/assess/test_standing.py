@@ -142,3 +142,11 @@ def test_what_the_site_sets_otherwise_is_named_with_what_would_apply() -> None:
 
     assert [(one.check.catalogue, one.name, one.value, one.agreed) for one in rulebook.overrides] == [("H-017", "minlen", 1, 12)]
     assert rulebook.params["password-composition"]["minlen"] == 1
+
+
+def test_of_a_check_set_by_both_its_names_its_id_decides() -> None:
+    declared = b"schema: tutela/site/1\nparameters:\n  H-017: {minlen: 1}\n  password-composition: {minlen: 14}\n"
+
+    rulebook = resolve(CONTENT, (CONTENT.profiles["enterprise-L3"],), read_site(declared, "site.yaml").parameters)
+
+    assert [one.value for one in rulebook.overrides] == [rulebook.params["password-composition"]["minlen"]] == [14]

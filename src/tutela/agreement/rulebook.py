@@ -222,23 +222,21 @@ def _overrides(check: Check, agreed: Mapping[str, Any], overrides: Node | None) 
 
     Raises ContentError.
     """
-    if overrides is None:
+    called = next((name for name in (check.id, check.catalogue or "") if overrides is not None and overrides.has(name)), None)
+    if overrides is None or called is None:
         return
-    for called in dict.fromkeys((check.catalogue or check.id, check.id)):
-        for name, node in overrides.get(called, {}).items():
-            if name not in check.params:
-                node.wrong(
-                    f"检查 {called} 没有这个参数；可用：{', '.join(check.params) or '-'}",
-                    f"{called} has no such parameter; it has: {', '.join(check.params) or '-'}",
-                )
-            if node.data is None:
-                continue
-            param = check.params[name]
-            if not _fits(param, node.data):
-                node.wrong(f"应为 {param.type}，写的是 {node.data!r}", f"{param.type} is expected, not {node.data!r}")
-            value = tuple(node.data) if param.type == "texts" else node.data
-            if value != agreed[name]:
-                yield Override(check, name, value, agreed[name])
+    for name, node in overrides.get(called).items():
+        if name not in check.params:
+            listed = ", ".join(check.params) or "-"
+            node.wrong(f"检查 {called} 没有这个参数；可用：{listed}", f"{called} has no such parameter; it has: {listed}")
+        if node.data is None:
+            continue
+        param = check.params[name]
+        if not _fits(param, node.data):
+            node.wrong(f"应为 {param.type}，写的是 {node.data!r}", f"{param.type} is expected, not {node.data!r}")
+        value = tuple(node.data) if param.type == "texts" else node.data
+        if value != agreed[name]:
+            yield Override(check, name, value, agreed[name])
 
 
 def _fits(param: Param, value: Any) -> bool:

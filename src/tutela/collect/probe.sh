@@ -1706,7 +1706,7 @@ updates() { # updates that apt would install, from the metadata that is there; n
 		lists=/var/cache/apt/srcpkgcache.bin RC=100
 		# shellcheck disable=SC3013 # every shell that the probe meets knows -nt
 		if [ -r "$lists" ] && ! [ /var/lib/apt/lists -nt "$lists" ]; then
-			capture 60 apt-get -s -o Dir::Cache::srcpkgcache=/proc/self/fd/9 "$@" 9<"$lists"
+			capture 120 apt-get -s -o Dir::Cache::srcpkgcache=/proc/self/fd/9 "$@" 9<"$lists"
 		fi
 		[ "$RC" != 100 ] || capture 120 apt-get -s -o Dir::Cache::srcpkgcache= "$@"
 		emit_captured "$name"

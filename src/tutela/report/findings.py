@@ -71,8 +71,6 @@ def unreachable(assessment: Assessment) -> Text | None:
 def twice(assessment: Assessment) -> tuple[str, ...]:
     """Names of sources that the probe sent twice with different content."""
     sources = assessment.bundle.sources
-    if AGAIN not in "\n".join(sources):
-        return ()
     return tuple(name.removesuffix(AGAIN) for name in sources if name.endswith(AGAIN) and name.removesuffix(AGAIN) in sources)
 
 
@@ -244,7 +242,7 @@ def said_own_parameters(assessment: Assessment) -> Text | None:
     zh = "、".join(f"{name} = {value}（原为 {agreed}）" for name, value, agreed in found)
     en = ", ".join(f"{name} = {value} (otherwise {agreed})" for name, value, agreed in found)
     return Text(
-        f"场地文件更改了判定参数，结论只在更改获准时成立：{inert(zh)}",
+        f"站点文件更改了判定参数，结论只在更改获准时成立：{inert(zh)}",
         f"The site file changes parameters, so this judgement holds only if that was agreed: {inert(en)}",
     )
 
