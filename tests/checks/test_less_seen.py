@@ -83,7 +83,7 @@ def test_nothing_is_decided_by_not_being_seen(name: str) -> None:
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.bundle")), ids=lambda path: path.stem)
 def test_nothing_of_a_real_host_is_decided_by_not_being_seen(path: Path) -> None:
     bundle, memory = read_bundle(path), Memory()
-    rulebook, declared = resolve(scenes.content(), (scenes.content().default_profile,), {}), hosts.site()
+    rulebook, declared = resolve(scenes.content(), (scenes.content().default_profile,)), hosts.site()
     whole = {verdict.check.id: verdict.result for verdict in assess(bundle, rulebook, declared, memory=memory).verdicts}
     decided = []
     for source, evidence in bundle.sources.items():
