@@ -186,6 +186,7 @@ class Engine:
                     heard = job.scan.heard
                     for event in job.scan.answered(replies if mine.all() else _only(replies, mine), now):
                         yield job, event
+                    job.reset(job.scan.repeated)
                     if self._entries is not None:
                         self._entries.answered(job.scan.heard - heard)
 
@@ -275,9 +276,9 @@ class _Job:
                 )
         return len(probes)
 
-    def _reset(self) -> None:
-        """Take back what was half opened. The kernel has done so already, unless a filter kept the answer from it that we saw."""
-        probes = self.scan.open_probes()[:MOST_RESETS]
+    def reset(self, probes: npt.NDArray[np.int64]) -> None:
+        """Take back what was half opened. The kernel has done so already, unless a filter kept the answer from it that we saw, or its reset was lost."""
+        probes = probes[:MOST_RESETS]
         destinations, ports, sequences = self.scan.destinations(probes)
         packets = [
             reset_packet(self.source.packed, self.packets.source_port, address.tobytes(), port, (sequence + 1) & 0xFFFFFFFF)
@@ -288,7 +289,7 @@ class _Job:
 
     def close(self) -> None:
         """Leave nothing behind: no half-open connection, no port, no socket."""
-        self._reset()
+        self.reset(self.scan.open_probes())
         if isinstance(self.sender, FrameSender):
             self.sender.close()
         self._reserved.close()

@@ -69,6 +69,8 @@ class SynScan:
         self.answers = 0
         self.heard = 0
         """Probes that a host answered."""
+        self.repeated: Probes = np.empty(0, np.int64)
+        """Those of the last answers that answered with SYN-ACK once more: they have had no reset, or were asked again."""
         self.trip = RoundTrip(request.rtt_s)
         self._known = {OPEN: [0, 0], CLOSED: [0, 0]}
         """Of probes that answered, by state: questions lost before the first answer, questions."""
@@ -152,6 +154,7 @@ class SynScan:
         probes = hosts * len(self.ports) + places
         valid = np.flatnonzero((hosts >= 0) & (places >= 0))
         valid = valid[(self.sequences[probes[valid]] == replies.sequence[valid]) & (self._asked[probes[valid]] > 0)]
+        self.repeated = probes[:0]
         if len(valid) == 0 or self._started is None:
             return []
         probes, kinds, codes, at = probes[valid], replies.kind[valid], replies.code[valid], replies.at[valid]
@@ -166,6 +169,7 @@ class SynScan:
                     self._control_answers[probe][1] += 1
 
         opened = _distinct(probes[kinds == SYN_ACK])
+        self.repeated = opened[self.state[opened] == OPEN]
         opened = opened[self.state[opened] != OPEN]
         self._first_answer(opened[self.state[opened] == SILENT], OPEN)
         self.state[opened] = OPEN
