@@ -18,6 +18,10 @@ SHELLS = {"dash": ["dash"], "bash": ["bash", "-o", "posix"], "ash": ["busybox", 
 AWKS = {"mawk": "/usr/bin/mawk", "gawk": "/usr/bin/gawk", "busybox": "busybox"}
 
 
+ALONE = ("-m", "-p", "-f", "--mount-proc", "--kill-child")
+"""For unshare(1): what other tests run at the same time comes and goes, and is not seen."""
+
+
 def instead_of_lanes(probe: str, lines: str) -> str:
     """The probe with other lines in place of its lanes and of what they need to know."""
     changed, count = re.subn(r'^if \[ -n "\$QUICK" \]; then looks .*$', lambda _: lines, probe, flags=re.MULTILINE)
@@ -31,17 +35,17 @@ def frames(raw: bytes) -> dict[str, Evidence]:
 
 @dataclass
 class Stage:
-    """A script run before the probe, in a mount namespace of its own: what it mounts and writes there stays there.
+    """A host on which no other process runs: a script run before the probe, in a mount namespace of its own: what it mounts and writes there stays there.
 
     /etc, /home, /root, /srv, /opt and /var are overlays in memory, so planting changes nothing on this machine.
     """
 
     folder: Path
     lines: list[str]
-    unshare: tuple[str, ...] = ("-m",)
+    unshare: tuple[str, ...]
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.unshare = folder, ALONE
         self.lines = ["set -e", "mount --make-rprivate /", f"mount -t tmpfs -o mode=755 tmpfs {folder}"]
         for place in ("etc", "home", "root", "srv", "opt", "var"):
             self.lines += [

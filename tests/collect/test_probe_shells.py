@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.collect.probe import AWKS, PROBE, SHELLS, Stage, frames
+from tests.collect.probe import ALONE, AWKS, PROBE, SHELLS, Stage, frames
 from tutela.errors import BundleError
 from tutela.evidence import Evidence, Status
 
@@ -39,8 +39,7 @@ def test_every_shell_with_every_awk_sees_the_same(tmp_path: Path) -> None:
         folder = tmp_path / str(at)
         folder.mkdir()
         stage = Stage(folder).awk(awk)
-        # What other tests run at the same time comes and goes.
-        stage.unshare = ("-m", "-n", "-p", "-f", "--mount-proc")
+        stage.unshare = (*ALONE, "-n")
         runs.append(seen(stage.frames(SHELLS[shell], "--quick")))
     first, last = runs[0], runs[-1]
     moving = {name for name in first if first[name] != last.get(name)} | {"meta", "finished", "/proc/uptime", "stat -f -c %S %b %f %a /var/log"}
@@ -65,6 +64,9 @@ def test_a_file_whose_reading_fails_costs_no_other_source(tmp_path: Path, awk: s
     assert [name for name in whole if name not in found and not name.startswith("/proc/")] == []
 
 
+SEEING_PROCESSES = ("-m",)
+
+
 def called(name: bytes) -> subprocess.Popen[bytes]:
     """A process that bears this name already, until a line comes."""
     script = "import sys; open('/proc/self/comm', 'wb').write(bytes.fromhex(sys.argv[1])); print(flush=True); input()"
@@ -79,7 +81,9 @@ def test_a_process_that_ends_while_it_is_read_hides_no_other(tmp_path: Path) -> 
     daemon = called(b"knockd")
     try:
         unread = f"mount --bind /proc/{daemon.pid}/mem"
-        found = Stage(tmp_path).awk("mawk").do(f"{unread} /proc/1/stat", f"{unread} /proc/1/status").frames(None, "--quick")
+        stage = Stage(tmp_path).awk("mawk").do(f"{unread} /proc/1/stat", f"{unread} /proc/1/status")
+        stage.unshare = SEEING_PROCESSES
+        found = stage.frames(None, "--quick")
     finally:
         daemon.communicate(b"\n")
 
@@ -93,7 +97,10 @@ def test_the_name_of_a_process_makes_no_other_process(tmp_path: Path) -> None:
     names = [b"a\n1 (sshd", b"a) S 1\n1 (sshd", b"x) S 0 0 0 0 1", b"(((", b"\n\n\n)\n(\n) S"]
     strange, guard = [called(name) for name in names], called(b"knockd")
     try:
-        runs = [Stage(tmp_path).awk(awk).frames(None, "--quick") for awk in AWKS]
+        stages = [Stage(tmp_path).awk(awk) for awk in AWKS]
+        for stage in stages:
+            stage.unshare = SEEING_PROCESSES
+        runs = [stage.frames(None, "--quick") for stage in stages]
     finally:
         for one in (*strange, guard):
             one.communicate(b"\n")
@@ -267,8 +274,9 @@ HOSTILE_ENVIRONMENT = {
 @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
 def test_the_environment_cannot_steer_it(shell: list[str]) -> None:
     environment = {name: value for name, value in HOSTILE_ENVIRONMENT.items() if shell[0] != "bash" or name != "SHELLOPTS"}
+    alone = [shutil.which("unshare") or "unshare", *ALONE]
     done = subprocess.run(
-        [shutil.which(shell[0]) or shell[0], *shell[1:], str(PROBE), "--quick"],
+        [*alone, shutil.which(shell[0]) or shell[0], *shell[1:], str(PROBE), "--quick"],
         capture_output=True,
         stdin=subprocess.DEVNULL,
         timeout=60,
@@ -277,7 +285,7 @@ def test_the_environment_cannot_steer_it(shell: list[str]) -> None:
     )
     assert done.returncode == 0
     found = frames(done.stdout)
-    plain = frames(subprocess.run([*shell, str(PROBE), "--quick"], capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=True).stdout)
+    plain = frames(subprocess.run([*alone, *shell, str(PROBE), "--quick"], capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=True).stdout)
     assert {name: one.status for name, one in found.items()} == {name: one.status for name, one in plain.items()}
     for name in ("/etc/passwd", "/etc/login.defs", "hostname"):
         assert found[name] == plain[name]
