@@ -17,7 +17,7 @@ from tutela.agreement.rulebook import Rulebook, resolve
 from tutela.assess import assess
 from tutela.collect.archive import read_bundle
 from tutela.evidence import Bundle, Evidence, Status
-from tutela.evidence.bundle import Frames, read_frames, write_frames
+from tutela.evidence.bundle import Frames, read_frames, whole_frames, write_frames
 from tutela.facts import accounts, sockets, ssh, units
 from tutela.facts.look import Look
 from tutela.facts.memory import Memory
@@ -88,6 +88,19 @@ def test_real_hosts_are_judged_the_same_alone_and_among_others_to_the_byte(size:
         among = lines.line(assess(Bundle.from_bytes(bundle.to_bytes(), frames), shipped(), site, memory=memory))
 
         assert among == alone.encode()
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.bundle")), ids=lambda path: path.stem)
+def test_a_host_that_is_judged_while_it_is_looked_at_is_judged_the_same_to_the_byte(path: Path) -> None:
+    bundle, memory, chance = read_bundle(path), Memory(), random.Random(path.name)
+    alone = encoded(document(assess(bundle, shipped(), Site())))
+
+    for length in sorted(chance.sample(range(len(bundle.frames)), 6)):
+        frames = whole_frames(bundle.frames[:length])
+        early = replace(bundle, collected_at=bundle.collected_at - timedelta(seconds=chance.randrange(3)), frames=frames, sources=read_frames(frames))
+        assess(early, shipped(), Site(), memory=memory)
+
+    assert encoded(document(assess(bundle, shipped(), Site(), memory=memory))) == alone
 
 
 def test_the_same_host_again_is_the_same_verdict_object_not_judged_again() -> None:

@@ -72,9 +72,12 @@ class Stage:
             self.do(f"mount --bind {AWKS[awk]} {os.path.realpath('/usr/bin/awk')}")
         return self
 
-    def run(self, shell: list[str] | None = None, *arguments: str, timeout: int = 200, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[bytes]:
+    def argv(self, shell: list[str] | None = None, *arguments: str, before: tuple[str, ...] = ()) -> list[str]:
         script = "\n".join([*self.lines, 'exec "$@"'])
-        argv = ["unshare", *self.unshare, "sh", "-c", script, "sh", *before, *(shell or ["sh"]), str(PROBE), *arguments]
+        return ["unshare", *self.unshare, "sh", "-c", script, "sh", *before, *(shell or ["sh"]), str(PROBE), *arguments]
+
+    def run(self, shell: list[str] | None = None, *arguments: str, timeout: int = 200, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[bytes]:
+        argv = self.argv(shell, *arguments, before=before)
         return subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout, check=False)
 
     def frames(self, shell: list[str] | None = None, *arguments: str) -> dict[str, Evidence]:

@@ -122,6 +122,26 @@ def test_without_a_working_awk_nothing_passes_for_a_look(tmp_path: Path, place: 
         frames(done.stdout)
 
 
+@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+def test_what_is_quick_is_said_while_the_slow_is_still_looked_at(tmp_path: Path, stage: Stage, shell: list[str]) -> None:
+    slow = f"#!/bin/sh\nuntil [ -e {tmp_path}/go ]; do sleep 0.1; done\necho Inst nothing\n"
+    stage.plant("/etc/apt-get", slow, "755").do("mount --bind /etc/apt-get /usr/bin/apt-get")
+
+    with subprocess.Popen(stage.argv(shell), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as probe:
+        assert probe.stdout is not None
+        said = b""
+        while b"hostname\n" not in said:
+            said += (more := os.read(probe.stdout.fileno(), 65536))
+            assert more, "it ended without the rest"
+        (tmp_path / "go").touch()
+        said += probe.stdout.read()
+
+    found = frames(said)
+    assert found["hostname"].status is Status.OK
+    (simulated,) = [one for name, one in found.items() if name.startswith("apt-get -s")]
+    assert simulated.content == b"Inst nothing"
+
+
 def test_arguments_that_are_wrong_are_said() -> None:
     for arguments in (["--nonsense"], ["--quick", "x"]):
         done = subprocess.run(["sh", str(PROBE), *arguments], capture_output=True, check=False)

@@ -53,6 +53,17 @@ def test_root_collects_a_bundle_and_nothing_stays_on_the_host(host: Host, tmp_pa
     assert host.run("find / -xdev -newer /proc/self -not -path '/proc/*' 2>/dev/null; ls -la /tmp /root /var/tmp").stdout == before
 
 
+def test_a_host_that_is_judged_while_it_is_looked_at_is_judged_as_its_bundle_is(host: Host, tmp_path: Path) -> None:
+    run = tutela(host, "check", f"ssh://root@{host.name}", "--format", "json", "--keep", tmp_path / "kept")
+    (kept,) = (tmp_path / "kept").iterdir()
+
+    again = tutela(host, "check", kept, "--format", "json")
+
+    assert {verdict["result"] for verdict in json.loads(run.stdout)["verdicts"]} > {"pass", "fail"}
+    assert run.stdout == again.stdout
+    assert run.returncode == again.returncode in (2, 3)
+
+
 def test_an_ordinary_user_is_told_what_it_may_not_read(host: Host, tmp_path: Path) -> None:
     run = tutela(host, "collect", f"ssh://ops@{host.name}", "-o", tmp_path / "x.bundle", "--quick")
 

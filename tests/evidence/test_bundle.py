@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tutela.errors import BundleError
 from tutela.evidence import Bundle, Evidence, Status, Vantage
-from tutela.evidence.bundle import MAGIC, MAX_NAME_BYTES, MAX_SOURCES, read_frames, write_frames
+from tutela.evidence.bundle import MAGIC, MAX_NAME_BYTES, MAX_SOURCES, read_frames, whole_frames, write_frames
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 SOURCES = [
@@ -47,6 +47,25 @@ def test_every_cut_of_a_bundle_is_refused() -> None:
     for length in range(len(raw)):
         with pytest.raises(BundleError):
             Bundle.from_bytes(raw[:length])
+
+
+def test_of_an_output_under_way_the_whole_frames_are_taken_and_no_part_of_one() -> None:
+    frames = write_frames(SOURCES)
+    counts = [len(read_frames(whole_frames(frames[:length]))) for length in range(len(frames) + 1)]
+
+    assert counts == sorted(counts)
+    assert {counts[0], counts[-1]} == {0, len(SOURCES)}
+    for length, count in enumerate(counts):
+        kept = read_frames(whole_frames(frames[:length]))
+        assert list(kept.values()) == SOURCES[:count]
+
+
+@given(st.binary(max_size=200) | st.lists(EVIDENCE, max_size=3).map(write_frames))
+def test_of_any_output_under_way_the_whole_frames_are_frames(raw: bytes) -> None:
+    whole = whole_frames(raw)
+
+    read_frames(whole)
+    assert raw.startswith(whole.removesuffix(b"end\n"))
 
 
 def test_something_behind_the_end_is_refused() -> None:

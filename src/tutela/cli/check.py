@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from tutela.cli import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN, 
 from tutela.cli.clock import now
 from tutela.cli.options import add_judging, add_looking, add_scanning, declared, look_of, read_rulebook, read_site_file, read_targets, ssh_options
 from tutela.collect.target import BundleTarget, LocalTarget
-from tutela.errors import TutelaError, UsageError
+from tutela.errors import BundleError, TutelaError, UsageError
 from tutela.language import Lang, Text
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MANY = 64
 """From so many recorded bundles on, starting workers is worth it."""
+SILENT_S = 0.02
+"""When a host has said nothing for so long, what it said so far is judged."""
 COLLECT = 256
 """Hosts after which garbage is looked for: some ten megabytes of it."""
 FAIL_ON = ("critical", "high", "medium", "low", "info", "never")
@@ -187,6 +189,7 @@ class Looking:
         self.elsewhere = elsewhere
         self.targets, self.look, self.options, self.jobs, self.running = targets, look, options, jobs, running
         self._first: Bundle | BaseException | None = None
+        self._answer: list[bytes] = []
         self._thread = threading.Thread(target=self._begin, daemon=True)
         self._keeping: threading.Thread | None = None
         if len(targets) == 1:
@@ -199,9 +202,23 @@ class Looking:
 
     def _begin(self) -> None:
         try:
-            self._first = self._collect(self.targets[0], self.look, now, ssh_options=self.options, running=self.running)
+            self._first = self._collect(self.targets[0], self.look, now, ssh_options=self.options, running=self.running, answer=self._answer)
         except BaseException as problem:  # noqa: BLE001 - handed to the thread that waits
             self._first = problem
+
+    def so_far(self) -> Iterator[Bundle]:
+        """What a single target has said up to now, whenever it falls silent and is not done."""
+        from tutela.collect.one import so_far
+
+        read = 0
+        while self._thread.is_alive():
+            came = len(self._answer)
+            self._thread.join(SILENT_S)
+            if read < came == len(self._answer) and self._thread.is_alive():
+                read = came
+                with suppress(BundleError):
+                    # What is wrong with it is told when it is whole.
+                    yield so_far(self.targets[0], self.look, self._answer, now())
 
     def bundles(self) -> Iterator[Bundle]:
         """The bundles as they come.
@@ -338,8 +355,11 @@ class _Run:
         from tutela.facts.memory import Memory
 
         progress = Progress(len(looking.targets), self.lang)
-        memory = Memory() if len(looking.targets) > 1 else None
+        memory = Memory() if len(looking.targets) > 1 or not self.arguments.quick else None
         try:
+            for bundle in looking.so_far() if memory is not None else ():
+                # A slow part of the host is still being looked at. What is judged now stays remembered, and need not be judged when it has come.
+                assess(bundle, self.rulebook, self.site, memory=memory)
             for number, bundle in enumerate(looking.bundles(), 1):
                 if number % COLLECT == 0:
                     gc.collect()

@@ -981,7 +981,7 @@ BEGIN {
 '
 
 # --- what is looked at -----------------------------------------------------------------------------------------------
-# Lanes (the last lines) run side by side, each holding its output until the lane before it has been passed on.
+# Lanes (the last lines) run side by side, each passing on what the lanes before it say, then its own; the quickest comes first.
 
 overview() { # what several parts need to know
 	# PROCESSES: number, name. TERMINALS, of those that have one: euid, terminal, start in ticks since boot, name. SERVERS that guard, but those in containers: number, name, parent, start.
@@ -2592,10 +2592,12 @@ collect() { # function...
 	esac
 }
 
-lane() { # function... : collects first, then passes on what came before it
+lane() { # function... : collects, and meanwhile passes on what comes before it; its own follows
+	# What is said early is judged early: the simulated upgrade takes longer than all else.
+	{ cat <&3 3<&- & } 3<&0
 	# mawk ends at a file whose reading fails. Then the lane looks once more and tries each file before.
-	held=$(collect "$@" && printf .) || held=$(TRY=1; collect "$@" && printf .)
-	cat
+	held=$(collect "$@" </dev/null && printf .) || held=$(TRY=1; collect "$@" </dev/null && printf .)
+	wait
 	case $held in
 	*.) printf %s "${held%.}" ;;
 	*) printf 'awk failed in: %s\n' "$*" ;; # no frame, so that who reads this takes nothing for whole
@@ -2619,15 +2621,15 @@ looks() { # [function...] : lanes that look side by side, and the functions name
 	*' fail2ban-server'*) quick="$* $quick"; set -- bans ;;
 	*) quick="$* bans $quick"; set -- ;;
 	esac
-	lanes "$quick" "$@"
+	lanes "$@" "$quick"
 }
 
 give_way() { # from now on this shell and what it starts leave the CPU to others
-	if have renice && { read -r self _ </proc/self/stat; } 2>/dev/null; then renice -n 5 -p "$self" >/dev/null 2>&1; fi
+	if have renice && { read -r self _ </proc/self/stat; } 2>/dev/null; then renice -n 10 -p "$self" >/dev/null 2>&1; fi
 }
 
 overview || { echo 'probe.sh: awk failed, so there is nothing to see with' >&2; return 1; }
-# The simulated upgrade takes longest: it runs from the start, and all else gives way to it, but not by much.
+# The simulated upgrade takes longest: it runs from the start, and all else gives way to it, but comes to its end on a busy host too.
 if [ -n "$QUICK" ]; then looks updates; else { give_way; looks; } | lane updates; fi
 emit ok 0 finished "$(date +%s)"
 echo end

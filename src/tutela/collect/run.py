@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from tutela.errors import BundleError, CollectError, said_by_system
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import field, record
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -119,6 +119,8 @@ class Talk:
     """Keep standard input open until the answer is complete: the other side gives up when it closes."""
     hear: Callable[[bytes], None] = lambda _said: None
     """Gets what comes on standard error, as it comes."""
+    answer: list[bytes] = field(default_factory=list)
+    """What comes on standard output, as it comes."""
 
 
 def run_probe(argv: list[str], timeout_s: int, running: Running | None = None, talk: Talk | None = None) -> tuple[bytes, int, bytes]:
@@ -151,7 +153,6 @@ class _Exchange:
         self._process, self._talk = process, talk
         self._stdin = process.stdin
         self._unsent = memoryview(talk.sent)
-        self._answer: list[bytes] = []
         self._size = 0
         self._complaints = b""
         self._in, self._out, self._err = process.stdin.fileno(), process.stdout.fileno(), process.stderr.fileno()
@@ -185,7 +186,7 @@ class _Exchange:
             rc = self._process.wait(max(deadline - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
             raise TimeoutError from None
-        return b"".join(self._answer), rc, self._complaints
+        return b"".join(self._talk.answer), rc, self._complaints
 
     def _step(self, pipe: int) -> None:
         """One read or write that cannot block."""
@@ -200,7 +201,7 @@ class _Exchange:
             self._size += len(chunk)
             if self._size > MAX_ANSWER_BYTES:
                 raise CollectError(Text("返回的内容过大，已停止读取", "it sends more than a bundle may hold; reading was stopped"))
-            self._answer.append(chunk)
+            self._talk.answer.append(chunk)
         else:
             self._talk.hear(chunk)
             # Read to the end, so that a chatty host cannot block itself; the last words say why it ended.
@@ -227,25 +228,32 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def collect_local(look: Look, clock: Clock, running: Running | None = None) -> Bundle:
-    """Look at this host.
+def collect_local(look: Look, clock: Clock, running: Running | None = None, answer: list[bytes] | None = None) -> Bundle:
+    """Look at this host; `answer` gets what comes, as it comes.
 
     Raises CollectError when the probe cannot run.
     """
     argv = ["sh", "-s", "--", *probe_arguments(look)]
     if look.become and os.geteuid() != 0:
         argv = ["sudo", "-n", *argv]
-    frames, rc, complaints = run_probe(argv, look.timeout_s, running)
+    frames, rc, complaints = run_probe(argv, look.timeout_s, running, Talk(probe_text(), answer=[] if answer is None else answer))
     if rc != 0:
         words = shown(complaints)
         raise CollectError(Text(f"探针以 {rc} 退出：{words}", f"the probe ended with {rc}: {words}"))
-    from tutela.collect.answer import make_bundle, named_by_host  # noqa: PLC0415 - the probe comes first
-
     try:
-        bundle = make_bundle("localhost", frames, clock(), {"transport": "local"})
+        return local_bundle(frames, clock())
     except BundleError as problem:
         raise CollectError(problem.message) from None
-    return named_by_host(bundle)
+
+
+def local_bundle(frames: bytes, at: datetime) -> Bundle:
+    """What the probe said of this host.
+
+    Raises BundleError.
+    """
+    from tutela.collect.answer import make_bundle, named_by_host  # noqa: PLC0415 - the probe comes first
+
+    return named_by_host(make_bundle("localhost", frames, at, {"transport": "local"}))
 
 
 def shown(complaints: bytes) -> str:

@@ -10,7 +10,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from tutela.collect.answer import Reader, make_bundle
-from tutela.collect.run import Look, Running, Talk, probe_arguments, run_probe, shown
+from tutela.collect.run import Look, Running, Talk, probe_arguments, probe_text, run_probe, shown
 from tutela.collect.target import SshTarget
 from tutela.errors import BundleError, CollectError
 from tutela.evidence import Bundle, Status
@@ -18,6 +18,8 @@ from tutela.evidence.bundle import read_frames
 from tutela.language import Text
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tutela.collect.run import Clock
 
 SSH_FAILED = 255
@@ -42,20 +44,34 @@ def ssh_argv(target: SshTarget, look: Look, options: tuple[str, ...] = (), comma
 
 
 def collect_ssh(
-    target: SshTarget, look: Look, clock: Clock, *, options: tuple[str, ...] = (), running: Running | None = None, read: Reader | None = None
+    target: SshTarget,
+    look: Look,
+    clock: Clock,
+    *,
+    options: tuple[str, ...] = (),
+    running: Running | None = None,
+    read: Reader | None = None,
+    answer: list[bytes] | None = None,
 ) -> Bundle:
-    """Look at one host.
+    """Look at one host; `answer` gets what comes, as it comes.
 
     Raises CollectError with what ssh said and what to do about it.
     """
-    frames, rc, complaints = run_probe(ssh_argv(target, look, options), look.timeout_s, running)
+    frames, rc, complaints = run_probe(ssh_argv(target, look, options), look.timeout_s, running, Talk(probe_text(), answer=[] if answer is None else answer))
     if rc != 0:
         raise CollectError(explained(target, rc, complaints, look))
-    meta = {"transport": "ssh", "address": target.host, "become": "yes" if look.become else "no"}
     try:
-        return make_bundle(target.name, frames, clock(), meta, read or read_frames)
+        return ssh_bundle(target, look, frames, clock(), read or read_frames)
     except BundleError as problem:
         raise CollectError(_noise(target, frames) or problem.message) from None
+
+
+def ssh_bundle(target: SshTarget, look: Look, frames: bytes, at: datetime, read: Reader = read_frames) -> Bundle:
+    """What the probe said of a host.
+
+    Raises BundleError.
+    """
+    return make_bundle(target.name, frames, at, {"transport": "ssh", "address": target.host, "become": "yes" if look.become else "no"}, read)
 
 
 def connected_to(target: SshTarget, look: Look, *, options: tuple[str, ...] = (), running: Running | None = None) -> str | None:

@@ -251,6 +251,17 @@ def read_frames(frames: bytes, seen: Frames | None = None) -> dict[str, Evidence
     return sources
 
 
+def whole_frames(frames: bytes) -> bytes:
+    """Of an output that is still coming, what is whole, as if nothing came after it."""
+    at = 0
+    while (head := _FRAME.match(frames, at)) is not None:
+        end = head.end() + int(head[3]) + int(head[4]) + 2
+        if end > len(frames):
+            break
+        at = end
+    return frames[:at] + _END
+
+
 def _frame(frames: bytes, at: int) -> tuple[int, Evidence] | None:
     """Where the frame at this place ends, and what it says."""
     head = _FRAME.match(frames, at)
