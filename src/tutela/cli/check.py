@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MANY = 64
 """From so many recorded bundles on, starting workers is worth it."""
-SILENT_S = 0.02
+SILENT_S = 0.05
 """When a host has said nothing for so long, what it said so far is judged."""
 COLLECT = 256
 """Hosts after which garbage is looked for: some ten megabytes of it."""

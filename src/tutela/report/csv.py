@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from tutela.assess.assessment import Assessment
 from tutela.assess.verdict import Verdict
 from tutela.language import Lang, Text
-from tutela.report.findings import headline, unreachable
+from tutela.report.findings import headline, listed_own_parameters, unreachable
 from tutela.report.inert import inert, inert_lines
 from tutela.report.json import moment
 from tutela.report.options import Options
@@ -35,6 +35,7 @@ COLUMNS = (
     "expected",
     "remedy",
     "bundle",
+    "own_parameters",
 )
 """Names for programs, the same in every language."""
 
@@ -72,4 +73,5 @@ def _cells(assessment: Assessment, verdict: Verdict, lang: Lang) -> list[str]:
         "\n".join(f"{say(seen.label)}: {inert(seen.expected)}" for seen in unmet),
         "\n".join(inert_lines(verdict.check.remedy.in_(lang))),
         assessment.bundle.digest,
+        inert(listed_own_parameters(assessment, verdict.check) or ""),
     ]

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from tutela.agreement.model import Party, Table
 from tutela.assess.assessment import Assessment, ClauseStanding, Standing
 from tutela.assess.verdict import Verdict
-from tutela.checks import Outcome, Severity
+from tutela.checks import Check, Outcome, Severity
 from tutela.evidence.bundle import AGAIN
 from tutela.language import Text, same
 from tutela.record import record
@@ -232,6 +232,12 @@ def derived(assessment: Assessment, tables: Mapping[str, Table] | None = None) -
 def own_parameters(assessment: Assessment) -> list[tuple[str, str, str]]:
     """Parameters that the site sets otherwise than they would be: `H-017.minlen`, the value, what would apply."""
     return [(f"{one.check.catalogue or one.check.id}.{one.name}", _plain(one.value), _plain(one.agreed)) for one in assessment.rulebook.overrides]
+
+
+def listed_own_parameters(assessment: Assessment, check: Check | None = None) -> str | None:
+    """The same in one line for programs, `H-017.minlen=1 (14)`, of one check or of all; None when there are none."""
+    found = zip(assessment.rulebook.overrides, own_parameters(assessment), strict=True)
+    return "; ".join(f"{name}={value} ({agreed})" for one, (name, value, agreed) in found if check is None or one.check is check) or None
 
 
 def said_own_parameters(assessment: Assessment) -> Text | None:

@@ -11,7 +11,8 @@ from tutela.assess.assessment import Assessment
 from tutela.assess.verdict import Verdict
 from tutela.checks import Outcome
 from tutela.language import Lang, Text
-from tutela.report.findings import headline, name_of, unreachable
+from tutela.report.findings import headline, listed_own_parameters, name_of, unreachable
+from tutela.report.inert import inert
 from tutela.report.json import moment
 from tutela.report.markup import Markup, el, joined
 from tutela.report.options import Options
@@ -52,6 +53,7 @@ def _suite(one: Assessment, lang: Lang) -> Iterator[str]:
         "bundle": one.bundle.digest,
         "unknown_percent": str(one.summary.unknown_percent),
         "derived_defaults": ", ".join(one.rulebook.derived),
+        "own_parameters": inert(listed_own_parameters(one) or ""),
     }
     suite = el(
         "testsuite",

@@ -51,14 +51,20 @@ def _sentence(assessments: Sequence[Assessment], options: Options) -> Text:
         said = summary(one)
         worst = failures(one)[:1]
         first = f" [{worst[0].check.id}]" if worst else ""
-        return Text(f"{one.subject}：{said.zh}{first}", f"{one.subject}: {said.en}{first}")
+        return Text(f"{one.subject}：{said.zh}{first}{_own(one).zh}", f"{one.subject}: {said.en}{first}{_own(one).en}")
     states = {one.subject: _status(one, options) for one in assessments}
     bad = sorted((subject for subject in states if states[subject]), key=lambda subject: (_WORST_FIRST.index(states[subject]), subject))
     names = ", ".join(bad[:MAX_NAMES]) + (f" +{len(bad) - MAX_NAMES}" if len(bad) > MAX_NAMES else "")
     lost = sum(1 for one in assessments if unreachable(one) is not None)
     zh = f"{len(assessments)} 台主机，{len(bad)} 台未合规，{lost} 台无法连接"
     en = f"{len(assessments)} hosts, {len(bad)} not compliant, {lost} not reached"
-    return Text(f"{zh}：{names}", f"{en}: {names}") if names else Text(zh, en)
+    own = next((_own(one) for one in assessments if one.rulebook.overrides), Text("", ""))  # one site file for all
+    return Text(f"{zh}：{names}{own.zh}", f"{en}: {names}{own.en}") if names else Text(zh + own.zh, en + own.en)
+
+
+def _own(one: Assessment) -> Text:
+    count = len(one.rulebook.overrides)
+    return Text(f"；站点文件更改了 {count} 个判定参数", f"; the site file changes {count} parameter{'' if count == 1 else 's'}") if count else Text("", "")
 
 
 def _performance(assessments: Sequence[Assessment]) -> str:

@@ -17,7 +17,7 @@ from tutela.assess.verdict import Verdict
 from tutela.checks import Outcome, Vantage
 from tutela.errors import UsageError
 from tutela.language import Lang, Text
-from tutela.report.findings import HEADLINES, headline, name_of, summary, unreachable
+from tutela.report.findings import HEADLINES, headline, listed_own_parameters, name_of, summary, unreachable
 from tutela.report.inert import inert
 from tutela.report.json import encoded, moment
 from tutela.report.options import Options
@@ -107,6 +107,7 @@ def _result(one: Assessment, lang: Lang) -> dict[str, Any]:
             site=one.site.digest,
             profiles=", ".join(profile.id for profile in one.rulebook.profiles),
             derived_defaults=", ".join(one.rulebook.derived),
+            own_parameters=listed_own_parameters(one),
         ),
         "local-definitions": {"inventory-items": [{"uuid": item, "description": _prose(one.subject)}]},
         "reviewed-controls": {"control-selections": [_selection(one, lang)]},
@@ -138,6 +139,7 @@ def _observation(one: Assessment, verdict: Verdict, key: tuple[str, str, str], i
             severity=verdict.severity.value,
             code=None if verdict.code is None else verdict.code.value,
             waived_by=verdict.waived_by,
+            own_parameters=listed_own_parameters(one, verdict.check),
         ),
         "methods": [_METHODS[verdict.check.vantage]],
         "types": ["control-objective"],

@@ -64,6 +64,11 @@ def render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> I
         ],
     )
     yield from _family(
+        "tutela_own_parameter",
+        "Parameters of checks that the site sets otherwise than they would be.",
+        [({"subject": name, "check": own.check.id, "parameter": own.name}, 1) for name, one in mine for own in one.rulebook.overrides],
+    )
+    yield from _family(
         "tutela_oldest_datum_timestamp_seconds",
         "When the oldest datum used was collected.",
         [({"subject": name}, one.summary.oldest_datum.timestamp()) for name, one in mine],

@@ -1,6 +1,6 @@
 """SARIF 2.1.0: a run a subject, a rule a check, a result a verdict.
 
-Source: OASIS SARIF 2.1.0, sections 3.11 (messages), 3.27 (results), 3.35 (suppressions).
+Source: OASIS SARIF 2.1.0, sections 3.11 (messages), 3.20 (invocations), 3.27 (results), 3.35 (suppressions).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tutela.assess.assessment import Assessment
 from tutela.assess.verdict import Verdict
 from tutela.checks import Check, Outcome, Severity
 from tutela.language import Lang, Text
-from tutela.report.findings import headline, unreachable
+from tutela.report.findings import headline, said_own_parameters, unreachable
 from tutela.report.inert import inert, inert_lines
 from tutela.report.json import encoded, moment
 from tutela.report.options import Options
@@ -40,6 +40,9 @@ def _run(one: Assessment, lang: Lang) -> dict[str, Any]:
     invocation: dict[str, Any] = {"executionSuccessful": why is None, "endTimeUtc": moment(one.judged_at)}
     if why is not None:
         invocation["toolExecutionNotifications"] = [{"level": "error", "message": {"text": literal(why.in_(lang))}}]
+    own = said_own_parameters(one)
+    if own is not None:
+        invocation["toolConfigurationNotifications"] = [{"level": "warning", "message": {"text": literal(own.in_(lang))}}]
     index = {verdict.check.id: at for at, verdict in enumerate(one.verdicts)}
     return {
         "tool": {
