@@ -148,4 +148,4 @@ def test_all_else_gives_way_to_the_simulated_upgrade(tmp_path: Path, shell: list
     done = subprocess.run([*shell, str(script)], capture_output=True, timeout=60, check=True, stdin=subprocess.DEVNULL)
 
     found = frames(done.stdout)
-    assert int(found["looks"].content) == int(found["updates"].content) + 5
+    assert int(found["looks"].content) == int(found["updates"].content) + 10
