@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 from dataclasses import asdict, is_dataclass
@@ -64,3 +66,20 @@ def test_what_takes_long_to_import_is_not() -> None:
     said = subprocess.run([sys.executable, "-c", "import sys, tutela.record; print(*sys.modules)"], capture_output=True, text=True, check=True).stdout
 
     assert not {"dataclasses", "inspect"} & set(said.split())
+
+
+@record
+class Nested:
+    one: int
+    others: tuple[object, ...] = ()
+
+
+@record
+class Alone:
+    one: object
+
+
+def test_a_record_is_copied_and_pickled_with_all_that_is_in_it() -> None:
+    made = Nested(1, (Nested(2), Alone(Alone(None)), Alone(())))
+
+    assert pickle.loads(pickle.dumps(made)) == copy.deepcopy(made) == copy.copy(made) == made
