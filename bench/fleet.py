@@ -143,8 +143,12 @@ def _report(runs: dict[str, list[Run]]) -> None:
     def ratio(one: str, other: str, field: str) -> float:
         return float(statistics.median(getattr(a, field) / getattr(b, field) for a, b in zip(runs[one], runs[other], strict=True)))
 
-    faster, dearer = ratio(ANSIBLE, CHECK, "wall_s"), {name: ratio(name, BARE, "client_s") for name in (COLLECT, CHECK, ANSIBLE)}
-    goal(f"tutela check: at least 5 times Ansible's hosts/s: {faster:.1f} (with pipelining {ratio(PIPELINED, CHECK, 'wall_s'):.1f})", met=faster >= 5)
+    faster, dearer = (
+        {name: ratio(ANSIBLE, name, "wall_s") for name in (COLLECT, CHECK)},
+        {name: ratio(name, BARE, "client_s") for name in (COLLECT, CHECK, ANSIBLE)},
+    )
+    goal(f"tutela collect, which like setup only looks: at least 5 times Ansible's hosts/s: {faster[COLLECT]:.1f}", met=faster[COLLECT] >= 5)
+    goal(f"tutela check, judging included: {faster[CHECK]:.1f} (with pipelining {ratio(PIPELINED, CHECK, 'wall_s'):.1f})", met=faster[CHECK] >= 5)
     print(
         f"          nothing that logs in by ssh can be faster than the login: {LOGIN} reaches {ratio(ANSIBLE, LOGIN, 'wall_s'):.1f} times Ansible's, with the probe {ratio(ANSIBLE, BARE, 'wall_s'):.1f}"
     )
