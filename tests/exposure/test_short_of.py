@@ -24,7 +24,7 @@ from tutela.exposure.connect import scan_by_connecting
 from tutela.exposure.identify import identify
 from tutela.exposure.model import Open, Request
 greeting = '''
-import selectors, socket
+import contextlib, selectors, socket
 poll = selectors.DefaultSelector()
 for _ in range(40):
     one = socket.create_server(("127.0.0.1", 0))
@@ -33,7 +33,9 @@ for _ in range(40):
 print(flush=True)
 while True:
     for key, _ in poll.select():
-        key.fileobj.accept()[0].sendall(b"SSH-2.0-here\\\\r\\\\n")
+        # Who only asks whether the port is open may be gone already.
+        with contextlib.suppress(ConnectionError):
+            key.fileobj.accept()[0].sendall(b"SSH-2.0-here\\\\r\\\\n")
 '''
 server = subprocess.Popen([sys.executable, "-c", greeting], stdout=subprocess.PIPE, text=True)
 try:
