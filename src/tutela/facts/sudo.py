@@ -43,8 +43,12 @@ _OPEN_DOORS = (
     " python3 ruby lua php node irb tclsh wish jjs julia R make gcc cc ssh scp sftp ftp telnet socat nc ncat netcat nmap mysql psql sqlite3 irssi"
     " mutt mail crontab at batch visudo vipw vigr sudoedit dialog docker podman nerdctl lxc lxd kubectl ansible ansible-playbook git svn hg cpan pip"
     " pip3 npm gem cargo rpm dpkg snap flatpak debugfs"
+    " tcsh posh yash elvish toybox editor sensible-editor pager sensible-pager gvim neovim mg jed zile kak hx helix mariadb mongo mongosh lftp smbclient"
+    " ipython sshpass fakeroot parallel prlimit valgrind dtach byobu"
 )
 OPEN_DOORS = frozenset(_OPEN_DOORS.split())
+_BUILD = re.compile(r"(?:\.(?:basic|tiny|nox|gtk3?|athena|motif|openbsd|traditional)|-(?:static|gtk|nox|lucid|multiarch|dbg))$|[0-9.]+$")
+"""What distributions put behind the name of one build of a program: vim.basic, nc.openbsd, bash-static, python3.11."""
 # Programs that do it when their arguments can be chosen freely.
 _LOOSE_DOORS = (
     "systemctl journalctl service apt apt-get aptitude dnf yum zypper tar zip unzip 7z cp mv ln dd tee cat head tail find rsync chmod chown chgrp"
@@ -77,6 +81,8 @@ class Entry:
     """`/etc/sudoers.d/90-cloud-init-users:3`"""
     setenv: bool | None = None
     """Any variable may be given along, LD_PRELOAD too; None: as the Defaults say."""
+    dated: bool = False
+    """It holds between dates only (NOTBEFORE, NOTAFTER), so it takes nothing away for good."""
 
 
 @record
@@ -154,21 +160,36 @@ def _granted(
             continue
         mine = [entry for entry in entries if reader.matches_user(entry.users, account, members)]
         free, variables = reader.unauthenticated(account, members), reader.sets_variables(account, members)
-        mine = [replace(entry, nopasswd=free) if entry.nopasswd is None else entry for entry in mine]
+        mine = [one for entry in mine for one in ([entry] if entry.nopasswd is not None else reader.as_defaults_say(entry, free))]
         mine = [replace(entry, setenv=variables) if entry.setenv is None else entry for entry in mine]
         reader.spend(len(doas))
-        names = {account.name, *(f":{group}" for group in members[account.name])}
+        names = {account.name, str(account.uid), *(f":{group.lstrip('#')}" for group in members[account.name])}
         mine += [entry for entry in doas if entry.users[0] in names]
         key_only = account.password if isinstance(account.password, Unobserved) else account.password == "locked"
-        last = {entry.command: at for at, entry in enumerate(mine)}
+        last = {entry.command: at for at, entry in enumerate(mine) if not entry.dated}
         for at, entry in enumerate(mine):
-            decides = mine[max(at, last[entry.command], last.get("ALL", at))]
+            decides = mine[max(at, last.get(entry.command, at), last.get("ALL", at))]
             if entry.negated or decides.negated or not decides.nopasswd or not entry.nopasswd:
                 continue
             reason = _reason(entry.command, account) or ("any variable, LD_PRELOAD too" if entry.setenv else None)
             grants.append(Grant(account.name, entry.command[:200], reason, entry.where, key_only))
-        if "ALL" in last and not mine[last["ALL"]].negated:
+        wide = [entry for entry in mine if entry.command == "ALL"]
+        if wide and not wide[-1].negated:
             full.append(account.name)
+    local = frozenset({"ALL", *(name for account in people.accounts for name in (account.name, f"#{account.uid}"))}) if people.remote else None
+    for entry in entries:
+        name = None if entry.negated else reader.not_local(entry.users, local)
+        if name is None:
+            continue
+        why = Text(f"{name} 的成员来自目录服务，无法列举", f"the members of {name} come from a directory service and cannot be listed here")
+        doubt = Unobserved(Reason.NO_VANTAGE, entry.where, why)
+        if entry.command == "ALL":
+            full.append(doubt)
+        free = entry.nopasswd
+        if free is None:
+            free = any(one.nopasswd for one in reader.as_defaults_say(entry, reader.unauthenticated(None, members)))
+        if free and _reason(entry.command, None) is not None:
+            grants.append(doubt)
     return grants, full
 
 
@@ -204,8 +225,8 @@ def _remote(look: Look) -> Iterator[Unobserved]:
             yield Unobserved(Reason.NO_VANTAGE, "/etc/nsswitch.conf sudoers", why)
 
 
-def _reason(command: str, account: Account) -> str | None:
-    """Why a command without a password is as good as a root shell."""
+def _reason(command: str, account: Account | None) -> str | None:
+    """Why a command without a password is as good as a root shell; without an account, for whoever it may be."""
     if command == "ALL":
         return "any command"
     words = command.split()
@@ -225,13 +246,13 @@ def _reason(command: str, account: Account) -> str | None:
         return "a whole directory"
     if path.startswith("/^") or re.search(r"[*?\[^]", command):
         return "wildcard"
-    if re.sub(r"[0-9.]+$", "", program) in OPEN_DOORS or program in OPEN_DOORS:
+    if _BUILD.sub("", program) in OPEN_DOORS or program in OPEN_DOORS:
         return "shell, editor or the like"
     if program in LOOSE_DOORS and not arguments:
         return "any arguments"
     # Whoever owns the directory puts another program there, whoever the file belongs to.
-    own = account.home.rstrip("/")
-    if path.startswith(("/home/", *SHARED)) or (own and not account.service and path.startswith(f"{own}/")):
+    own = account.home.rstrip("/") if account is not None and not account.service else ""
+    if path.startswith(("/home/", *SHARED)) or (own and path.startswith(f"{own}/")):
         return "a program that can be replaced"
     return None
 
@@ -250,8 +271,10 @@ class _Sudoers:
         self._aliases: dict[str, dict[str, tuple[str, ...]]] = {"User": {}, "Runas": {}, "Host": {}, "Cmnd": {}}
         self._known: dict[tuple[str, str], tuple[tuple[bool, str], ...]] = {}
         self._files = 0
-        self._defaults: list[tuple[tuple[str, ...], str]] = []
+        self._defaults: list[tuple[str, tuple[str, ...], str]] = []
         self._work = 0
+        self._freed: tuple[str, ...] = ()
+        """Commands that `Defaults!COMMAND !authenticate` frees."""
         self.entries: list[Entry] = []
         self.holes: list[Unobserved] = []
         self._unnamed = look.fact(_unnamed) is not None
@@ -314,9 +337,8 @@ class _Sudoers:
             found = re.match(r"Defaults(?:([@:!>])\s*(\S+))?\s+(.+)", line)
             if found is None:
                 return False
-            kind, scope, settings = found[1] or "", found[2] or "", found[3]
-            users = tuple(_split(scope, ",")) if kind == ":" else ("ALL",)
-            self._defaults += [(users, setting) for setting in _split(settings, ",") if kind in ("", ":")]
+            kind, scope, settings = found[1] or "", tuple(_split(found[2] or "", ",")), found[3]
+            self._defaults += [(kind, scope, setting) for setting in _split(settings, ",")]
             return True
         return self._user_spec(line, where)
 
@@ -352,20 +374,22 @@ class _Sudoers:
         runas: tuple[str, ...] = ()
         nopasswd: bool | None = None
         setenv: bool | None = None
+        dated = False
         for number, piece in enumerate(pieces):
             found = re.match(r"\(([^)]*)\)\s*", piece)
             if found is not None:
                 runas = tuple(word.strip() for word in found[1].partition(":")[0].split(",") if word.strip())
                 piece = piece[found.end() :]
             while (found := re.match(r"(?:([A-Z_]+)\s*:|[A-Z]+=\S+)\s*", piece)) is not None and (found[1] is None or found[1] in TAGS):
+                dated = dated or found[0].startswith(("NOTBEFORE=", "NOTAFTER="))
                 nopasswd = {"NOPASSWD": True, "PASSWD": False}.get(found[1] or "", nopasswd)
                 setenv = {"SETENV": True, "NOSETENV": False}.get(found[1] or "", setenv)
                 piece = piece[found.end() :]
             at = _find(re.sub(r"sha\d{3}:\S+", lambda digest: " " * len(digest[0]), piece), ":")
             if at >= 0:
-                self._entry(Entry(users, hosts, runas, piece[:at], False, nopasswd, where, setenv))
+                self._entry(Entry(users, hosts, runas, piece[:at], False, nopasswd, where, setenv, dated))
                 return ",".join([piece[at + 1 :], *pieces[number + 1 :]])
-            self._entry(Entry(users, hosts, runas, piece, False, nopasswd, where, setenv))
+            self._entry(Entry(users, hosts, runas, piece, False, nopasswd, where, setenv, dated))
         return None
 
     def _entry(self, entry: Entry) -> None:
@@ -381,6 +405,8 @@ class _Sudoers:
                 self.holes.append(Unobserved(Reason.FORMAT, MAIN, Text("规则过多，未看完", "more rules than were looked at")))
                 break
         self.entries = resolved
+        commands = [item for kind, scope, setting in self._defaults if kind == "!" and setting.replace(" ", "") == "!authenticate" for item in scope]
+        self._freed = tuple(name for item in commands for negated, name in self._expanded("Cmnd", item, 0) if not negated)[:MAX_ENTRIES]
 
     def _expanded(self, kind: str, item: str, depth: int) -> tuple[tuple[bool, str], ...]:
         """(negated, name) of an item, aliases resolved once each and never to more than MAX_ENTRIES names."""
@@ -445,15 +471,13 @@ class _Sudoers:
         """Whether root is among those one may become."""
         return not runas or self._decide("Runas", runas, lambda name: name in ("ALL", "root", "#0"))
 
-    def unauthenticated(self, account: Account, members: dict[str, frozenset[str]]) -> bool:
-        """Whether the Defaults ask this account for no password."""
+    def unauthenticated(self, account: Account | None, members: dict[str, frozenset[str]]) -> bool:
+        """Whether the Defaults ask this account for no password; without an account, whether they ask nobody."""
         free = False
-        for users, setting in self._defaults:
-            if not self.matches_user(users, account, members):
-                continue
+        for setting in self._settings(account, members):
             key, _, value = setting.partition("=")
             if key.strip() == "exempt_group":
-                free = free or value.strip().strip('"') in members.get(account.name, frozenset())
+                free = free or (account is not None and value.strip().strip('"') in members.get(account.name, frozenset()))
             elif setting.replace(" ", "") in ("authenticate", "!authenticate"):
                 free = setting.startswith("!")
         return free
@@ -461,17 +485,47 @@ class _Sudoers:
     def sets_variables(self, account: Account, members: dict[str, frozenset[str]]) -> bool:
         """Whether the Defaults let this account give any variable along."""
         free = False
-        for users, setting in self._defaults:
-            if setting in ("setenv", "!setenv") and self.matches_user(users, account, members):
+        for setting in self._settings(account, members):
+            if setting in ("setenv", "!setenv"):
                 free = setting == "setenv"
         return free
+
+    def _settings(self, account: Account | None, members: dict[str, frozenset[str]]) -> Iterator[str]:
+        """Settings of the Defaults that hold when the account becomes root here, in their order; those of commands come with the command."""
+        for kind, scope, setting in self._defaults:
+            self.spend(1)
+            if (
+                not kind
+                or (kind == ":" and account is not None and self.matches_user(scope, account, members))
+                or (kind == "@" and self.matches_host(scope))
+                or (kind == ">" and self.as_root(scope))
+            ):
+                yield setting
+
+    def as_defaults_say(self, entry: Entry, free: bool) -> list[Entry]:
+        """An entry without a tag, and behind it what `Defaults!COMMAND !authenticate` frees of it."""
+        self.spend(len(self._freed))
+        program = entry.command.partition(" ")[0]
+        free = free or any(name in ("ALL", entry.command, program) for name in self._freed)
+        freed = self._freed if entry.command == "ALL" and not entry.negated and not free else ()
+        return [replace(entry, nopasswd=free), *(replace(entry, command=name, nopasswd=True) for name in freed)]
+
+    def not_local(self, users: tuple[str, ...], local: frozenset[str] | None) -> str | None:
+        """One whom a list of users names and who is not among the local ones, where these are not all; a netgroup never is."""
+        for item in users:
+            names = self._expanded("User", item.strip(), 0)
+            self.spend(1 + len(names))
+            for negated, name in names:
+                if not negated and (name.startswith("+") or (local is not None and name not in local)):
+                    return name
+        return None
 
 
 def _doas(text: str) -> list[Entry]:
     """Rules of doas.conf; the last that matches decides there too."""
     entries: list[Entry] = []
-    for number, raw in enumerate(text.split("\n")[:MAX_ENTRIES], 1):
-        words = re.sub(r"\{[^{}]*\}", "", raw.partition("#")[0]).split()
+    for number, line in _logical(text.split("\n")[:MAX_ENTRIES]):
+        words = re.sub(r"\{[^{}]*\}", "", line.partition("#")[0]).replace('"', "").split()
         if not words or words[0] not in ("permit", "deny"):
             continue
         options = 1
@@ -490,18 +544,22 @@ def _doas(text: str) -> list[Entry]:
     return entries
 
 
+_COMMENT = re.compile(r"(?<=\s)#(?!\d)")
+
+
 def _logical(lines: list[str]) -> Iterator[tuple[int, str]]:
     """Lines joined at backslashes, without comments; `#` before a digit is a uid and before `include` a directive."""
     held, first = "", 0
     for number, raw in enumerate(lines, 1):
         first = first if held else number
-        if raw.endswith("\\") and not raw.lstrip().startswith("#"):
+        # A comment ends with its line, whatever it ends in.
+        if raw.endswith("\\") and not raw.lstrip().startswith("#") and ('"' in raw or _COMMENT.search(raw) is None):
             held += raw[:-1] + " "
             continue
         whole, held = (held + raw).strip(), ""
         if whole.startswith("#") and not re.match(r"#(include|includedir)\s|#\d", whole):
             continue
-        whole = re.split(r"(?<=\s)#(?!\d)", whole)[0].strip()
+        whole = _COMMENT.split(whole, maxsplit=1)[0].strip()
         if whole:
             yield first, whole
     if held.strip():
