@@ -185,10 +185,10 @@ def _granted(
         doubt = Unobserved(Reason.NO_VANTAGE, entry.where, why)
         if entry.command == "ALL":
             full.append(doubt)
-        free = entry.nopasswd
-        if free is None:
-            free = any(one.nopasswd for one in reader.as_defaults_say(entry, reader.unauthenticated(None, members)))
-        if free and _reason(entry.command, None) is not None:
+        unasked = entry.nopasswd
+        if unasked is None:
+            unasked = any(one.nopasswd for one in reader.as_defaults_say(entry, reader.unauthenticated(None, members)))
+        if unasked and _reason(entry.command, None) is not None:
             grants.append(doubt)
     return grants, full
 
