@@ -15,12 +15,13 @@ from tutela.facts.bound import Endpoint, Service
 from tutela.facts.listing import entries
 from tutela.facts.look import Look
 from tutela.language import Text
-from tutela.record import record
+from tutela.record import record, replace
 
 SERVICE = Service(processes=("ganesha.nfsd",), ports=(111, 2049), packages=("nfs-kernel-server", "nfs-ganesha*"))
 MAIN = "/etc/exports"
 DIRECTORY = "/etc/exports.d"
 ETAB = "/var/lib/nfs/etab"
+GANESHA = "/etc/ganesha/ganesha.conf"
 THREADS = "/proc/fs/nfsd/threads"
 NEEDS = (*bound.NEEDS, MAIN, f"{DIRECTORY}/", ETAB, THREADS)
 MAX_EXPORTS = 5000
@@ -73,7 +74,7 @@ def parse(look: Look) -> Exports | Unobserved:
     """The fact; Unobserved when neither exports nor sockets were seen."""
     found = bound.endpoints(look, SERVICE)
     exports: list[Export | Unobserved] = []
-    seen: set[tuple[str, str]] = set()
+    seen: set[Export] = set()
     names = entries(look, DIRECTORY)
     files = [
         MAIN,
@@ -88,21 +89,33 @@ def parse(look: Look) -> Exports | Unobserved:
             exports.append(text)
         elif text is not None:
             for one in _read(look, text, name):
-                if isinstance(one, Unobserved) or name != ETAB or (one.path, one.client) not in seen:
+                # What is exported now may be what the files said yesterday: only one that says the same is left out.
+                said = one if isinstance(one, Unobserved) else replace(one, blank=False, file="", line=0)
+                if isinstance(said, Unobserved) or name != ETAB or said not in seen:
                     exports.append(one)
-                if not isinstance(one, Unobserved):
-                    seen.add((one.path, one.client))
+                if not isinstance(said, Unobserved):
+                    seen.add(said)
     if isinstance(found, Unobserved) and look.source(MAIN).status is Status.MISSING:
         return found
     serving = _serving(look, bound.listening(look, SERVICE))
     if serving is True and not exports:
         exports.append(Unobserved(Reason.FORMAT, MAIN, Text("有 NFS 服务在运行，却看不到它导出什么", "an NFS server runs, and what it exports is not seen")))
+    if _ganesha(look, found):
+        why = Text("NFS-Ganesha 的导出写在它自己的配置里，尚不读取", "the exports of NFS-Ganesha are in a configuration of its own, which is not read")
+        exports.append(Unobserved(Reason.FORMAT, GANESHA, why))
     if isinstance(serving, Unobserved) and not exports:
         exports.append(serving)
     present: bool | Unobserved = True
     if not any(isinstance(one, Export) for one in exports) and serving is not True:
         present = next((one for one in exports if isinstance(one, Unobserved)), serving)
     return Exports(present=present, serving=serving, exports=tuple(exports), endpoints=found)
+
+
+def _ganesha(look: Look, found: tuple[Endpoint, ...] | Unobserved) -> bool:
+    """Whether a server runs that reads no /etc/exports."""
+    running = bound.running(look, SERVICE)
+    seen = {one.process for one in found if isinstance(one.process, str)} if not isinstance(found, Unobserved) else set()
+    return bool(seen & set(SERVICE.processes)) if isinstance(running, Unobserved) else bool(running)
 
 
 def _serving(look: Look, found: tuple[Endpoint, ...] | Unobserved) -> bool | Unobserved:
@@ -192,13 +205,13 @@ def _export(look: Look, path: str, client: str, options: str, blank: bool, name:
         elif key in ("all_squash", "no_all_squash"):
             every = key == "all_squash"
         elif key == "anonuid":
-            nobody = value.strip() != "0"  # squashed to root is not squashed
+            nobody = value.strip().strip("+-0") != ""  # squashed to root is not squashed
         elif key in ("secure", "insecure"):
             insecure = key == "insecure"
         elif key == "sec":
             flavours |= set(value.split(":"))
     network = _network(client)
-    if client in ("", "*") or client.startswith("gss/"):
+    if not client.strip("*?.") or client.startswith("gss/"):
         kind = "world"
     elif network is not None:
         kind = "world" if network.prefixlen == 0 else "host" if network.prefixlen == network.max_prefixlen else "network"
