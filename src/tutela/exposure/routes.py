@@ -12,14 +12,13 @@ import time
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from tutela.errors import ScanError, said_by_system
+from tutela.exposure.netlink import ask, attributes
 from tutela.language import Text
 from tutela.record import record
 
 Address = IPv4Address | IPv6Address
 _GETADDR, _GETNEIGH, _GETROUTE = 22, 30, 26
 _SIOCGIFHWADDR, _ARPHRD_ETHER = 0x8927, 1
-_REQUEST, _DUMP = 1, 0x300
-_DONE, _ERROR = 3, 2
 _DST, _OIF, _GATEWAY = 1, 4, 5  # RTA_*
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _NDA_DST, _NDA_LLADDR = 1, 2
@@ -58,8 +57,8 @@ def source_of(address: Address) -> Address:
 def own_addresses() -> list[Address]:
     """All addresses of this machine."""
     found: list[Address] = []
-    for message in _ask(_GETADDR, _REQUEST | _DUMP, struct.pack("BBBBI", 0, 0, 0, 0, 0)):
-        values = dict(_attributes(message[8:]))
+    for message in ask(socket.NETLINK_ROUTE, _GETADDR, struct.pack("BBBBI", 0, 0, 0, 0, 0), dump=True):
+        values = dict(attributes(message[8:]))
         raw = values.get(_IFA_LOCAL, values.get(_IFA_ADDRESS, b""))
         if len(raw) in (4, 16):
             found.append(ip_address(raw))
@@ -105,8 +104,8 @@ def _route(address: Address) -> tuple[int | None, Address | None]:
     body = struct.pack("BBBBBBBBI", family, len(packed) * 8, 0, 0, 0, 0, 0, 0, 0) + struct.pack("HH", 4 + len(packed), _DST) + packed
     index: int | None = None
     gateway: Address | None = None
-    for message in _ask(_GETROUTE, _REQUEST, body):
-        for kind, value in _attributes(message[12:]):
+    for message in ask(socket.NETLINK_ROUTE, _GETROUTE, body):
+        for kind, value in attributes(message[12:]):
             if kind == _OIF:
                 index = struct.unpack("I", value)[0]
             elif kind == _GATEWAY:
@@ -117,40 +116,9 @@ def _route(address: Address) -> tuple[int | None, Address | None]:
 def _neighbours(version: int, index: int) -> dict[Address, bytes]:
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     found: dict[Address, bytes] = {}
-    for message in _ask(_GETNEIGH, _REQUEST | _DUMP, struct.pack("BBHiHBB", family, 0, 0, 0, 0, 0, 0)):
+    for message in ask(socket.NETLINK_ROUTE, _GETNEIGH, struct.pack("BBHiHBB", family, 0, 0, 0, 0, 0, 0), dump=True):
         _, _, _, on, state, _, _ = struct.unpack("BBHiHBB", message[:12])
-        values = dict(_attributes(message[12:]))
+        values = dict(attributes(message[12:]))
         if on == index and state & _USABLE and _NDA_DST in values and len(values.get(_NDA_LLADDR, b"")) == 6:
             found[ip_address(values[_NDA_DST])] = values[_NDA_LLADDR]
-    return found
-
-
-def _ask(kind: int, flags: int, body: bytes) -> list[bytes]:
-    """Bodies of the answers to one rtnetlink request."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
-        link.settimeout(2)
-        link.bind((0, 0))
-        link.send(struct.pack("IHHII", 16 + len(body), kind, flags, 1, 0) + body)
-        bodies: list[bytes] = []
-        while True:
-            raw = link.recv(1 << 16)
-            at = 0
-            while at + 16 <= len(raw):
-                length, answer, answer_flags, _, _ = struct.unpack_from("IHHII", raw, at)
-                if answer in (_DONE, _ERROR) or length < 16:
-                    return bodies
-                bodies.append(raw[at + 16 : at + length])
-                if not answer_flags & 2:  # NLM_F_MULTI
-                    return bodies
-                at += (length + 3) & ~3
-
-
-def _attributes(raw: bytes) -> list[tuple[int, bytes]]:
-    found, at = [], 0
-    while at + 4 <= len(raw):
-        length, kind = struct.unpack_from("HH", raw, at)
-        if length < 4:
-            break
-        found.append((kind & 0x3FFF, raw[at + 4 : at + length]))
-        at += (length + 3) & ~3
     return found
