@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -62,20 +61,26 @@ def test_advisories_of_installed_packages_are_taken_from_updateinfo(awk: list[st
     assert done.stdout == "RLSA-2026:9101\t2026-11-10 08:15:22\tImportant\topenssl-libs\t1:3.2.2-7.el9_5\tx86_64\n"
 
 
-PACKAGE = "Package: kanarie\nArchitecture: all\nMaintainer: nobody <n@example.org>\nVersion: {}\nDescription: sings\n"
+PACKAGE = "Package: {}\nArchitecture: all\nMaintainer: nobody <n@example.org>\nVersion: {}\nDescription: sings\n"
 
 
 @pytest.fixture
 def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which apt has all that is its own: version 1 is installed, its lists say 2, and it has just made its caches."""
+    """A folder in which apt has all that is its own: version 1 is installed, its lists say 2, and it has just made its caches.
+
+    Another package is as new as the lists, a third one removed but for its settings.
+    """
     for folder in ("repository", "etc/apt/apt.conf.d", "etc/apt/preferences.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):
         (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "repository/Packages").write_text(PACKAGE.format(2) + "Filename: ./kanarie.deb\nSize: 1\n")
+    offered = "\n".join(PACKAGE.format(name, 2) + f"Filename: ./{name}.deb\nSize: 1\n" for name in ("kanarie", "merel", "spreeuw"))
+    (tmp_path / "repository/Packages").write_text(offered)
     (tmp_path / "etc/apt/sources.list").write_text(f"deb [trusted=yes] file:{tmp_path}/repository ./\n")
-    (tmp_path / "status").write_text(PACKAGE.format(1) + "Status: install ok installed\n")
+    here = (("kanarie", 1, "ok installed"), ("merel", 2, "ok installed"), ("spreeuw", 1, "ok config-files"))
+    (tmp_path / "status").write_text("\n".join(PACKAGE.format(name, version) + f"Status: install {status}\n" for name, version, status in here))
     settings = tmp_path / "apt.conf"
     settings.write_text(f'Dir "{tmp_path}"; Dir::State::status "{tmp_path}/status"; Dir::Log "{tmp_path}"; APT::Sandbox::User "";\n')
     monkeypatch.setenv("APT_CONFIG", str(settings))
+    monkeypatch.setenv("DPKG_ADMINDIR", str(tmp_path))
     for command in ("update", "check"):
         caches = ["-o", f"Dir::Cache::srcpkgcache={tmp_path}/var/cache/apt/srcpkgcache.bin"]
         subprocess.run(["apt-get", *caches, command], capture_output=True, check=True, timeout=60)
@@ -83,8 +88,8 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def simulated(apt: Path, shell: Sequence[str] = ("sh",)) -> tuple[str, int]:
-    """The upgrade as the probe simulates it, and how often it had to; nothing was changed, and nothing was tried that could."""
+def newer(apt: Path, shell: Sequence[str] = ("sh",)) -> tuple[str, int]:
+    """What the probe says of newer versions, and how often it had to ask; nothing was changed, and nothing was tried that could."""
     text = PROBE
     for place in ("/var/cache/apt/srcpkgcache.bin", "/var/lib/apt/lists"):
         assert place in text
@@ -98,54 +103,115 @@ def simulated(apt: Path, shell: Sequence[str] = ("sh",)) -> tuple[str, int]:
     assert {path: path.read_bytes() for path in (apt / "var").rglob("*") if path.is_file()} == before
     found = frames(done.stdout)[APT]
     assert found.status is Status.OK
-    started = trace.read_text("utf-8", "replace").count('execve("/usr/bin/apt-get"')
+    started = trace.read_text("utf-8", "replace").count('execve("/usr/bin/apt-cache"')
     return found.content.decode(), started
 
 
-@pytest.mark.program("apt-get", "strace")
-@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
-def test_the_simulated_upgrade_takes_the_lists_from_the_cache_of_apt(apt: Path, shell: list[str]) -> None:
-    said, times = simulated(apt, shell)
+def table(apt: Path, version: str) -> str:
+    return f"kanarie:\n  Installed: 1\n  Candidate: {version}\n  Version table:\n     {version} 500\n        500 file:{apt}/repository ./ Packages\ninstalled 2"
 
-    assert "Inst kanarie [1] (2 " in said
+
+@pytest.mark.program("apt-cache", "strace")
+@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+def test_newer_versions_are_taken_from_the_cache_of_apt(apt: Path, shell: list[str]) -> None:
+    said, times = newer(apt, shell)
+
+    assert said == table(apt, "2")
     assert times == 1
     assert '"/proc/self/fd/9", O_RDONLY' in (apt / "trace").read_text("utf-8", "replace")
 
 
-@pytest.mark.program("apt-get", "strace")
+@pytest.mark.program("apt-cache", "strace")
 @pytest.mark.parametrize("folder_tells", [True, False], ids=["the folder tells", "apt finds out"])
 def test_a_cache_that_is_out_of_date_is_neither_believed_nor_renewed(apt: Path, folder_tells: bool) -> None:
     lists = apt / "var/lib/apt/lists"
     (packages,) = lists.glob("*_Packages")
-    packages.write_text(packages.read_text().replace("Version: 2", "Version: 3.1"))
+    packages.write_text(
+        packages.read_text().replace(
+            "Package: kanarie\nArchitecture: all\nMaintainer: nobody <n@example.org>\nVersion: 2",
+            PACKAGE.format("kanarie", "3.1").partition("\nDescription")[0],
+        )
+    )
     ahead = 60 if folder_tells else -60
     made = (apt / "var/cache/apt/srcpkgcache.bin").stat().st_mtime + ahead
     os.utime(lists, (made, made))
 
-    said, times = simulated(apt)
+    said, times = newer(apt)
 
-    assert "Inst kanarie [1] (3.1 " in said
+    assert said == table(apt, "3.1")
     assert times == (1 if folder_tells else 2)
 
 
-@pytest.mark.program("apt-get", "strace")
-def test_without_a_cache_the_simulated_upgrade_reads_the_lists(apt: Path) -> None:
+@pytest.mark.program("apt-cache", "strace")
+def test_without_a_cache_the_lists_themselves_are_read(apt: Path) -> None:
     (apt / "var/cache/apt/srcpkgcache.bin").unlink()
 
-    said, times = simulated(apt)
+    said, times = newer(apt)
 
-    assert "Inst kanarie [1] (2 " in said
+    assert said == table(apt, "2")
     assert times == 1
 
 
-@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
-def test_all_else_gives_way_to_the_simulated_upgrade(tmp_path: Path, shell: list[str]) -> None:
-    text, count = re.subn(r"^(looks|updates)\(\) \{.*$", r"\1() { emit ok 0 \1 $(nice); }\nformer_\1() {", PROBE, flags=re.MULTILINE)
-    assert count == 2
-    script = tmp_path / "probe.sh"
-    script.write_text(text, "utf-8")
+@pytest.mark.program("apt-cache", "strace")
+def test_a_fix_that_a_pin_keeps_away_is_seen(apt: Path) -> None:
+    (apt / "etc/apt/preferences").write_text("Package: kanarie\nPin: version 1\nPin-Priority: 1001\n")
 
-    done = subprocess.run([*shell, str(script)], capture_output=True, timeout=60, check=True, stdin=subprocess.DEVNULL)
+    said, _ = newer(apt)
 
-    found = frames(done.stdout)
-    assert int(found["looks"].content) == int(found["updates"].content) + 10
+    assert "  Candidate: 1\n" in said
+    assert "     2 500\n" in said
+
+
+@pytest.mark.program("apt-cache", "strace")
+def test_lists_that_cannot_be_read_are_no_answer(apt: Path) -> None:
+    (apt / "var/cache/apt/srcpkgcache.bin").unlink()
+    (packages,) = (apt / "var/lib/apt/lists").glob("*_Packages")
+    packages.write_text("Package kanarie\n")
+    script = apt / "probe.sh"
+    script.write_text(instead_of_lanes(PROBE, "collect updates"), "utf-8")
+
+    done = subprocess.run(["sh", str(script)], capture_output=True, timeout=60, check=True, stdin=subprocess.DEVNULL)
+
+    assert frames(done.stdout)[APT].status is Status.FAILED
+
+
+@pytest.mark.parametrize("awk", AWKS, ids=" ".join)
+def test_only_installed_packages_with_newer_versions_are_told(awk: list[str]) -> None:
+    text = f"""bash:
+  Installed: 5.2.15-2+b8
+  Candidate: 5.2.15-2+b8
+  Version table:
+ *** 5.2.15-2+b8 100
+        100 /var/lib/dpkg/status
+openssl:
+  Installed: 3.0.15-1
+  Candidate: 3.0.17-1
+  Version table:
+     3.0.17-1 500
+        500 https://ops:{CANARY}@mirror.example/debian-security bookworm-security/main amd64 Packages
+ *** 3.0.15-1 100
+        100 /var/lib/dpkg/status
+     3.0.11-1 500
+        500 http://deb.debian.org/debian bookworm/main amd64 Packages
+removed:
+  Installed: (none)
+  Candidate: 2
+  Version table:
+     2 500
+        500 http://deb.debian.org/debian bookworm/main amd64 Packages
+ended 0
+"""
+
+    done = subprocess.run([*awk, program("NEWER")], input=text, capture_output=True, text=True, check=True)
+
+    assert (
+        done.stdout
+        == """openssl:
+  Installed: 3.0.15-1
+  Candidate: 3.0.17-1
+  Version table:
+     3.0.17-1 500
+        500 https://***@mirror.example/debian-security bookworm-security/main amd64 Packages
+installed 2
+"""
+    )

@@ -20,10 +20,10 @@ accept accept4
 # What may be opened for writing: it swallows what it gets.
 SINKS = re.compile(r'"/dev/(null|tty)"')
 
-# Unnamed files (they have no name, so nothing can stay behind): apt-get splits its signed lists in one. The probe asks for memory to hold it.
+# Unnamed files (they have no name, so nothing can stay behind): apt splits its signed lists in one. The probe asks for memory to hold it.
 UNNAMED = re.compile(r'"/dev/shm", [A-Z_|]*O_TMPFILE')
 
-# Beside an open file of one's own there is no room for another: so apt-get fails to renew a cache.
+# Beside an open file of one's own there is no room for another: so apt fails to renew a cache.
 IMPOSSIBLE = re.compile(r'"/proc/self/fd/9\.\w+", .* = -1 ENOENT ')
 
 # Questions to services on the host itself; each answers, none changes for it.

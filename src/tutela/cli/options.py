@@ -50,7 +50,9 @@ class Group(Arguments):
 def add_looking(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """How to reach and look at targets."""
     group = Group(parser, lang, "采集", "looking")
-    group.add("--quick", zh="跳过需要数秒的来源（如软件更新模拟）", en="leave out what takes seconds (the update simulation)", action="store_true")
+    group.add(
+        "--quick", zh="跳过可能需要数秒的来源（如待装的安全更新）", en="leave out what may take seconds (such as pending security updates)", action="store_true"
+    )
     group.add("--become", zh="在目标上使用 sudo", en="use sudo on the target", action="store_true")
     group.add(
         "--passwords",

@@ -34,7 +34,7 @@ done
 unset CDPATH ENV BASH_ENV POSIXLY_CORRECT GREP_OPTIONS
 LC_ALL=C LANG=C PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_PAGER='' SYSTEMD_COLORS=0 PAGER=cat COLUMNS=300
 export LC_ALL LANG PATH SYSTEMD_PAGER SYSTEMD_COLORS PAGER COLUMNS
-TMPDIR=/dev/shm # where apt-get unpacks its lists, in unnamed files: memory
+TMPDIR=/dev/shm # where apt unpacks its lists, in unnamed files: memory
 export TMPDIR
 IFS=' 	
 '
@@ -1693,25 +1693,38 @@ packages() {
 	if have rpm; then run rpm -qa --qf '%{NAME}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{ARCH}\n'; fi
 }
 
-updates() { # updates that apt would install, from the metadata that is there; nothing is written, neither caches nor the log of its planner
-	name='apt-get -s -o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o Dir::Log::Planner= dist-upgrade'
-	if ! have apt-get; then
-		emit absent 127 "$name" ''
-	elif [ -n "$QUICK" ]; then
-		emit skipped 0 "$name" ''
-	else
-		set -- -o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Log::Planner= dist-upgrade
-		# Reading all lists anew takes a third of the time: apt keeps a cache of them. It gets that one as an open file,
-		# beside which nothing can be written: with one that is out of date it fails, where it would write a new one else.
-		lists=/var/cache/apt/srcpkgcache.bin RC=100
-		# shellcheck disable=SC3013 # every shell that the probe meets knows -nt
-		if [ -r "$lists" ] && ! [ /var/lib/apt/lists -nt "$lists" ]; then
-			capture 120 apt-get -s -o Dir::Cache::srcpkgcache=/proc/self/fd/9 "$@" 9<"$lists"
-		fi
-		[ "$RC" != 100 ] || capture 120 apt-get -s -o Dir::Cache::srcpkgcache= "$@"
-		emit_captured "$name"
+updates() { # newer versions of what is installed, from the metadata that is there; apt writes nothing, no caches either
+	name='apt-cache policy (installed packages with newer versions)'
+	if ! have apt-cache; then emit absent 127 "$name" ''; return; fi
+	if [ -n "$QUICK" ]; then emit skipped 0 "$name" ''; return; fi
+	installed=$(limit 20 dpkg-query -W -f '${Status} ${Package}:${Architecture}\n' 2>/dev/null </dev/null | awk '$3 == "installed" { print $4 }')
+	# Reading all lists anew takes most of the time: apt keeps a cache of them. It gets that one as an open file,
+	# beside which nothing can be written: with one that is out of date it fails, where it would write a new one else.
+	lists=/var/cache/apt/srcpkgcache.bin RC=100
+	# shellcheck disable=SC3013 # every shell that the probe meets knows -nt
+	if [ -r "$lists" ] && ! [ /var/lib/apt/lists -nt "$lists" ]; then
+		versions -o Dir::Cache::srcpkgcache=/proc/self/fd/9 9<"$lists"
 	fi
+	[ "$RC" != 100 ] || versions -o Dir::Cache::srcpkgcache=
+	emit_captured "$name"
 }
+
+versions() { # apt's options... : OUT and RC of what apt-cache(8) says of the installed packages of which it knows a newer version
+	# shellcheck disable=SC2086 # one word a package
+	OUT=$({ limit 60 apt-cache "$@" -o Dir::Cache::pkgcache= policy -- $installed 2>/dev/null </dev/null; echo "ended $?"; } | awk "$NEWER")
+	RC=$?
+}
+
+# A table of versions begins with the newest; the installed one bears "***". An address may hold the credentials of a mirror.
+NEWER='
+/^ended [0-9]+$/ { ended = $2; next }
+/^[^ ]/ { kept = $0; newer = 0; next }
+/^ \*\*\* / { count++; if (newer) print kept; kept = ""; next }
+kept == "" || length(kept) > 20000 { next }
+/^     [^ ]/ { newer = 1 }
+{ gsub(/:\/\/[^\/ ]*@/, "://***@"); kept = kept "\n" substr($0, 1, 1000) }
+END { print "installed " count + 0; exit ended }
+'
 
 update_settings() { # sources of packages, automatic updates, age of the metadata, kernels and what waits for a restart
 	directory plain /etc/apt/apt.conf.d '*'
@@ -2593,7 +2606,7 @@ collect() { # function...
 }
 
 lane() { # function... : collects, and meanwhile passes on what comes before it; its own follows
-	# What is said early is judged early: the simulated upgrade takes longer than all else.
+	# What is said early is judged early: a walk over all files takes longer than all else.
 	{ cat <&3 3<&- & } 3<&0
 	# mawk ends at a file whose reading fails. Then the lane looks once more and tries each file before.
 	held=$(collect "$@" </dev/null && printf .) || held=$(TRY=1; collect "$@" </dev/null && printf .)
@@ -2611,26 +2624,21 @@ lanes() { # 'function...'... : each argument is a lane; all run side by side
 	if [ $# -eq 0 ]; then lane $these </dev/null; else lanes "$@" | lane $these; fi
 }
 
-looks() { # [function...] : lanes that look side by side, and the functions named with what is quick
-	quick="$* knock data_services ssh identity jobs log_shipping log_files time_sync kernel web protection
+looks() { # lanes that look side by side
+	quick="knock data_services ssh identity jobs log_shipping log_files time_sync kernel web protection
 		packages update_settings sockets firewall firewall_saved plain_services storage containers accounts sessions key_files"
-	set -- 'walk journal_logins' applications log_samples 'advisories integrity deleted_libraries'
+	set -- 'walk journal_logins' updates applications log_samples 'advisories integrity deleted_libraries'
 	# What is slow has a lane of its own. With --quick only the client of fail2ban is, where there is a server that it asks; any other lane would cost more than it brings.
 	case $QUICK/$PROCESSES in
 	/*) set -- "$@" bans ;;
-	*' fail2ban-server'*) quick="$* $quick"; set -- bans ;;
-	*) quick="$* bans $quick"; set -- ;;
+	*' fail2ban-server'*) quick="updates $quick"; set -- bans ;;
+	*) quick="updates bans $quick"; set -- ;;
 	esac
 	lanes "$@" "$quick"
 }
 
-give_way() { # from now on this shell and what it starts leave the CPU to others
-	if have renice && { read -r self _ </proc/self/stat; } 2>/dev/null; then renice -n 10 -p "$self" >/dev/null 2>&1; fi
-}
-
 overview || { echo 'probe.sh: awk failed, so there is nothing to see with' >&2; return 1; }
-# The simulated upgrade takes longest: it runs from the start, and all else gives way to it, but comes to its end on a busy host too.
-if [ -n "$QUICK" ]; then looks updates; else { give_way; looks; } | lane updates; fi
+looks
 emit ok 0 finished "$(date +%s)"
 echo end
 

@@ -23,8 +23,10 @@ MAX_TOKENS = 50_000
 
 @record
 class Release:
-    """Release(origin='Debian', label='Debian-Security', suite='oldstable-security', version='12', codename='bookworm-security', dated=…)"""
+    """Release(archive='deb.debian.org_debian-security_dists_bookworm-security', origin='Debian', label='Debian-Security', suite='oldstable-security', …)"""
 
+    archive: str
+    """The address it came from, as apt names the files of its lists."""
     origin: str
     label: str
     suite: str
@@ -167,17 +169,17 @@ def _releases(look: Look) -> tuple[Release, ...] | Unobserved:
     for line in lines:
         key, colon, value = line.partition(": ")
         if key == "File":
-            files.append({})
+            files.append({"File": value.rpartition("/")[2].removesuffix("Release").removesuffix("In").rstrip("_")})
         elif colon and files:
             files[-1].setdefault(key, value.strip())
-    return tuple(_release(one) for one in files if one)
+    return tuple(_release(one) for one in files if len(one) > 1)
 
 
 def _release(one: dict[str, str]) -> Release:
     def field(name: str) -> str:
         return one.get(name, "")
 
-    return Release(field("Origin"), field("Label"), field("Suite"), field("Version"), field("Codename"), release_date(field("Date")))
+    return Release(field("File"), field("Origin"), field("Label"), field("Suite"), field("Version"), field("Codename"), release_date(field("Date")))
 
 
 def release_date(words: str) -> datetime | None:

@@ -1,6 +1,6 @@
 """Security updates that are published and not installed, and how long they have been so at least.
 
-Source: with APT a simulated upgrade (apt-get(8) -s) and the Release files; with dnf the advisories in the cached updateinfo.xml against the installed versions.
+Source: with APT the versions that apt-cache(8) policy knows, and the Release files; with dnf the advisories in the cached updateinfo.xml against the installed versions.
 
 Since when an update has been waiting here cannot be seen in one look. What can be seen is a lower bound:
 APT: the archive was published in this state at `Date`, so the update is at least as old as the oldest of the archives that offer it.
@@ -24,7 +24,7 @@ from tutela.facts.update_files import UpdateFiles
 from tutela.language import Text
 from tutela.record import record
 
-APT = "apt-get -s -o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o Dir::Log::Planner= dist-upgrade"
+APT = "apt-cache policy (installed packages with newer versions)"
 DNF = "updateinfo.xml (security advisories of installed packages)"
 NEEDS = (APT, DNF, *apt_settings.NEEDS, *packages.NEEDS, *update_files.NEEDS, *package_sources.NEEDS)
 METADATA_HOURS = 48
@@ -55,7 +55,7 @@ class SecurityUpdates:
     """SecurityUpdates(pending=(Update(…),), refreshed=…, metadata_hours=5)"""
 
     pending: tuple[Update | Unobserved, ...]
-    """With a hole for everything that hides updates: old metadata, an archive without advisories, packages kept back."""
+    """With a hole for everything that hides updates: old metadata, an archive without advisories, lines that are not understood."""
     refreshed: datetime | None
     """When the host last fetched metadata."""
     metadata_hours: int | None
@@ -89,7 +89,22 @@ def _hours(look: Look, since: datetime) -> int:
 
 # --- APT -------------------------------------------------------------------------------------------------------------
 
-_INST = re.compile(r"Inst (\S{1,200}) (?:\[([^\]]{1,200})\] )?\((\S{1,200}) (.{1,1000}) \[[a-z0-9-]{1,30}\]\)")
+_COUNT = re.compile(r"installed ([1-9][0-9]{0,6})")
+_PACKAGE = re.compile(r"(\S{1,200}):")
+_INSTALLED = re.compile(r"  Installed: (\S{1,200})")
+_VERSION = re.compile(r" {5}(\S{1,200}) -?[0-9]{1,10}(?: .*)?")
+_ORIGIN = re.compile(r" {8} *-?[0-9]{1,10} (\S{1,500}) (\S{1,200}) .{1,200}")
+
+
+@record
+class Newer:
+    """Newer(package='openssl', installed='3.0.15-1', version='3.0.17-1~deb12u3', archives=(('http://deb.debian.org/debian-security', 'bookworm-security/main'),))"""
+
+    package: str
+    installed: str
+    version: str
+    archives: tuple[tuple[str, str], ...]
+    """Address, and release with component."""
 
 
 def _apt(look: Look) -> SecurityUpdates | Unobserved:
@@ -103,34 +118,64 @@ def _apt(look: Look) -> SecurityUpdates | Unobserved:
     releases = settings.releases
     if isinstance(releases, Unobserved):
         return releases
+    if not any(_COUNT.fullmatch(line) for line in lines[-1:]):
+        return Unobserved(Reason.FORMAT, APT, Text("没有看到已安装的软件包", "no installed package was looked up"))
     pending: list[Update | Unobserved] = []
-    for line in lines[:MAX_LINES]:
-        if not line.startswith("Inst "):
+    by_archive = {one.archive: one for one in releases}
+    fixes: dict[str, Update] = {}
+    for one in _newer(lines[:MAX_LINES]):
+        if isinstance(one, Unobserved):
+            pending.append(one)
             continue
-        found = _INST.match(line)
-        if found is None:
-            pending.append(Unobserved(Reason.FORMAT, APT, Text(f"无法理解的一行：{line[:100]!r}", f"a line that is not understood: {line[:100]!r}")))
-        elif found[2] and any(_security(origin) for origin in found[4].split(", ")):
-            pending.append(_update(look, found[1], found[2], found[3], found[4].split(", "), releases))
-    kept = _kept_back(lines)
-    if kept:
-        why = Text(
-            f"被保留未升级，其中是否有安全更新不清楚：{', '.join(kept[:20])}", f"kept back, whether for a security update is not known: {', '.join(kept[:20])}"
-        )
-        pending.append(Unobserved(Reason.NO_DATA, APT, why))
+        known = [by_archive.get(_archive(*place)) for place in one.archives]
+        if not any(_SECURITY.search(" ".join(place)) if release is None else release.security for place, release in zip(one.archives, known, strict=True)):
+            continue
+        # Several newer versions: the newest is what will be installed, the one known for longest tells since when.
+        hours = max((_hours(look, release.dated) for release in known if release is not None and release.dated is not None), default=0)
+        newest = fixes.get(one.package)
+        version, hours = (one.version, hours) if newest is None else (newest.candidate, max(hours, newest.known_hours))
+        fixes[one.package] = _update(one.package, one.installed, version, hours)
+    pending += fixes.values()
     if not any(one.security for one in releases):
         pending.append(Unobserved(Reason.NO_ANSWER, apt_settings.RELEASES, Text("没有安全更新源的元数据", "no metadata of an archive of security fixes")))
     return _made(look, pending, _refreshed(files, releases), "/var/lib/apt/lists")
 
 
-def _security(origin: str) -> bool:
-    """`Debian-Security:12/oldstable-security`, `Ubuntu:24.04/noble-security`"""
-    return origin.startswith("Debian-Security:") or origin.endswith("-security")
+def _newer(lines: list[str]) -> Iterator[Newer | Unobserved]:
+    """Newer versions of installed packages, the newest first, whether a pin or a hold keeps them back or not."""
+    package = installed = version = ""
+    archives: list[tuple[str, str]] = []
+    for line in (*lines, ":"):
+        if (found := _ORIGIN.fullmatch(line)) and version:
+            archives.append((found[1], found[2]))
+            continue
+        if version and archives:
+            yield Newer(package, installed, version, tuple(archives))
+        version, archives = "", []
+        if found := _VERSION.fullmatch(line):
+            version = found[1]
+        elif found := _PACKAGE.fullmatch(line):
+            package, installed = found[1], ""
+        elif found := _INSTALLED.fullmatch(line):
+            installed = found[1]
+        elif not (line == ":" or line.startswith(("  Candidate: ", "  Version table:", "  Package pin: ")) or _COUNT.fullmatch(line)):
+            yield Unobserved(Reason.FORMAT, APT, Text(f"无法理解的一行：{line[:100]!r}", f"a line that is not understood: {line[:100]!r}"))
 
 
-def _update(look: Look, package: str, installed: str, candidate: str, origins: list[str], releases: tuple[Release, ...]) -> Update:
-    dates = [one.dated for one in releases if one.dated is not None and f"{one.label}:{one.version}/{one.suite}" in origins]
-    known = max((_hours(look, date) for date in dates), default=0)
+def _archive(address: str, release: str) -> str:
+    """How apt names the lists of an archive: `deb.debian.org_debian-security_dists_bookworm-security` (its URItoFileName())."""
+    quoted = "".join(f"%{ord(sign):02x}" if sign in _QUOTED else sign for sign in address.partition(":")[2].removeprefix("//").rstrip("/"))
+    if release.endswith("/") or "/" not in release:
+        return f"{quoted}/{release.rstrip('/')}".replace("/", "_")
+    return f"{quoted}/dists/{release.rpartition('/')[0]}".replace("/", "_")
+
+
+_SECURITY = re.compile(r"//security\.|/debian-security\b|-security/")
+"""Where the Release file of an archive is not to be found."""
+_QUOTED = frozenset('\\|{}[]<>"^~_=!@#$%&*')
+
+
+def _update(package: str, installed: str, candidate: str, known: int) -> Update:
     return Update(
         package=package,
         installed=installed,
@@ -147,19 +192,6 @@ def _update(look: Look, package: str, installed: str, candidate: str, origins: l
             ),
         ),
     )
-
-
-def _kept_back(lines: list[str]) -> list[str]:
-    kept: list[str] = []
-    inside = False
-    for line in lines:
-        if line.startswith("The following packages have been kept back"):
-            inside = True
-        elif inside and line.startswith(" "):
-            kept += line.split()
-        else:
-            inside = False
-    return kept
 
 
 def _refreshed(files: UpdateFiles | Unobserved, releases: tuple[Release, ...]) -> datetime | None:
