@@ -11,6 +11,7 @@ from tutela.evidence import Unobserved
 from tutela.facts import audit, journal, log_files, log_forwarding, log_retention, log_samples, logrotate, plain_yaml, time_sync
 from tutela.facts.syslog import agents, coverage, rsyslog, syslog_ng
 
+JOURNALD = {name: {"status": "absent"} for name in journal.CONFIGURATION}
 INPUTS = 'module(load="imuxsock")\nmodule(load="imklog")\n'
 
 
@@ -54,11 +55,36 @@ def test_a_selector_rsyslog_refuses_is_no_selector(selector: str) -> None:
 
 
 def routes(text: str) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-    found = rsyslog.read(scenes.look({"sources": {rsyslog.MAIN: INPUTS + text}}))
+    found = rsyslog.read(scenes.look({"sources": JOURNALD | {rsyslog.MAIN: INPUTS + text}}))
     return [(route.host, coverage.missing(route.mask), coverage.doubtful(route.mask)) for route in found.routes if not isinstance(route.mask, Unobserved)]
 
 
 REQUIRED = ("auth", "authpriv", "kern", "daemon")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "journald", "missing"),
+    [
+        (INPUTS, "[Journal]\nForwardToSyslog=no", ("auth", "authpriv", "daemon")),
+        (INPUTS, "[Journal]\nMaxLevelSyslog=notice", ("auth.info", "authpriv.info", "daemon.info")),
+        (INPUTS, "[Journal]\nForwardToSyslog=no\nForwardToSyslog=", ()),
+        ('module(load="imuxsock" SysSock.Use="off")\nmodule(load="imklog")\n', "", ("auth", "authpriv", "daemon")),
+        ('module(load="imuxsock" SysSock.Use="off")\nmodule(load="imklog")\ninput(type="imuxsock" Socket="/run/systemd/journal/syslog")\n', "", ()),
+        ("$ModLoad imuxsock\n$ModLoad imklog\n$OmitLocalLogging on\n", "", ("auth", "authpriv", "daemon")),
+        ('module(load="imjournal")\n', "[Journal]\nForwardToSyslog=no", ()),
+    ],
+)
+def test_what_journald_keeps_or_nobody_listens_to_reaches_no_forward(inputs: str, journald: str, missing: tuple[str, ...]) -> None:
+    found = rsyslog.read(scenes.look({"sources": JOURNALD | {journal.CONF: journald, rsyslog.MAIN: f"{inputs}*.* @h\n"}}))
+
+    assert [coverage.missing(route.mask) for route in found.routes if not isinstance(route.mask, Unobserved)] == [missing]
+
+
+def test_without_systemd_journald_conf_says_nothing() -> None:
+    left = {journal.CONF: "[Journal]\nForwardToSyslog=no", log_forwarding.STATES: {"status": "absent"}}
+    found = rsyslog.read(scenes.look({"sources": JOURNALD | left | {rsyslog.MAIN: f"{INPUTS}*.* @h\n"}}))
+
+    assert [coverage.missing(route.mask) for route in found.routes if not isinstance(route.mask, Unobserved)] == [()]
 
 
 @pytest.mark.parametrize(

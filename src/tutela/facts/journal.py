@@ -22,7 +22,8 @@ VENDOR = "/usr/lib/systemd/journald.conf"
 DROPINS = ("/usr/lib/systemd/journald.conf.d", "/usr/local/lib/systemd/journald.conf.d", "/run/systemd/journald.conf.d", "/etc/systemd/journald.conf.d")
 """From the weakest to the strongest."""
 SPACE = "stat -f -c %S %b %f %a /var/log"
-NEEDS = (*log_files.NEEDS, CONF, VENDOR, *(f"{one}/" for one in DROPINS), SPACE, *mounts.NEEDS)
+CONFIGURATION = (CONF, VENDOR, *(f"{one}/" for one in DROPINS))
+NEEDS = (*log_files.NEEDS, *CONFIGURATION, SPACE, *mounts.NEEDS)
 
 TEXT_LOGS = ("/var/log/syslog", "/var/log/messages")
 RECENT = timedelta(days=7)
@@ -55,7 +56,7 @@ class Journal:
 def parse(look: Look) -> Journal | Unobserved:
     """The fact, from configuration and the files that are really there."""
     files = look.fact(log_files.parse)
-    settings = look.fact(_settings)
+    settings = look.fact(configured)
     if isinstance(files, Unobserved) and isinstance(settings, Unobserved):
         return files
     text_logs: bool | Unobserved = files if isinstance(files, Unobserved) else _text_logs(look, files)
@@ -106,7 +107,8 @@ def _either(a: bool | Unobserved, b: bool | Unobserved) -> bool | Unobserved:
     return a if isinstance(a, Unobserved) else b
 
 
-def _settings(look: Look) -> dict[str, str] | Unobserved:
+def configured(look: Look) -> dict[str, str] | Unobserved:
+    """Settings of journald.conf and its drop-ins that say something."""
     names: dict[str, str] = {}
     for directory in DROPINS:
         found = listing.matching(look, f"{directory}/*.conf")

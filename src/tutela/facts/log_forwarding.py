@@ -12,19 +12,15 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import packages, since_boot, units
+from tutela.facts import journal, packages, since_boot, units
 from tutela.facts.look import Look
 from tutela.facts.syslog import agents, coverage, rsyslog, syslog_ng
 from tutela.facts.syslog.coverage import Mask
-from tutela.facts.syslog.model import Route, Routing
+from tutela.facts.syslog.model import STATES, Route, Routing
 from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
-STATES = (
-    "systemctl show -p Id,LoadState,ActiveState,ExecMainStartTimestampMonotonic rsyslog.service syslog-ng.service "
-    "systemd-journal-upload.service fluent-bit.service vector.service filebeat.service"
-)
 MODIFIED = "stat -L -c '%Y %n' (configuration of log shippers)"
 COMPLAINTS = "journalctl --since=-24h -u rsyslog.service -u syslog-ng.service (counts)"
 NEEDS = (
@@ -37,6 +33,7 @@ NEEDS = (
     STATES,
     MODIFIED,
     COMPLAINTS,
+    *journal.CONFIGURATION,
     *since_boot.NEEDS,
     *packages.NEEDS,
 )

@@ -6,6 +6,11 @@ from tutela.evidence import Unobserved
 from tutela.facts.syslog.coverage import Mask
 from tutela.record import record
 
+STATES = (
+    "systemctl show -p Id,LoadState,ActiveState,ExecMainStartTimestampMonotonic rsyslog.service syslog-ng.service "
+    "systemd-journal-upload.service fluent-bit.service vector.service filebeat.service"
+)
+
 
 @record
 class Route:

@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import listing
+from tutela.facts import journal, listing
 from tutela.facts.look import Look
 from tutela.facts.syslog import coverage
 from tutela.facts.syslog.coverage import Mask
-from tutela.facts.syslog.model import Route, Routing
+from tutela.facts.syslog.model import STATES, Route, Routing
 from tutela.facts.syslog.rsyslog_filters import expression, property_filter
 from tutela.language import Text
 from tutela.record import field, record
@@ -25,6 +25,8 @@ MAX_DEPTH = 20
 MAX_STATEMENTS = 5_000
 MAX_STEPS = 10_000
 """Statements that messages are sent through, those of a ruleset once for each call: rulesets that call each other twice would never end."""
+OFF = ("off", "no", "false", "0", "n", "f")
+LOCAL_SOCKETS = ("/dev/log", "/run/systemd/journal/syslog", "/var/run/systemd/journal/syslog")
 DEFAULT_RULESET = "rsyslog_defaultruleset"
 TLS_DRIVERS = ("gtls", "ossl", "mbedtls")
 OBJECTS = (
@@ -114,6 +116,8 @@ class _Reader:
         self.current = self.rulesets[DEFAULT_RULESET]
         self.default = DEFAULT_RULESET
         self.modules: set[str] = set()
+        self.local_socket = True
+        """imuxsock reads the socket of this host's own messages."""
         self.driver = ""
         self.legacy: dict[str, str] = {}
         self.files: list[str] = []
@@ -126,11 +130,24 @@ class _Reader:
             return coverage.EVERYTHING
         kern = frozenset({0})
         mask = coverage.NOTHING
-        if "imuxsock" in self.modules:
-            mask = coverage.either(mask, coverage.only(frozenset(range(1, 24)), None))
+        if "imuxsock" in self.modules and self.local_socket:
+            mask = coverage.either(mask, coverage.both(coverage.only(frozenset(range(1, 24)), None), self._passed_on()))
         if self.modules & {"imklog", "imkmsg"}:
             mask = coverage.either(mask, coverage.only(kern, None))
         return coverage.UNDECIDED if mask == coverage.NOTHING and self.unread else mask
+
+    def _passed_on(self) -> Mask:
+        """What journald, which owns /dev/log under systemd, hands to whoever listens on the socket (journald.conf(5))."""
+        if self.look.source(STATES).status is Status.ABSENT:
+            return coverage.EVERYTHING  # without systemd /dev/log is rsyslog's own
+        settings = self.look.fact(journal.configured)
+        if isinstance(settings, Unobserved):
+            return coverage.UNDECIDED
+        if settings.get("ForwardToSyslog", "yes").lower() in OFF:
+            return coverage.NOTHING
+        level = settings.get("MaxLevelSyslog", "debug").lower()
+        highest = int(level) if level in tuple("01234567") else coverage.SEVERITY_NAMES.get(level, 7)
+        return coverage.only(None, frozenset(range(highest + 1)))
 
     def file(self, name: str, depth: int, into: list[_Statement] | None) -> None:
         """Read one file; `into` is the block it is included in, None at the top."""
@@ -243,7 +260,7 @@ class _Reader:
         if word not in OBJECTS and word not in ("action", "ruleset", "include"):
             return None
         values, at = _parameters(text, found.end())
-        off = values.get("config.enabled", "").lower() in ("off", "no", "false", "0")
+        off = values.get("config.enabled", "").lower() in OFF
         if word == "ruleset":
             made: list[_Statement] = []
             at = _skip(text, at)
@@ -267,7 +284,13 @@ class _Reader:
             else:
                 self.unread.append(Unobserved(Reason.FORMAT, name, Text("include 的内容不是文件", "an include that is no file")))
         elif word == "module":
-            self.modules.add(values.get("load", "").lower().removesuffix(".so").rpartition("/")[2])
+            loaded = values.get("load", "").lower().removesuffix(".so").rpartition("/")[2]
+            self.modules.add(loaded)
+            if loaded == "imuxsock" and values.get("syssock.use", "").lower() in OFF:
+                self.local_socket = False
+        elif word == "input":
+            if values.get("type", "").lower() == "imuxsock" and values.get("socket", "") in LOCAL_SOCKETS:
+                self.local_socket = True
         elif word == "global":
             self.driver = values.get("defaultnetstreamdriver", self.driver).lower()
         return at
@@ -313,6 +336,10 @@ class _Reader:
             self.default = value.lower()
         elif word == "modload":
             self.modules.add(value.lower().removesuffix(".so").rpartition("/")[2])
+        elif word == "omitlocallogging" and value.lower() not in OFF:
+            self.local_socket = False
+        elif word == "addunixlistensocket" and value in LOCAL_SOCKETS:
+            self.local_socket = True
         elif word == "defaultnetstreamdriver":
             self.driver = value.lower()
         elif word.startswith(("action", "resetconfigvariables")):
