@@ -9,7 +9,7 @@ from tutela.exposure import loss
 from tutela.exposure.model import Request
 from tutela.exposure.ports import ALL, DECOYS, POPULAR, in_order
 from tutela.exposure.replies import RESET, SYN_ACK, UNREACHABLE, Replies
-from tutela.exposure.syn import OPEN, SynScan
+from tutela.exposure.syn import OPEN, SHORTEST_WAIT_S, RoundTrip, SynScan
 
 RTT_S = 0.02
 
@@ -17,8 +17,8 @@ RTT_S = 0.02
 class World:
     """Hosts that answer after a round trip, and lose packets by chance."""
 
-    def __init__(self, scan: SynScan, open_probes: np.ndarray, *, otherwise: int | None, loss_each_way: float, seed: int) -> None:
-        self.scan, self.open, self.otherwise, self.loss = scan, open_probes, otherwise, loss_each_way
+    def __init__(self, scan: SynScan, open_probes: np.ndarray, *, otherwise: int | None, loss_each_way: float, seed: int, rtt_s: float = RTT_S) -> None:
+        self.scan, self.open, self.otherwise, self.loss, self.rtt_s = scan, open_probes, otherwise, loss_each_way, rtt_s
         self.chance = np.random.default_rng(seed)
         self.now = 0.0
         self.flying: list[tuple[float, np.ndarray]] = []
@@ -30,7 +30,7 @@ class World:
             probes = self.scan.next(max(int(rate * 0.002), 1), self.now)
             if len(probes):
                 self.scan.sent(probes, self.now)
-                self.flying.append((self.now + RTT_S, probes))
+                self.flying.append((self.now + self.rtt_s, probes))
             while self.flying and self.flying[0][0] <= self.now:
                 told += [one.port for one in self.scan.answered(self.answers(*self.flying.pop(0)), self.now)]
             if self.scan.round_over(self.now):
@@ -112,6 +112,51 @@ def test_a_host_that_answers_everywhere_is_named_before_a_port_is_told():
     world = World(scan, np.arange(65535), otherwise=None, loss_each_way=0.01, seed=1)
     assert world.run() == []
     assert scan.tallies()[0].note is not None
+
+
+@pytest.mark.parametrize("rounds", [None, 1])
+@pytest.mark.parametrize("true_s", [0.02, 0.3, 0.9])
+@pytest.mark.parametrize("told_s", [1e-6, 0.02, 0.9, 1000.0])
+@pytest.mark.parametrize("otherwise", [RESET, None], ids=["rejects", "drops"])
+def test_no_round_trip_that_a_connection_tells_costs_a_port(otherwise, told_s, true_s, rounds):
+    """It may be of another way, of another hour, or of a proxy."""
+    seconds = {}
+    for seed_s in (None, told_s):
+        scan = SynScan(Request((ip_address("192.0.2.9"),), (22, 80, 443), rtt_s=seed_s, rounds=rounds))
+        world = World(scan, np.array([0, 2]), otherwise=otherwise, loss_each_way=0, seed=1, rtt_s=true_s)
+        assert len(world.run()) == 2
+        seconds[seed_s] = world.now
+    if told_s <= 0.02:
+        assert seconds[told_s] == seconds[None]
+    elif otherwise is not None:
+        # The first answer ends its say.
+        assert seconds[told_s] <= seconds[None]
+
+
+def test_a_long_way_that_a_connection_tells_keeps_ports_from_being_asked_before_their_answers_are_due():
+    """Else every answer is one to a second question, and half of the questions seem lost."""
+    sample = {}
+    for told_s in (None, 0.3):
+        scan = SynScan(Request((ip_address("192.0.2.9"),), (*range(1, 1001),), rtt_s=told_s))
+        World(scan, np.arange(20), otherwise=RESET, loss_each_way=0, seed=1, rtt_s=0.3).run()
+        sample[told_s] = scan.packets, scan.sample(), scan.tallies()[0].rtt_s
+    assert sample[None] == (2000, (1000, 2000), None)
+    assert sample[0.3][:2] == (1000, (0, 1000))
+    assert sample[0.3][2] == pytest.approx(0.3, abs=0.01)
+
+
+def test_a_slow_host_is_waited_for_where_a_connection_tells_that_it_is_slow():
+    for told_s, found in ((None, []), (1.6, [22])):
+        scan = SynScan(Request((ip_address("192.0.2.9"),), (22,), rtt_s=told_s, rounds=1))
+        assert World(scan, np.array([0]), otherwise=None, loss_each_way=0, seed=1, rtt_s=1.6).run() == found
+
+
+def test_what_this_scan_or_the_one_before_measured_shortens_waits():
+    told, before, measured = RoundTrip(0.01), RoundTrip(0.01, asked_before=True), RoundTrip(2.0)
+    measured.measured(np.array([0.01]))
+    assert (told.wait_s(), told.known) == (1.0, False)
+    assert (before.wait_s(), before.known) == (SHORTEST_WAIT_S, True)
+    assert (measured.wait_s(), measured.known) == (SHORTEST_WAIT_S, True)
 
 
 def test_one_late_answer_makes_no_host_slow():

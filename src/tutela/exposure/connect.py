@@ -76,7 +76,7 @@ class _ConnectScan:
         self._next: dict[int | bytes, float] = {}
         """When a host, by its place, and a network, by its first bytes, may be asked again."""
         self._too_early = False
-        self.smooth_s: float | None = request.rtt_s
+        self.smooth_s: float | None = None
         self._least_s = float("inf")
         self._bucket = Bucket(request.rate)
         self._again: deque[_Pair] = deque()
@@ -241,7 +241,10 @@ class _ConnectScan:
                 yield Open(self.addresses[host], "tcp", port, round(now - self.began, 4))
 
     def _patience(self) -> float:
-        return FIRST_WAIT_S if self.smooth_s is None else min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, 4 * self.smooth_s))
+        if self.smooth_s is None:
+            # What another connection measured makes it longer and never shorter: it may have gone another way.
+            return max(FIRST_WAIT_S, min(LONGEST_WAIT_S, 4 * (self.request.rtt_s or 0.0)))
+        return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, 4 * self.smooth_s))
 
     def _progress(self, now: float, total: int, queued: int) -> Progress:
         seconds = max(now - self.began, 1e-6)

@@ -71,7 +71,7 @@ class SynScan:
         """Probes that a host answered."""
         self.repeated: Probes = np.empty(0, np.int64)
         """Those of the last answers that answered with SYN-ACK once more: they have had no reset, or were asked again."""
-        self.trip = RoundTrip(request.rtt_s)
+        self.trip = RoundTrip(request.rtt_s, asked_before=request.known[1] > 0)
         self._known = {OPEN: [0, 0], CLOSED: [0, 0]}
         """Of probes that answered, by state: questions lost before the first answer, questions."""
         self._controls = [0, 0]
@@ -215,7 +215,7 @@ class SynScan:
             return False
         if not self.trip.known and self.round < self.rounds_needed():
             # Nothing answers so far: there is no round trip to wait for before asking again.
-            return now >= self._round_began + APART_S
+            return now >= self._round_began + self.trip.apart_s()
         silent = int((self.state == SILENT).sum())
         if silent == 0:
             return True
@@ -343,12 +343,14 @@ def _distinct(probes: Probes) -> Probes:
 class RoundTrip:
     """How long answers take (RFC 6298), from first questions only: an answer to a repeated one may belong to either."""
 
-    def __init__(self, hint_s: float | None) -> None:
-        self.smooth_s = hint_s if hint_s is not None else 0.1
+    def __init__(self, seed_s: float | None, *, asked_before: bool = False) -> None:
+        """`seed_s`, as of a Request; `asked_before`: a scan of the same addresses measured it, and it counts as if this one had."""
+        self._seed_s = seed_s or 0.0
+        self.smooth_s = seed_s or 0.1
         self._variation_s = self.smooth_s / 2
         self._least_s = float("inf")
         self._most_s = 0.0
-        self.known = hint_s is not None
+        self.known = seed_s is not None and asked_before
 
     def measured(self, samples: npt.NDArray[np.float64]) -> None:
         """Take samples in, seconds."""
@@ -368,10 +370,15 @@ class RoundTrip:
         self._variation_s += 0.25 * (float(np.abs(samples - self.smooth_s).mean()) - self._variation_s)
         self.smooth_s += 0.125 * (mean - self.smooth_s)
 
+    def apart_s(self) -> float:
+        """How far apart rounds begin as long as nothing answers: an answer that is on its way must not find its port asked again, which would count as loss."""
+        return max(APART_S, min(LONGEST_WAIT_S, 2 * self._seed_s))
+
     def wait_s(self) -> float:
         """How long after the last question an answer may still come."""
         if not self.known:
-            return FIRST_WAIT_S
+            # A connection may have gone another way, or end at a proxy: what it says makes a wait longer and never shorter.
+            return max(FIRST_WAIT_S, min(LONGEST_WAIT_S, 3 * self._seed_s))
         return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, self.smooth_s + 4 * self._variation_s, 2 * self._most_s))
 
 

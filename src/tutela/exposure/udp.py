@@ -29,6 +29,7 @@ from tutela.language import Text
 ROUNDS = 3
 GAPS_S = (0.5, 1.0)
 """How long an answer is awaited in the first round, and in each later one, besides twice the round-trip time."""
+LONGEST_TRIP_S = 1.0
 SETTLE_S = 0.25
 """An answer may have several datagrams; so long they are gathered."""
 NOTABLE = 5.0
@@ -138,7 +139,8 @@ class _UdpScan:
         self.failed = self.refused = 0
         """Questions without a route, and all that this machine refused to send."""
         self.problem: OSError | None = None
-        self.smooth_s = request.rtt_s or 0.0
+        self._seed_s = min(request.rtt_s or 0.0, LONGEST_TRIP_S)
+        self._smooth_s: float | None = None
         self.most = min(MOST_SOCKETS, sockets_allowed())
         self._epoll = select.epoll()
         self._flying: dict[int, _Asked] = {}
@@ -280,7 +282,7 @@ class _UdpScan:
             # ICMP never says EPERM; this machine's own filter does.
             if problem.errno == errno.EPERM or not self._said(asked, problem):
                 self._refused_by_us(problem)
-        self._plan(asked, now + GAPS_S[min(asked.asked - 1, len(GAPS_S) - 1)] + 2 * self.smooth_s)
+        self._plan(asked, now + GAPS_S[min(asked.asked - 1, len(GAPS_S) - 1)] + 2 * (self._seed_s if self._smooth_s is None else self._smooth_s))
 
     def _listen(self) -> Iterator[Event]:
         now = time.monotonic()
@@ -320,7 +322,7 @@ class _UdpScan:
         self.late += asked.asked > 1
         if asked.asked == 1:
             took = now - asked.began
-            self.smooth_s += 0.125 * (min(took, 1.0) - self.smooth_s) if self.smooth_s else took
+            self._smooth_s = took if self._smooth_s is None else self._smooth_s + 0.125 * (min(took, LONGEST_TRIP_S) - self._smooth_s)
         self._plan(asked, now + SETTLE_S)
         place = (asked.host, asked.port)
         if self.state.get(place, 0) < _OPEN:
