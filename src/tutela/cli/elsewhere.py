@@ -24,6 +24,7 @@ from tutela.errors import BundleError, CollectError, ScanError, UsageError, said
 from tutela.evidence import Bundle, Evidence, Unobserved
 from tutela.evidence.bundle import read_frames, write_frames
 from tutela.exposure import loss
+from tutela.exposure.connections import seeded
 from tutela.exposure.echo import answers_echo
 from tutela.exposure.evidence import Recorder, not_looked, own_address
 from tutela.exposure.identify import identify
@@ -157,7 +158,8 @@ class Elsewhere:
 
     def _scanned(self, address: Address) -> tuple[Recorder, bool]:
         recorder = Recorder(PORTS, udp_ports(None))
-        request = Request((address,), PORTS, rate=RATE, fresh=True)
+        # An ssh session to the host may stand already.
+        request = seeded(Request((address,), PORTS, rate=RATE, fresh=True))
         opened: tuple[int, ...] = ()
         lost: float | None = None
         for event in scan(request, stop=self._stopped, resident=self.resident):

@@ -117,6 +117,7 @@ def _look(arguments: argparse.Namespace, request: Request, stop: Callable[[], bo
     from tutela.exposure import ports
     from tutela.exposure.addresses import Addresses
     from tutela.exposure.client import resident_of
+    from tutela.exposure.connections import seeded
     from tutela.exposure.model import Summary
     from tutela.exposure.scan import scan
     from tutela.exposure.udp import scan_udp, udp_ports
@@ -129,6 +130,7 @@ def _look(arguments: argparse.Namespace, request: Request, stop: Callable[[], bo
                 f"--scanner lets the resident scanner send, which does not go with --method {arguments.method}",
             )
         )
+    request = seeded(request)
     for event in scan(request, arguments.method, stop=stop, gate=course.gate, sweep=course.sweep, resident=resident_of(arguments.scanner)):
         if isinstance(event, Summary):
             lost = event.lost

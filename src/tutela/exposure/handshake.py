@@ -9,17 +9,14 @@ from __future__ import annotations
 import errno
 import select
 import socket
-import sys
 import time
 from collections.abc import Callable, Sequence
 
+from tutela.exposure import tcp_info
 from tutela.exposure.ports import FRAGILE
 
 PATIENCE_S = 1.5
 AT_ONCE = 200
-_UNACKED = 24
-"""Of struct tcp_info: segments sent and not acknowledged."""
-_ESTABLISHED, _CLOSE_WAIT = 1, 8
 
 
 def really_answer(address: str, ports: Sequence[int], *, patience_s: float = PATIENCE_S, stop: Callable[[], bool] = lambda: False) -> frozenset[int]:
@@ -95,7 +92,7 @@ def _spoke(one: socket.socket) -> bool:
 
 def _acknowledged(one: socket.socket) -> bool:
     try:
-        info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        info = tcp_info.read(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, tcp_info.MOST_BYTES))
     except OSError:
         return False
-    return info[0] in (_ESTABLISHED, _CLOSE_WAIT) and int.from_bytes(info[_UNACKED : _UNACKED + 4], sys.byteorder) == 0
+    return info is not None and info.state in (tcp_info.ESTABLISHED, tcp_info.CLOSE_WAIT) and info.unacked == 0
