@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import mounts, schedules, units
@@ -310,7 +311,9 @@ class _Context:
                 tool, arguments = _tool(words)
                 if tool is not None:
                     self.recognised = True
-                    made = self._backup(job, tool, arguments, pipeline[number:], commands.settings)
+                    if _rehearses(tool, arguments):
+                        continue
+                    made = [one for one in self._backup(job, tool, arguments, pipeline[number:], commands.settings) if one.target != "/dev/null"]
                     yield from made
                     if made:
                         break
@@ -362,7 +365,8 @@ class _Context:
         elif tool in ("resticprofile", "autorestic", "duply", "tarsnap"):
             target, sources = ("tarsnap://tarsnap.com" if tool == "tarsnap" else ""), tuple(one for one in places if tool == "tarsnap" and one.startswith("/"))
         elif tool == "cp":
-            if len(places) < 2 or not {"-a", "-r", "-R", "--archive", "--recursive"} & set(arguments) or not LOOKS_LIKE_BACKUP.search(places[-1]):
+            deep = {"--archive", "--recursive"} & set(arguments) or set("arR") & set(flags)
+            if len(places) < 2 or not deep or not LOOKS_LIKE_BACKUP.search(places[-1]):
                 return []
             target, sources = places[-1], tuple(places[:-1])
         else:
@@ -651,7 +655,7 @@ class _Context:
         for source in job.sources:
             if not source.startswith("/"):
                 continue
-            if under(path, source) and not any(under(path, one) for one in job.excluded):
+            if under(path, source) and not any(_leaves_out(one, source, path) for one in job.excluded):
                 if job.one_file_system and self.unknown_mounts is not None:
                     return self.unknown_mounts
                 if job.one_file_system and self.mounted is not None and self.mounted.of(path) != self.mounted.of(source):
@@ -797,6 +801,26 @@ def _place(word: str) -> bool:
     return word.startswith(("/", "$", "./", "~/")) or _remote(word)
 
 
+REHEARSALS = frozenset({"--dry-run", "--dryrun", "-dryRun", "--fake", "--list-only"})
+SHORT_REHEARSAL = frozenset({"rsync", "restic", "borg", "borgmatic", "rclone", "s3cmd", "btrbk", "zfs"})
+"""Tools whose -n only shows what they would do."""
+
+
+def _rehearses(tool: str, arguments: list[str]) -> bool:
+    if any(word.partition("=")[0] in REHEARSALS and word.partition("=")[2] not in ("false", "0") for word in arguments):
+        return True
+    return tool in SHORT_REHEARSAL and any(re.fullmatch(r"-[A-Za-z]*n[A-Za-z]*", word) for word in arguments)
+
+
+def _leaves_out(pattern: str, source: str, path: str) -> bool:
+    """Whether an exclusion leaves out what lies at a path below a source."""
+    name = re.sub(r"(?:/+\**)+$", "", pattern)  # all that is below a folder is the folder's content
+    if name.startswith("/") or not name:
+        return under(path, name or "/")
+    below = path.removeprefix(source.rstrip("/")).strip("/")
+    return f"/{name}/" in f"/{below}/" if "/" in name else any(fnmatchcase(part, name) for part in below.split("/"))
+
+
 def _places(arguments: list[str]) -> tuple[list[str], list[str]]:
     """Paths and targets among arguments, and what is excluded."""
     places: list[str] = []
@@ -808,8 +832,8 @@ def _places(arguments: list[str]) -> tuple[list[str], list[str]]:
             value_of = ">" if word in (">", ">>", "1>", "2>", "<") else ""
             continue
         if value_of:
-            if value_of in ("--exclude", "--iexclude") and word.startswith("/"):
-                excluded.append(word)
+            if value_of in ("--exclude", "--iexclude"):
+                excluded.append(word.strip("\"'"))
             value_of = ""
             if not word.startswith("-"):
                 continue
@@ -817,10 +841,13 @@ def _places(arguments: list[str]) -> tuple[list[str], list[str]]:
             # rsync, cp and tar know -r as "recursive"; a path behind it belongs to them.
             value_of = word if word != "-r" else ""
             continue
-        if word.startswith("--exclude=/"):
-            excluded.append(word[10:])
+        if word.startswith("--exclude="):
+            excluded.append(word[10:].strip("\"'"))
         elif not word.startswith("-") and _place(word):
             places.append(word)
+    if any(word.startswith("--include") for word in arguments):
+        # An earlier --include takes from what a pattern leaves out.
+        excluded = [one for one in excluded if one.startswith("/") and "*" not in one]
     return places, excluded
 
 
