@@ -18,7 +18,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from tests.exposure.net import TARGET, Net
 
-NEEDED = ("sshd", "nginx", "mariadbd", "redis-server", "memcached", "mosquitto", "mosquitto_passwd", "rsync", "vsftpd", "etcd")
+NEEDED = ("sshd", "nginx", "mariadbd", "redis-server", "memcached", "mosquitto", "mosquitto_passwd", "rsync", "vsftpd", "etcd", "certutil", "selfserv")
 POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"))), None) if Path("/usr/lib/postgresql").exists() else None
 ENDS = datetime.datetime(2031, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)
 
@@ -93,6 +93,7 @@ def start(net: Net, folder: Path) -> None:
             server {{ listen 8445 ssl; {server} ssl_protocols TLSv1.3; return 200 "new"; }}
         }}"""
     run("nginx", "nginx", "-c", conf("nginx.conf", nginx), "-p", str(folder))
+    _ssl3(run, folder / "nss")
     for port, more in ((6379, ["--protected-mode", "no"]), (6380, ["--requirepass", "secret"]), (7777, ["--protected-mode", "no"]), (26379, [])):
         run(f"redis{port}", "redis-server", "--port", str(port), "--bind", "0.0.0.0", "--save", "", "--dir", str(folder), *more)
     run("memcached", "memcached", "-u", "nobody", "-p", "11211", "-l", "0.0.0.0")
@@ -118,8 +119,19 @@ def start(net: Net, folder: Path) -> None:
     run("mariadb", "mariadbd", "--no-defaults", "--user=root", f"--datadir={maria}", "--skip-grant-tables", "--port=3306", f"--socket={maria}/socket",
         "--innodb-log-file-size=8M", "--innodb-fast-shutdown=2", "--lc-messages-dir=/usr/share/mysql", "--skip-name-resolve")  # fmt: skip
     _postgres(run, folder / "postgres", {5432: "host trust", 5433: "host scram-sha-256", 5434: "hostssl trust"})
-    wait_for(net, (22, 80, 443, 6379, 6380, 7777, 26379, 11211, 1883, 18830, 873, 21, 2379, 3306, 5432, 5433, 5434, 4001), folder)
+    wait_for(net, (22, 80, 443, 8448, 6379, 6380, 7777, 26379, 11211, 1883, 18830, 873, 21, 2379, 3306, 5432, 5433, 5434, 4001), folder)
     _demand_accounts(net)
+
+
+def _ssl3(run, folder: Path) -> None:
+    """NSS, which takes SSL 3.0 to TLS 1.2 here. With RSA: SSL 3.0 knows no elliptic curves."""
+    folder.mkdir()
+    (folder / "noise").write_bytes(os.urandom(64))
+    there = ["-d", f"sql:{folder}"]
+    make = ["certutil", *there, "-S", "-x", "-n", "web", "-s", "CN=www.example.net", "-t", ",,", "-g", "2048", "-z", folder / "noise"]
+    subprocess.run(["certutil", *there, "-N", "--empty-password"], check=True)
+    subprocess.run(make, check=True, capture_output=True)
+    run("selfserv", "selfserv", *there, "-n", "web", "-p", "8448", "-V", "ssl3:tls1.2")
 
 
 def _demand_accounts(net: Net) -> None:

@@ -45,6 +45,7 @@ SERVICES = {
     8445: ("https", "nginx/", None),
     8446: ("https", "nginx/", None),
     8447: ("https", "nginx/", None),
+    8448: ("https", "", None),
     6379: ("redis", ".", True),
     6380: ("redis", "", False),
     7777: ("redis", ".", True),
@@ -103,7 +104,9 @@ def test_over_ipv6_too(net):
     assert (ssh["address"], ssh["name"]) == (TARGET6, "ssh")
 
 
-@pytest.mark.parametrize("port,versions", [(443, ["TLSv1.2", "TLSv1.3"]), (8444, ["TLSv1"]), (8445, ["TLSv1.3"])])
+@pytest.mark.parametrize(
+    "port,versions", [(443, ["TLSv1.2", "TLSv1.3"]), (8444, ["TLSv1"]), (8445, ["TLSv1.3"]), (8448, ["SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2"])]
+)
 def test_versions_of_tls_are_those_that_the_server_takes(found, port, versions):
     assert (found[port]["tls"]["versions"], found[port]["tls"]["untested"]) == (versions, [])
 

@@ -20,7 +20,17 @@ from tutela.report.open_ports import WRITERS, CsvWriter, TextWriter
 
 SCHEMA = json.loads((resources.files("tutela") / "report/scan-1.schema.json").read_bytes())
 HOST, HOST6 = "192.0.2.10", "2001:db8::10"
-TLS = Tls(("TLSv1", "TLSv1.2", "TLSv1.3"), ("TLSv1.1",), "www.example.net", "Example CA", ("www.example.net",), "2027-01-31T00:00:00Z", "RSA 2048", False, None)
+TLS = Tls(
+    ("SSLv3", "TLSv1", "TLSv1.2", "TLSv1.3"),
+    ("SSLv2", "TLSv1.1"),
+    "www.example.net",
+    "Example CA",
+    ("www.example.net",),
+    "2027-01-31T00:00:00Z",
+    "RSA 2048",
+    False,
+    None,
+)
 EVENTS = (
     Open(HOST, "tcp", 22, 0.03),
     Open(HOST, "tcp", 443, 0.04),
@@ -70,9 +80,9 @@ def test_text_says_what_is_open_what_it_is_and_what_stands_open():
   (open or filtered), of 40
    22/tcp  ssh  OpenSSH_9.2p1 Debian-2+deb12u3
   443/tcp  https  nginx
-           TLS 1.0 (outdated), TLS 1.2, TLS 1.3; not tested: TLS 1.1;
-           certificate www.example.net until 2027-01-31, RSA 2048; chain not
-           trusted; no HSTS
+           SSL 3.0 (outdated), TLS 1.0 (outdated), TLS 1.2, TLS 1.3; not tested:
+           SSL 2.0, TLS 1.1; certificate www.example.net until 2027-01-31, RSA
+           2048; chain not trusted; no HSTS
  6379/tcp  redis  7.0.15
            ! answers without authentication
 50000/tcp  not recognised
@@ -165,7 +175,7 @@ def test_csv_has_a_row_for_each_port_or_for_each_service_on_it():
         ("1194", "udp", ""),
     ]
     assert [row["without_authentication"] for row in found] == ["", "true", "", "", "", "true", "", ""]
-    assert found[4]["tls"] == "TLSv1 TLSv1.2 TLSv1.3"
+    assert found[4]["tls"] == "SSLv3 TLSv1 TLSv1.2 TLSv1.3"
     assert found[1]["amplification"] == "550.0"
 
 

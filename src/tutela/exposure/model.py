@@ -29,7 +29,8 @@ class Request:
     rounds: int | None = None
     """How often a silent port is asked; None: as the measured loss demands."""
     rtt_s: float | None = None
-    """Round-trip time where it is known already, as from TCP_INFO of a connection."""
+    """Round-trip time as a connection to the address tells it: waits grow with it as long as nothing answers, and never shrink.
+    With `known`: as measured when the same addresses were asked before."""
     known: tuple[int, int] = (0, 0)
     """Round trips lost, and counted, in what was asked before on the same paths."""
     sparse: bool = False
@@ -54,9 +55,9 @@ class Tls:
     """Tls(versions=('TLSv1.2', 'TLSv1.3'), subject='www.example.net', names=('www.example.net',), ends='2027-01-31T00:00:00Z', …)"""
 
     versions: tuple[str, ...]
-    """That the server agreed to, oldest first, of those that could be offered."""
+    """That the server agreed to, oldest first, of those that could be offered: SSLv2, SSLv3, TLSv1, TLSv1.1, …"""
     untested: tuple[str, ...]
-    """Versions that the library of this machine cannot offer, and those whose answer did not come in time."""
+    """Versions that the library of this machine cannot offer, and those whose answer did not come in time, or was not understood."""
     subject: str
     issuer: str
     names: tuple[str, ...]

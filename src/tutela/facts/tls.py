@@ -3,7 +3,7 @@
 Sources: what listens and who reaches it; x509(1ssl) -enddate of the certificates that nginx and Apache are configured with.
 A configuration alone proves no protocol, since the library's own policy may forbid what a file allows; but a certificate that ends in the file ends for clients too.
 Protocols, chain, names and key are what a scan saw that identified the service (docs/spec/scan.md), wherever it looked from: TLS speaks alike to all.
-Bounds: RFC 8996 (TLS 1.0 and 1.1 must not be used), NIST SP 800-57 part 1 (RSA 2048, P-256), RFC 9525 (names stand in the subject alternative name), RFC 6797 (HSTS).
+Bounds: RFC 6176, 7568 and 8996 (SSL 2 and 3, TLS 1.0 and 1.1 must not be used), NIST SP 800-57 part 1 (RSA 2048, P-256), RFC 9525 (names stand in the subject alternative name), RFC 6797 (HSTS).
 """
 
 from __future__ import annotations
@@ -134,7 +134,10 @@ def _problems(look: Look, place: Place, one: Found, tls: TlsSeen) -> Iterator[We
         yield weak("old protocol", ", ".join(old))
     elif any(version in OLD for version in tls.untested):
         listed = ", ".join(version for version in tls.untested if version in OLD)
-        yield doubt(f"探测方的库不能提出 {listed}", f"the library of the looking side cannot offer {listed}")
+        yield doubt(
+            f"不知道是否接受 {listed}：探测方没能提出，或者没有及时得到回答",
+            f"whether {listed} is taken is not known: the looking side could not offer it, or got no answer in time",
+        )
     if not tls.versions:
         yield doubt("没有谈成任何协议", "no protocol was agreed on")
     if tls.ends is None:

@@ -18,7 +18,7 @@ AMPLIFIES = Text(
 )
 NOTABLE = 5
 _NAMES = {None: Text("未能识别", "not recognised")}
-_OLD = frozenset({"TLSv1", "TLSv1.1"})
+_OLD = frozenset({"SSLv2", "SSLv3", "TLSv1", "TLSv1.1"})
 
 
 def lines(service: Service, where: str, lang: Lang) -> Iterator[str]:
@@ -56,7 +56,7 @@ def _tls(tls: Tls, lang: Lang, *, web: bool) -> str:
 
 
 def _version(name: str) -> str:
-    return {"TLSv1": "TLS 1.0"}.get(name, name.replace("TLSv", "TLS "))
+    return {"SSLv2": "SSL 2.0", "SSLv3": "SSL 3.0", "TLSv1": "TLS 1.0"}.get(name, name.replace("TLSv", "TLS "))
 
 
 def warning(services: Sequence[Service], lang: Lang, *, many: bool) -> Iterator[str]:

@@ -120,9 +120,7 @@ class Connection:
                 self._reader, self._writer = await coming
                 door.rtt_s = door.rtt_s or _rtt_s(self._writer.get_extra_info("socket"))
             if self._context is not None:
-                for step in door.before_tls:
-                    if not step.allowed(await self.ask(step.ask)):
-                        raise ConnectionRefusedError
+                await self.begin_tls()
                 async with asyncio.timeout(door.left_s()):
                     await self._writer.start_tls(self._context)
         except BaseException:
@@ -152,6 +150,17 @@ class Connection:
         """What was agreed on."""
         found: ssl.SSLObject | None = self._writer.get_extra_info("ssl_object") if self._writer else None
         return found
+
+    @property
+    def ended(self) -> bool:
+        """The other end closed or reset it, and all that it said is read."""
+        return self._reader.at_eof() or self._reader.exception() is not None
+
+    async def begin_tls(self) -> None:
+        """What the protocol says in the clear before a handshake. Raises ConnectionRefusedError where the answer does not allow one."""
+        for step in self._door.before_tls:
+            if not step.allowed(await self.ask(step.ask)):
+                raise ConnectionRefusedError
 
     async def ask(self, ask: Ask, quiet_s: float | None = None) -> bytes:
         """What comes back, complete or cut by the end of the connection, of the time, or of the bytes that are read."""

@@ -1,7 +1,7 @@
 """TLS: which versions a server agrees to, its certificate, and whether its chain leads to a root of this machine.
 
 Every version is offered alone in a handshake of its own, with all ciphers that the library has; what the library cannot offer is told as untested.
-SSL 2 and 3 are never among them: OpenSSL as distributions build it cannot speak them.
+SSL 2 and 3, which it never can, are offered without it (tutela.exposure.identify.obsolete).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import ssl
 import warnings
 from functools import cache
 
-from tutela.exposure.identify import certificate, stapling
+from tutela.exposure.identify import certificate, obsolete, stapling
 from tutela.exposure.identify.door import Door
 from tutela.exposure.model import Tls
 from tutela.record import record
@@ -80,12 +80,14 @@ async def agree(door: Door) -> Agreed | None:
 async def inspect(door: Door, agreed: Agreed) -> Tls:
     """The versions it takes, its certificate, and what that is worth."""
     seen = certificate.read(agreed.der)
-    offers, trusted, stapled = await asyncio.gather(
+    # In this order they get their turn at the door: those that a server may meet with silence come last.
+    offers, trusted, stapled, older = await asyncio.gather(
         asyncio.gather(*(_offer(door, version, agreed.version) for version in VERSIONS)),
         _trusted(door, agreed.version),
         _stapled(door) if seen.responder and not door.before_tls else _untold(),
+        asyncio.gather(*(obsolete.takes(door, version, speaks=bool(agreed.version)) for version in obsolete.VERSIONS.values())),
     )
-    told = dict(zip(VERSIONS, offers, strict=True))
+    told = dict(zip((*obsolete.VERSIONS, *VERSIONS), (*older, *offers), strict=True))
     return Tls(
         tuple(version for version, took in told.items() if took),
         tuple(version for version, took in told.items() if took is None),
