@@ -30,6 +30,8 @@ TABLES = "/var/lib/mysql"
 SENSITIVE = ("sensitive", "core")
 MAX_DEPTH = 30
 ENCRYPTED_TYPES = frozenset({"ecryptfs", "fuse.gocryptfs", "fuse.encfs", "fuse.cryfs"})
+IMAGES = frozenset({"squashfs", "erofs", "iso9660"})
+"""Packed software; nobody writes data there."""
 MEMORY_TYPES = frozenset({"tmpfs", "ramfs", "devtmpfs"})
 
 
@@ -89,7 +91,7 @@ class Encryption:
     sensitive: bool | Unobserved
     """Whether data of class sensitive or core lie here, by declaration."""
     places: tuple[Place, ...]
-    """Where these data lie; `/` where only the host's class is declared."""
+    """Where these data lie, file systems mounted below included; `/` where only the host's class is declared."""
     luks: tuple[Luks, ...] | Unobserved
     keys: tuple[KeyFile, ...] | Unobserved
     """Key files of crypttab."""
@@ -106,7 +108,7 @@ def parse(look: Look) -> Encryption | Unobserved:
     sensitive, paths = _declared(look)
     return Encryption(
         sensitive=sensitive,
-        places=tuple(_by_declaration(look, _above(look, layers.place(path))) for path in paths),
+        places=tuple(_by_declaration(look, _above(look, layers.place(place)), path) for path in paths for place in (path, *layers.below(path))),
         luks=listed if isinstance(listed, Unobserved) else tuple(_luks(look, one) for one in listed if one.fstype == "crypto_LUKS"),
         keys=_keys(look, layers),
         swaps=_swaps(look, layers),
@@ -147,9 +149,9 @@ def _above(look: Look, place: Place) -> Place:
     return place
 
 
-def _by_declaration(look: Look, place: Place) -> Place:
+def _by_declaration(look: Look, place: Place, path: str) -> Place:
     """What the host sees as plain may be encrypted below or above it; that counts where the site says by what, and where its evidence lies."""
-    said = next((one.encrypted_by for one in look.site.data_sets or () if one.path == place.path and one.encrypted_by), "")
+    said = next((one.encrypted_by for one in look.site.data_sets or () if one.path == path and one.encrypted_by), "")
     return place if place.encrypted is True or not said else Place(place.path, True, place.mount, said)
 
 
@@ -199,6 +201,23 @@ class _Layers:
         if mount is None:
             return Place(path, Unobserved(Reason.NO_ANSWER, path, Text("找不到所在的挂载", "the mount that holds it is not known")), None)
         return Place(path, self._mount(mount), mount.path)
+
+    def below(self, path: str) -> tuple[str, ...]:
+        """File systems of disks that are mounted below a path, so that data of it lie on them; what boots the host holds none."""
+        top = self.mounted.of(path)
+        if top is not None and top.type == "overlay":
+            return ()  # what a container's engine lays over files of its own
+        return tuple(
+            dict.fromkeys(
+                mount.path
+                for mount in self.mounted.all
+                if under(mount.path, path)
+                and mount.path.rstrip("/") != path.rstrip("/")
+                and (mount.device.startswith("/dev/") or mount.type == "zfs")
+                and mount.type not in IMAGES
+                and not any(under(mount.path, one) for one in ("/boot", "/efi"))
+            )
+        )
 
     def _mount(self, mount: Mount) -> bool | Unobserved:
         if mount.type in ENCRYPTED_TYPES or mount.type in MEMORY_TYPES:
