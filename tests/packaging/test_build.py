@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -69,3 +70,14 @@ def test_the_same_commit_gives_the_same_single_file(built: Path, tmp_path: Path)
     subprocess.run([ROOT / "dev" / "build", tmp_path], check=True, capture_output=True, cwd=ROOT)
 
     assert (built / "tutela.pyz").read_bytes() == (tmp_path / "tutela.pyz").read_bytes()
+
+
+def test_in_a_fresh_clone_it_first_makes_the_environment_it_builds_with(tmp_path: Path) -> None:
+    for name in ("dev", "locks"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    asked = tmp_path / "asked"
+    (tmp_path / "dev" / "setup").write_text(f'#!/bin/sh\necho "$@" >{asked}\nexit 9\n')
+
+    run = subprocess.run([tmp_path / "dev" / "build", tmp_path / "out"], capture_output=True, check=False, env=clean())
+
+    assert (run.returncode, asked.read_text()) == (9, ".venv dev\n")
