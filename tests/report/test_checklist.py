@@ -302,5 +302,5 @@ def test_several_forms_fit_into_one_document(form: str) -> None:
 def test_a_missing_library_is_said_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tutela.report.find_spec", lambda name: None)
 
-    with pytest.raises(UsageError, match=r"tutela\[forms\]"):
+    with pytest.raises(UsageError, match=r"pip install python-docx typst"):
         FORMATS["checklist.pdf"].render(standard("form"), Lang.EN, options())

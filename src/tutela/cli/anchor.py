@@ -40,7 +40,10 @@ class Anchor:
             if (problem.name or "").startswith("tutela"):
                 raise
             raise UsageError(
-                Text(f"账本需要 {problem.name}：pip install 'tutela[ledger]'", f"the ledger needs {problem.name}: pip install 'tutela[ledger]'")
+                Text(
+                    f"账本需要 {problem.name}：pip install cryptography rfc3161-client segno",
+                    f"the ledger needs {problem.name}: pip install cryptography rfc3161-client segno",
+                )
             ) from None
         self._folder = folder
         self._waiting: list[Record] = []

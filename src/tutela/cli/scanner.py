@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     try:
         from tutela.exposure.resident import Resident
     except ImportError:
-        raise ScanError(Text("需要 numpy：pip install 'tutela[scan]'", "numpy is needed: pip install 'tutela[scan]'")) from None
+        raise ScanError(Text("需要 numpy：pip install numpy", "numpy is needed: pip install numpy")) from None
     listener = listen(path, user, next(iter(sorted(allowed.groups)), None), everyone=bool(arguments.allow_user))
     own_socket = path.stat().st_ino
     try:

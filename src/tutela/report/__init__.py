@@ -44,7 +44,7 @@ class Format:
     many: bool = True
     """Several subjects fit into one document."""
     needs: str | None = None
-    """Optional library; `pip install tutela[forms]` brings it."""
+    """Optional library; The extra `forms` brings it."""
 
     def render(self, assessments: Sequence[Assessment], lang: Lang, options: Options) -> Iterator[str] | Iterator[bytes]:
         """The document, piece by piece.
@@ -54,8 +54,8 @@ class Format:
         if self.needs is not None and find_spec(self.needs) is None:
             raise UsageError(
                 Text(
-                    f"格式 {self.name} 需要 {self.needs}，此处没有安装；请运行 pip install 'tutela[forms]'，或改用 checklist.txt。",
-                    f"the format {self.name} needs {self.needs}, which is not installed here; run pip install 'tutela[forms]', or use checklist.txt.",
+                    f"格式 {self.name} 需要 {self.needs}，此处没有安装；请运行 pip install python-docx typst，或改用 checklist.txt。",
+                    f"the format {self.name} needs {self.needs}, which is not installed here; run pip install python-docx typst, or use checklist.txt.",
                 )
             )
         if not self.many and len(assessments) != 1:

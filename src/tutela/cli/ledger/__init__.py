@@ -42,5 +42,8 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
         if (problem.name or "").startswith("tutela"):
             raise
         raise UsageError(
-            Text(f"账本需要 {problem.name}：pip install 'tutela[ledger]'", f"the ledger needs {problem.name}: pip install 'tutela[ledger]'")
+            Text(
+                f"账本需要 {problem.name}：pip install cryptography rfc3161-client segno",
+                f"the ledger needs {problem.name}: pip install cryptography rfc3161-client segno",
+            )
         ) from None

@@ -21,7 +21,7 @@ def write_codes(path: Path, content: bytes) -> Iterator[Path]:
     try:
         import segno
     except ImportError:
-        raise UsageError(Text("二维码需要 segno：pip install 'tutela[ledger]'", "QR codes need segno: pip install 'tutela[ledger]'")) from None
+        raise UsageError(Text("二维码需要 segno：pip install segno", "QR codes need segno: pip install segno")) from None
     parts = [content[at : at + _LARGEST] for at in range(0, len(content), _LARGEST)]
     for number, part in enumerate(parts, 1):
         one = path if len(parts) == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
