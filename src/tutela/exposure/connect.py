@@ -243,7 +243,7 @@ class _ConnectScan:
     def _patience(self) -> float:
         if self.smooth_s is None:
             # What another connection measured makes it longer and never shorter: it may have gone another way.
-            return max(FIRST_WAIT_S, min(LONGEST_WAIT_S, 4 * (self.request.rtt_s or 0.0)))
+            return max(FIRST_WAIT_S, min(LONGEST_WAIT_S, 2 * (self.request.rtt_s or 0.0)))
         return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, 4 * self.smooth_s))
 
     def _progress(self, now: float, total: int, queued: int) -> Progress:

@@ -372,13 +372,14 @@ class RoundTrip:
 
     def apart_s(self) -> float:
         """How far apart rounds begin as long as nothing answers: an answer that is on its way must not find its port asked again, which would count as loss."""
-        return max(APART_S, min(LONGEST_WAIT_S, 2 * self._seed_s))
+        # A connection's quickest round trip, and a quarter for what varies.
+        return max(APART_S, min(LONGEST_WAIT_S, 1.25 * self._seed_s))
 
     def wait_s(self) -> float:
         """How long after the last question an answer may still come."""
         if not self.known:
             # A connection may have gone another way, or end at a proxy: what it says makes a wait longer and never shorter.
-            return max(FIRST_WAIT_S, min(LONGEST_WAIT_S, 3 * self._seed_s))
+            return max(FIRST_WAIT_S, min(LONGEST_WAIT_S, 2 * self._seed_s))
         return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, self.smooth_s + 4 * self._variation_s, 2 * self._most_s))
 
 
