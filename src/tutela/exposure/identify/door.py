@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from tutela.exposure import tcp_info
 from tutela.exposure.identify.starttls import Step
 from tutela.exposure.identify.talk import MOST_BYTES, Ask, Finding, Start
 
@@ -91,15 +91,12 @@ class Door:
                 await line.close()
 
 
-_RTT = slice(68, 72)
-"""Of struct tcp_info: the smoothed round-trip time in microseconds."""
-
-
 def _rtt_s(line: socket.socket) -> float:
     try:
-        return int.from_bytes(line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT.stop)[_RTT], sys.byteorder) / 1e6
+        info = tcp_info.read(line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, tcp_info.MOST_BYTES))
     except OSError:
         return 0.0
+    return 0.0 if info is None or info.rtt_s is None else info.rtt_s
 
 
 class Connection:
