@@ -273,6 +273,15 @@ def test_the_same_question_is_scanned_once_and_told_with_its_age(scanner, opened
     assert len(scanner.logged("scan")) == 1
 
 
+def test_who_claims_to_know_the_path_gives_nobody_else_a_hasty_answer(scanner, opened):
+    """With a short round trip and no loss, as measured before, a scan ends before hosts far away have answered."""
+    Talk(scanner).ask(ports="20-90", known=[0, 1_000_000], rtt_s=1e-9).rest()
+    told = Talk(scanner, 0).ask(ports="20-90").rest()
+    assert opens(told) == [port for port in sorted(opened) if 20 <= port <= 90]
+    assert not any("this is that answer" in note["en"] for note in told[-1]["notes"])
+    assert len(scanner.logged("scan")) == 2
+
+
 def test_who_asks_slowly_makes_nobody_else_wait(scanner, opened):
     slow = Talk(scanner).ask(ports="1-2000", host_rate=2, seconds=30)
     scanner.wait_for("scan")

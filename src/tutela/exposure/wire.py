@@ -102,8 +102,8 @@ class Asking:
 
     @property
     def same(self) -> tuple[Any, ...]:
-        """Two requests with this in common ask the same."""
-        return self.ranges, self.ports, self.rounds, self.sparse
+        """Two requests with this in common ask the same: with what one claims to have measured before, it may end sooner than another."""
+        return self.ranges, self.ports, self.rounds, self.sparse, self.known
 
     def request(self, ranges: Iterable[tuple[int, int, int]], rate: float) -> Request:
         """The request for these of its addresses, at most at this rate."""
