@@ -168,6 +168,44 @@ RULESETS: dict[str, str] = {
         iptables -A FORWARD -i docker0 ! -o docker0 -j ACCEPT
         iptables -A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
         iptables -A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 81 -j ACCEPT""",
+    "iptables: what was redirected has a state of its own": """
+        iptables -P INPUT DROP
+        iptables -P FORWARD DROP
+        iptables -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT
+        iptables -A FORWARD -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP
+        iptables -A FORWARD -i veth0 -j ACCEPT
+        iptables -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+        iptables -t nat -A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 8080
+        iptables -t nat -A PREROUTING -p tcp --dport 9080 -j DNAT --to-destination 172.17.0.2:80
+        ip6tables -P INPUT DROP""",
+    "iptables: whoever is let in is noted": """
+        iptables -P INPUT DROP
+        iptables -A INPUT -m state --state ESTABLISHED -j ACCEPT
+        iptables -A INPUT -p tcp --dport 22 -m recent --name seen --update --seconds 1 --hitcount 20 -j DROP
+        iptables -A INPUT -p tcp --dport 22 -m state --state NEW -m recent --name seen --set -j ACCEPT
+        ip6tables -P INPUT DROP""",
+    "whoever is let in is noted": """
+        table inet filter {
+            set seen { type ipv4_addr; flags dynamic, timeout; timeout 1m; }
+            chain input { type filter hook input priority 0; policy drop;
+                ct state established accept
+                tcp dport 22 ct state new update @seen { ip saddr limit rate 100/second burst 100 packets } accept
+                tcp dport 443 add @seen { ip saddr } accept } }""",
+    "everything else in a map": """
+        table inet filter {
+            map services { type inet_service : verdict; elements = { 22 : accept, 80 : drop, * : goto rest } }
+            chain rest { tcp dport 3306 accept; }
+            chain input { type filter hook input priority 0; policy drop;
+                ct state established accept
+                ip saddr vmap { 198.19.0.0/16 : drop, * : continue }
+                tcp dport vmap @services } }""",
+    "flags as a set": """
+        table inet filter { chain input { type filter hook input priority 0; policy drop;
+            ct state established accept
+            tcp flags { fin, rst } tcp dport 80 accept
+            tcp flags { syn, ack } tcp dport 22 accept
+            tcp flags != { syn, ack } tcp dport 443 accept
+            tcp dport 3306 tcp flags vmap { syn : accept, fin : drop } } }""",
     "legacy tables beside nf_tables": """
         iptables-legacy -A INPUT -s 198.19.0.0/16 -p tcp --dport 22 -j DROP
         ip6tables-legacy -P INPUT DROP

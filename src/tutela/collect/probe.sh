@@ -667,12 +667,13 @@ function snmp_line(s,   n, w, i, key, out) {
 }
 function filter_line(s,   n, part, i, out) {
 	# Rules that note an address for later may spell a knock sequence (NC7): the port in them becomes 0.
-	if (s ~ /^-A / && s ~ /-m recent/ && s ~ /--set/) gsub(/--dports? [0-9:,]+/, "--dport 0", s)
+	# One that lets in is no knock: it counts who uses an open port.
+	if (s ~ /^-A / && s ~ /-m recent/ && s ~ /--set/ && s !~ / -j ACCEPT/) gsub(/--dports? [0-9:,]+/, "--dport 0", s)
 	if (s !~ /^\{/) return s
 	n = split(s, part, /"family": /)
 	out = part[1]
 	for (i = 2; i <= n; i++) {
-		if (part[i] ~ /"set": \{"op": "(add|update)"/ || part[i] ~ /"name": "recent"/) {
+		if ((part[i] ~ /"set": \{"op": "(add|update)"/ && part[i] !~ /\{"accept": null\}/) || part[i] ~ /"name": "recent"/) {
 			gsub(/"field": "dport"\}\}, "right": [0-9]+/, "\"field\": \"dport\"}}, \"right\": 0", part[i])
 			gsub(/\}\}, [0-9]+\]/, "}}, 0]", part[i])
 		} else if (part[i] ~ /"inet_service"\]/ && part[i] ~ /"flags": \["?(timeout|dynamic)/) gsub(/", [0-9]+\]/, "\", 0]", part[i])

@@ -218,7 +218,10 @@ class _Reader:
         if word in ("--sport", "--source-port", "--sports", "--source-ports"):
             return EITHER
         if word in ("--ctstate", "--state"):
-            return one("state", tuple(value.lower().split(",")), negated=negated)
+            states = tuple(value.lower().split(","))
+            # DNAT among them is no state: a redirected packet has it beside being new.
+            alternatives = ((Part("state", states),), (Part("status", ("dnat",)),)) if "dnat" in states else ((Part("state", states),),)
+            return Condition(alternatives, negated)
         if word == "--ctstatus":
             return one("status", tuple(value.lower().split(",")), negated=negated)
         if word == "--ctdir":

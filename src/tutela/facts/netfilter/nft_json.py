@@ -124,6 +124,7 @@ class _Reader:
             elif kind in ("limit", "quota", "ct count", "connlimit"):
                 conditions.append(EITHER)
             elif kind == "set":
+                conditions += self._noted(value.get("elem"))
                 conditions += [EITHER] if any(set(one) & {"limit", "ct count", "quota"} for one in _list(value.get("stmt"))) else []
             elif kind == "mangle":
                 if _redirects(value):
@@ -143,6 +144,13 @@ class _Reader:
             else:
                 return [self._verdict(tuple(conditions), kind, value)]
         return []
+
+    def _noted(self, element: Any) -> list[Condition]:
+        """What a packet must be for a set to note that of it: without an IPv4 address none of it is noted, and the rule ends."""
+        if isinstance(element, dict) and "elem" in element:
+            element = element["elem"]["val"]
+        fields = element["concat"] if isinstance(element, dict) and "concat" in element else [element]
+        return [condition for field in fields for condition in self._field(field)[1]]
 
     def _verdict(self, conditions: tuple[Condition, ...], kind: str, value: Any) -> Rule:
         if kind in ("accept", "drop", "return", "continue"):
@@ -173,10 +181,11 @@ class _Reader:
         if isinstance(data, str):
             data = {"set": self._named(family, table, data).get("elem", [])}
         rules = []
-        for pair in data["set"]:
-            key, verdict = pair
+        keys = [key for key, _ in data["set"] if self._element(key) != "*"]
+        for key, verdict in data["set"]:
             ((kind, words),) = verdict.items()
-            match = self._match(family, table, {"op": "==", "left": value["key"], "right": {"set": [key]}})
+            op, right = ("!=", keys) if self._element(key) == "*" else ("==", [key])  # the star is for whatever no other key matches
+            match = self._match(family, table, {"op": op, "left": value["key"], "right": {"set": right}})
             rules.append(self._verdict((*conditions, *match), kind, words))
         return rules
 
@@ -261,6 +270,8 @@ class _Reader:
         """The right side of a match as alternatives; None when a value is not understood."""
         elements = self._elements(family, table, right)
         made = []
+        if "*" in elements and fields[0] not in ("iif", "oif"):
+            return [()]  # a set's star: whatever else it may be
         for element in elements:
             values = element["concat"] if isinstance(element, dict) and "concat" in element else [element]
             if len(values) != len(fields):
@@ -439,8 +450,8 @@ def _tcp_flags(match: Mapping[str, Any]) -> Condition:
     left, right, op = match["left"], match["right"], match.get("op", "==")
     mask = left["&"][1] if isinstance(left, dict) and "&" in left else None
     have = {"syn"} & set(_flags(mask)) if mask is not None else {"syn"}
-    wanted = set(_flags(right))
-    holds = bool(have & wanted) if op == "in" and mask is None else have == wanted
+    values = _list(right["set"]) if isinstance(right, dict) and "set" in right and op != "in" else [right]
+    holds = any(bool(have & set(_flags(value))) if op == "in" and mask is None else have == set(_flags(value)) for value in values)
     return ALWAYS if holds is (op != "!=") else NEVER
 
 

@@ -370,8 +370,9 @@ class _Expressions:
             return self._limit()
         if word in ("add", "update", "delete") and self._peek().startswith("@") and self._peek(1) == "{":
             end = _close(self.words, self.at + 1)
-            inner, self.at = self.words[self.at + 2 : end], end + 1
-            return {"set": {"op": word, "stmt": [{"limit": {}}] if {"limit", "count", "quota"} & set(inner) else []}}
+            inner, self.at = self.words[self.at + 2 : end], self.at + 2
+            element, self.at = self._selectors(), end + 1
+            return {"set": {"op": word, "elem": element, "stmt": [{"limit": {}}] if {"limit", "count", "quota"} & set(inner) else []}}
         if word in ("dnat", "redirect", "snat"):
             return self._nat(word)
         if word in ("ip", "ip6", "tcp", "udp", "th", "meta", "ct", "iif", "iifname", "oif", "oifname", "icmp", "icmpv6", "fib", "ether"):
@@ -411,13 +412,17 @@ class _Expressions:
             self.at += 1
         return {kind: made or None}
 
-    def _match(self) -> dict[str, Any]:
-        start = self.at
-        left: list[Any] = [self._selector()]
+    def _selectors(self) -> Any:
+        """One field of the packet, or several that dots join."""
+        found: list[Any] = [self._selector()]
         while self._peek() == ".":
             self.at += 1
-            left.append(self._selector())
-        key = left[0] if len(left) == 1 else {"concat": left}
+            found.append(self._selector())
+        return found[0] if len(found) == 1 else {"concat": found}
+
+    def _match(self) -> dict[str, Any]:
+        start = self.at
+        key = self._selectors()
         if self._peek() == "vmap":
             self.at += 1
             value = self._value_words()
