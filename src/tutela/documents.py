@@ -125,8 +125,8 @@ class Node:
         while path not in marks and path:
             path = path[:-1]
         line, column = marks.get(path, (0, 0))
-        name = ".".join(str(part) for part in self.path) or "-"
-        raise ContentError(Text(f"{name}：{zh}", f"{name}: {en}"), file=self.document.file, line=line, column=column)
+        name = ".".join(str(part) for part in self.path)
+        raise ContentError(Text(f"{name}：{zh}" if name else zh, f"{name}: {en}" if name else en), file=self.document.file, line=line, column=column)
 
     def mapping(self, *, known: frozenset[str] | None = None) -> Node:
         """This node, if it is a mapping with only `known` keys."""

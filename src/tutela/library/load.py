@@ -42,9 +42,13 @@ def load_content(extra: tuple[Path, ...] = ()) -> Content:
     for folder in extra:
         if not folder.is_dir():
             raise ContentError(Text("没有这个文件夹", "there is no such folder"), file=str(folder))
+        for path in sorted(folder.rglob("*.yml")):
+            raise ContentError(Text("文件名须以 .yaml 结尾，否则不会读取", "its name has to end in .yaml, or nobody reads it"), file=str(path))
         for path in sorted(folder.rglob("*.yaml")):
             name = path.relative_to(folder).as_posix()
             try:
+                if path.exists() and not path.is_file():
+                    raise ContentError(Text("不是普通文件", "not a regular file"), file=str(path))
                 raw = path.read_bytes()
             except OSError as problem:
                 why = said_by_system(problem)

@@ -42,10 +42,11 @@ def _networks(node: Node) -> Networks:
 
 
 def _network(node: Node) -> Network:
+    words = node.text()
     try:
-        return ip_network(node.text())
+        return ip_network(words)
     except ValueError as problem:
-        node.wrong(f"不是网段：{problem}", f"not a network: {problem}")
+        node.wrong(f"不是网段：{words!r}（写作 地址/前缀长度，主机位为零）", f"not a network: {problem}")
 
 
 def _port(node: Node) -> ApprovedPort:
