@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import bound
-from tutela.facts.bound import Endpoint, Service
+from tutela.facts.bound import Endpoint, Process, Service
 from tutela.facts.listing import entries
 from tutela.facts.look import Look
 from tutela.language import Text
@@ -70,8 +70,8 @@ class Record:
     @property
     def beyond(self) -> bool:
         """It is about other hosts too."""
-        if self.kind == "local" or self.address == "samehost":
-            return False
+        if self.kind == "local" or self.address == "samehost" or self.address.lower() == "localhost":
+            return False  # RFC 6761: that name is loopback everywhere
         return not self.networks or not all(one.is_loopback for one in self.networks)
 
     @property
@@ -131,7 +131,9 @@ def parse(look: Look) -> Postgresql | Unobserved:
         seen: list[Cluster | Unobserved] = [_cluster(look, name) for name in names if name.startswith("/")]
         if isinstance(up, Unobserved):
             seen.append(up)  # one may run whose configuration lies elsewhere
-        elif not seen and any(not one.container for one in up):
+        elif any(not one.container for one in up) and seen:
+            seen += _started_otherwise(look, up, seen)
+        elif any(not one.container for one in up):
             seen.append(Unobserved(Reason.FORMAT, bound.PROCESSES, Text("没有找到正在运行的服务的配置", "the configuration of a running server was not found")))
         if not isinstance(up, Unobserved) and any(one.container for one in up):
             seen.append(
@@ -145,6 +147,27 @@ def parse(look: Look) -> Postgresql | Unobserved:
         faults=clusters if isinstance(clusters, Unobserved) else tuple(fault for one in clusters for fault in _faults(one)),
         beyond_loopback=bound.beyond_loopback(found),
     )
+
+
+def _started_otherwise(look: Look, running: tuple[Process, ...], clusters: list[Cluster | Unobserved]) -> list[Cluster | Unobserved]:
+    """What running servers were told on their command line instead of in the files of a cluster."""
+    known = {one.directory for one in clusters if isinstance(one, Cluster)}
+    read = {record.file for one in clusters if isinstance(one, Cluster) and not isinstance(one.records, Unobserved) for record in one.records}
+    found: list[Cluster | Unobserved] = []
+    for one in running:
+        if one.container:
+            continue
+        said = dict(_GIVEN.findall(" ".join(one.words)))
+        settings, records = said.get("config_file") or said.get("config-file"), said.get("hba_file") or said.get("hba-file")
+        if settings and settings.rpartition("/")[0] not in known:
+            why = Text("运行中的服务用的配置文件没有采集", "a running server was started with a configuration that was not collected")
+            found.append(Unobserved(Reason.NO_DATA, settings, why))
+        if records and records not in read:
+            found.append(Cluster(records, 5432, "", "", _records(look, records)))
+    return found
+
+
+_GIVEN = re.compile(r"(?:-c ?|--)(config[_-]file|hba[_-]file)=(\S{1,4096})")
 
 
 def _faults(cluster: Cluster | Unobserved) -> list[Fault | Unobserved]:
