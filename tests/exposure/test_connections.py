@@ -6,11 +6,14 @@ import random
 import socket
 import struct
 import sys
+import tempfile
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
 from tests.exposure.net import SOURCE, TARGET, TARGET6, Net, dropping
+from tests.exposure.test_resident import Scanner
 from tutela.exposure import connections, tcp_info
 from tutela.exposure.connections import longest_s, seeded, trip_s
 from tutela.exposure.model import Request
@@ -165,7 +168,8 @@ def abroad():
 
 @pytest.fixture(scope="module")
 def slow():
-    yield from far(1200)
+    # Far beyond the patience of a scan that is told nothing, so that a busy machine changes no verdict.
+    yield from far(1500)
 
 
 class Held:
@@ -189,25 +193,39 @@ def scan(net, target, method, ports, *, rounds=0, told_s=""):
 
 @pytest.mark.root
 @pytest.mark.parametrize("target", [TARGET, TARGET6])
-def test_beside_a_connection_each_port_of_a_far_host_is_asked_once_and_no_loss_is_invented(abroad, target):
-    abroad.nft("")
-    opened, packets, lost, rtt_s, _ = scan(abroad, target, "raw", "1-1000")
-    assert (opened, packets, lost, rtt_s) == ([22, 80, 443], 2000, 0.5, None)
-    with Held(abroad, target):
-        opened, packets, lost, rtt_s, _ = scan(abroad, target, "raw", "1-1000")
+def test_beside_a_connection_each_port_of_a_far_host_is_asked_once_and_no_loss_is_invented(slow, target):
+    slow.nft("")
+    opened, packets, lost, rtt_s, _ = scan(slow, target, "raw", "1-1000")
+    assert (opened, rtt_s) == ([22, 80, 443], None)
+    assert packets > 1000
+    assert lost > 0
+    with Held(slow, target):
+        opened, packets, lost, rtt_s, _ = scan(slow, target, "raw", "1-1000")
         assert trip_s(ip_address(target)) is None, "of another network namespace nothing is told"
     assert (opened, packets, lost) == ([22, 80, 443], 1000, 0.0)
-    assert 0.29 < rtt_s < 0.5
+    assert rtt_s > 1.49
 
 
 @pytest.mark.root
-def test_the_command_asks_the_kernel_by_itself(abroad):
-    abroad.nft("")
+def test_the_command_asks_the_kernel_by_itself(slow):
+    slow.nft("")
     argv = [sys.executable, "-m", "tutela", "scan", TARGET, "-p", "1-1000", "--no-identify", "-f", "jsonl"]
     environment = os.environ | {"PYTHONPATH": str(SOURCE)}
-    with Held(abroad, TARGET):
-        summary = json.loads(abroad.run(argv, environment=environment).stdout.splitlines()[-1])
+    with Held(slow, TARGET):
+        summary = json.loads(slow.run(argv, environment=environment).stdout.splitlines()[-1])
     assert (summary["packets"], summary["lost"]) == (1000, 0.0)
+
+
+@pytest.mark.root
+def test_the_resident_scanner_is_told_by_who_asks(slow):
+    slow.nft("")
+    with tempfile.TemporaryDirectory(prefix="tutela-") as name, Held(slow, TARGET):
+        Path(name).chmod(0o755)
+        scanner = Scanner(slow, Path(name))
+        argv = [sys.executable, "-m", "tutela", "scan", TARGET, "-p", "1-1000", "--no-identify", "-f", "jsonl", "--scanner", str(scanner.path)]
+        summary = json.loads(slow.run(argv, environment=os.environ | {"PYTHONPATH": str(SOURCE)}).stdout.splitlines()[-1])
+        scanner.stop()
+    assert (summary["resident"], summary["packets"], summary["lost"]) == (True, 1000, 0.0)
 
 
 @pytest.mark.root
