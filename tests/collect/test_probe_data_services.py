@@ -41,6 +41,11 @@ def masked(awk: list[str], how: str, text: str) -> str:
         (f"wsrep_sst_auth = root:{CANARY}", ""),
         (f"# requirepass {CANARY}", ""),
         ("skip-grant-tables", "skip-grant-tables"),
+        ("loose-enable-skip-grant", "loose-enable-skip-grant"),
+        ("listener.security.protocol.map=CLIENTS:SASL_SSL", "listener.security.protocol.map=CLIENTS:SASL_SSL"),
+        (f"&include /etc/{CANARY}.d", "&include ***"),
+        ("config backend = registry", "config backend = registry"),
+        (f"config backend = {CANARY}", ""),
         ("!includedir /etc/mysql/conf.d/", "!includedir /etc/mysql/conf.d/"),
         ("-l 127.0.0.1", "-l 127.0.0.1"),
         (f"primary_conninfo = 'host=192.0.2.1 password={CANARY}'", ""),
@@ -61,6 +66,21 @@ def masked(awk: list[str], how: str, text: str) -> str:
 )
 def test_of_settings_only_an_allow_list_leaves_the_host(awk: list[str], line: str, kept: str) -> None:
     assert masked(awk, "settings", line + "\n") == kept
+
+
+@pytest.mark.parametrize("awk", AWKS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("[{rabbit, [{loopback_users, []}]}].", "loopback_users []"),
+        ('  {loopback_users, [<<"guest">>]},', "loopback_users [guest]"),
+        (f'  {{loopback_users, [<<"{CANARY}">>]}},', "loopback_users ***"),
+        ("  %% {loopback_users, []},", ""),
+        (f'{{default_pass, <<"{CANARY}">>}}', ""),
+    ],
+)
+def test_of_erlang_terms_only_who_is_for_loopback_alone_stays(awk: list[str], line: str, kept: str) -> None:
+    assert masked(awk, "rabbit", line + "\n") == kept
 
 
 @pytest.mark.parametrize("awk", AWKS, ids=" ".join)
@@ -116,6 +136,7 @@ list:
         ("mongod", ["mongod", "--bind_ip_all", "--auth", f"-p{CANARY}", "--tls", CANARY], "mongod --bind_ip_all --auth *** --tls ***"),
         ("etcd", ["etcd", "--client-cert-auth=true", f"--discovery-token={CANARY}"], "etcd --client-cert-auth=true --discovery-token=***"),
         ("dockerd", ["/usr/bin/dockerd", "-H", "tcp://0.0.0.0:2375"], "/usr/bin/dockerd -H tcp://0.0.0.0:2375"),
+        ("dockerd", ["dockerd", "--host=tcp://0.0.0.0:4000", "--host", "unix:///x"], "dockerd --host=tcp://0.0.0.0:4000 --host ***"),
         ("consul", ["consul", "agent", "-encrypt", CANARY, f"-retry-join={CANARY}"], "consul agent *** *** -retry-join=***"),
         ("minio", ["minio", "server", f"http://user:{CANARY}@192.0.2.1/x"], "minio server ***"),
         ("memcached", ["memcached", "-l", "127.0.0.1", "-U", "0", "-S"], "memcached -l 127.0.0.1 -U 0 -S"),

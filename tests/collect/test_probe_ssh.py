@@ -57,6 +57,11 @@ def redacted(awk: list[str], how: str, text: str) -> str:
         ),
         (
             "filter",
+            "-A INPUT -p tcp -m tcp --dport 22 -m recent --set --name SSH --mask 255.255.255.255 --rsource -j ACCEPT",
+            "-A INPUT -p tcp -m tcp --dport 22 -m recent --set --name SSH --mask 255.255.255.255 --rsource -j ACCEPT",
+        ),
+        (
+            "filter",
             "-A INPUT -p tcp -m tcp --dport 22 -m recent --rcheck --name K3 -j ACCEPT",
             "-A INPUT -p tcp -m tcp --dport 22 -m recent --rcheck --name K3 -j ACCEPT",
         ),

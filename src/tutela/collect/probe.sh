@@ -706,7 +706,7 @@ function setting_key(k) {
 	k = tolower(k)
 	gsub(/-/, "_", k)
 	sub(/^_+/, "", k)
-	return k ~ /^(bind|bind_address|mysqlx|mysqlx_bind_address|mysqlx_port|loose_mysqlx|port|tls_port|skip_networking|skip_grant_tables|loose_skip_grant_tables|skip_name_resolve|require_secure_transport|protected_mode|unixsocket|include|include_if_exists|include_dir|aclfile|listen_addresses|hba_file|data_directory|ssl|password_encryption|bindip|bind_ip|bindipall|bind_ip_all|ipv6|authorization|auth|noauth|clusterauthmode|mode|allowconnectionswithoutcertificates|network.host|network.bind_host|network.publish_host|http.host|http.port|transport.host|transport.port|transport.bind_host|http.bind_host|server.host|server.port|xpack.security.enabled|xpack.security.http.ssl.enabled|plugins.security.disabled|plugins.security.ssl.http.enabled|plugins.security.allow_unsafe_democertificates|discovery.type|opensearch_security.enabled|listen|options|user|port_|maxconn|cachesize|etcd_listen_client_urls|etcd_listen_peer_urls|etcd_listen_metrics_urls|etcd_client_cert_auth|etcd_peer_client_cert_auth|listen_client_urls|listen_peer_urls|listen_metrics_urls|client_cert_auth|client_transport_security|peer_transport_security|anonymous_auth|anonymous|enabled|webhook|x509|readonlyport|read_only_port|address|secure_port|insecure_port|insecure_bind_address|bind_address_|authorization_mode|token_auth_file|profiling|hosts|tls|tlsverify|loopback_users|loopback_users.guest|listeners|authenticator|auth_enabled|guest|map|vers2|vers3|vers4|udp|tcp|host|kind|rpcnfsdopts|rpcmountdopts|rpcbind_options|rpcnfsdargs)$/
+	return k ~ /^(bind|bind_address|mysqlx|mysqlx_bind_address|mysqlx_port|loose_mysqlx|port|tls_port|skip_networking|(loose_)?(enable_|disable_)?skip_gr[a-z_]*|skip_name_resolve|require_secure_transport|protected_mode|unixsocket|include|include_if_exists|include_dir|aclfile|listen_addresses|hba_file|data_directory|ssl|password_encryption|bindip|bind_ip|bindipall|bind_ip_all|ipv6|authorization|auth|noauth|clusterauthmode|mode|allowconnectionswithoutcertificates|network.host|network.bind_host|network.publish_host|http.host|http.port|transport.host|transport.port|transport.bind_host|http.bind_host|server.host|server.port|xpack.security.enabled|xpack.security.http.ssl.enabled|plugins.security.disabled|plugins.security.ssl.http.enabled|plugins.security.allow_unsafe_democertificates|discovery.type|opensearch_security.enabled|listen|options|user|port_|maxconn|cachesize|etcd_listen_client_urls|etcd_listen_peer_urls|etcd_listen_metrics_urls|etcd_client_cert_auth|etcd_peer_client_cert_auth|listen_client_urls|listen_peer_urls|listen_metrics_urls|client_cert_auth|client_transport_security|peer_transport_security|anonymous_auth|anonymous|enabled|webhook|x509|readonlyport|read_only_port|address|secure_port|insecure_port|insecure_bind_address|bind_address_|authorization_mode|token_auth_file|profiling|hosts|tls|tlsverify|loopback_users|loopback_users.guest|listeners|listener.security.protocol.map|ssl.client.auth|authenticator|auth_enabled|guest|map|vers2|vers3|vers4|udp|tcp|host|kind|rpcnfsdopts|rpcmountdopts|rpcbind_options|rpcnfsdargs)$/
 }
 function setting_value(k, v) {
 	gsub(/-/, "_", k)
@@ -728,10 +728,19 @@ function settings_line(s,   k, head) {
 		gsub(/[ \t][~&%][^ \t]*/, " ~***", s)
 		return s
 	}
+	if (s ~ /^&(include|merge)[ \t]/) return "&include ***" # of rsync
+	if (tolower(s) ~ /^(config backend|registry shares)[ \t]*=[ \t]*(registry|yes|true|on|1)[ \t]*$/) return s # of Samba: shares that stand in no file
 	if (tolower(s) ~ /^(public|guestok)[ \t]*=[ \t]*(yes|no|true|false|on|off|0|1)[ \t]*$/) return s # of Samba: other names for "guest ok"
 	if (tolower(s) ~ /^(loose[-_])?(innodb[-_]encrypt[-_]tables|default[-_]table[-_]encryption)([ \t]*=[ \t]*["\047]?(on|off|force|0|1)["\047]?)?[ \t]*$/) return s
 	if (!setting_key(k)) return ""
 	return k setting_value(k, substr(s, length(k) + 1))
+}
+function rabbit_line(s) {
+	# Erlang terms: of the accounts that are for loopback only, whether it is nobody
+	sub(/%.*$/, "", s)
+	if (!match(s, /loopback_users/)) return ""
+	s = substr(s, RSTART + RLENGTH)
+	return "loopback_users " (s ~ /^[ \t]*,[ \t]*\[[ \t]*\]/ ? "[]" : s ~ /^[ \t]*,[ \t]*\[.*"guest"/ ? "[guest]" : "***")
 }
 function yaml_line(s,   head, k, v) {
 	sub(/[ \t]+#.*$/, "", s)
@@ -792,6 +801,7 @@ function server_value(k, v) {
 	sub(/^-+/, "", k)
 	if (length(k) > 1) sub(/^D/, "", k) # java -Dkey=value
 	v = mask_urls(v)
+	if (k == "host" && v ~ /^tcp:\/\/[][A-Za-z0-9_.:-]*$/) return v # dockerd
 	if (v !~ /^[][A-Za-z0-9_.:,*\/@-]+$/ || secret_key(k)) return "***"
 	if (k ~ /^(auth|noauth|ssl|tls|enabled|user|options|map|guest|kind|host|mode)$/) return v ~ /^(true|false|yes|no|on|off)$/ ? v : "***"
 	if (setting_key(k) || k ~ /^(H|l|U|p|s|ip|D|c|f|config|config-file|config_file|defaults-file|defaults-extra-file|NotebookApp.ip|ServerApp.ip|dashboard-host)$/) return (k == "c" && v !~ /^\// && v !~ /^(config_file|hba_file|data_directory|listen_addresses|port)=/) ? "***" : v
@@ -868,6 +878,7 @@ function redact(s,   f, n, i, k) {
 	if (how == "knock") return mask_urls(knock_line(s))
 	if (how == "filter") return filter_line(s)
 	if (how == "snmp") return snmp_line(s)
+	if (how == "rabbit") return rabbit_line(s)
 	if (how == "switches") return tolower(s) ~ /^[a-z_]+=(yes|no|true|false|0|1)[ \t\r]*$/ ? s : ""
 	if (how == "daemon") return daemon_line(s)
 	if (how == "servers") return match(s, / args=/) ? substr(s, 1, RSTART + 5) daemon_line(substr(s, RSTART + 6)) : s
@@ -1427,8 +1438,8 @@ ssh() { # the SSH servers: how they run, their files, what they make of them, an
 	ssh_keys
 }
 
-ssh_files() { # file... : each, and what it includes, four deep; the paths are kept in `seen`
-	depth=0
+ssh_files() { # file... : each, and what it includes, four deep; the paths are kept in `seen`, the files with keys that they name in `key_patterns`
+	depth=0 key_patterns=
 	while [ $# -gt 0 ] && [ $depth -lt 4 ]; do
 		depth=$((depth + 1)) new=
 		for f in "$@"; do
@@ -1459,10 +1470,17 @@ ssh_files() { # file... : each, and what it includes, four deep; the paths are k
 			if [ -f "$f" ] && [ -r "$f" ]; then set -- "$@" "$f"; fi
 		done
 		[ $# -gt 0 ] || return 0
-		found=$(awk '{ sub(/^[ \t]+/, ""); gsub(/["=]/, " ") } tolower($1) == "include" { for (i = 2; i <= NF && $i !~ /^#/; i++) print $i }' "$@" 2>/dev/null)
+		found=$(awk '{ sub(/^[ \t]+/, ""); gsub(/["=]/, " ") } tolower($1) ~ /^(include|authorizedkeysfile)$/ { for (i = 2; i <= NF && $i !~ /^#/; i++) print (tolower($1) == "include" ? "" : "keys:") $i }' "$@" 2>/dev/null)
 		set --
 		for pattern in $found; do
-			case $pattern in /*) ;; *) pattern=/etc/ssh/$pattern ;; esac
+			case $pattern in
+			keys:*)
+				key_patterns="$key_patterns ${pattern#keys:}" # of Match blocks too, which sshd -T does not tell
+				continue
+				;;
+			/*) ;;
+			*) pattern=/etc/ssh/$pattern ;;
+			esac
 			case $pattern in
 			*[*?[]*)
 				case $listed in *" ${pattern%/*} "*) ;; *) listed="$listed${pattern%/*} "; directory plain "${pattern%/*}" '' ;; esac
@@ -1546,11 +1564,14 @@ ssh_keys() { # whose keys open this host, and the modes of all that sshd trusts
 	IFS=' 	
 '
 	[ -n "$patterns" ] || patterns='.ssh/authorized_keys .ssh/authorized_keys2'
+	patterns="$patterns $key_patterns"
 	IFS=$NL
 	# shellcheck disable=SC2086 # split at newlines on purpose
 	set -- /etc/ssh /run/sshd $seen
 	IFS=' 	
 '
+	# shellcheck disable=SC2086 # one word a directory
+	set -- "$@" $listed # whose time tells of a file that went, or came with an old date
 	for f in $host_keys; do set -- "$@" "$f"; done
 	keys=''
 	IFS=$NL
@@ -2514,6 +2535,7 @@ data_services() { # databases, caches, queues, clusters and file shares: what ru
 	files settings /etc/memcached.conf /etc/sysconfig/memcached /etc/etcd/etcd.conf /etc/default/etcd /etc/rabbitmq/rabbitmq.conf /etc/kafka/server.properties /opt/kafka/config/server.properties \
 		/etc/rsyncd.conf /etc/samba/smb.conf /etc/nfs.conf /etc/default/nfs-kernel-server /etc/sysconfig/nfs
 	directory settings /etc/nfs.conf.d '*.conf'
+	files rabbit /etc/rabbitmq/rabbitmq.config /etc/rabbitmq/advanced.config
 	files plain /etc/exports /var/lib/nfs/etab /proc/fs/nfsd/versions /proc/fs/nfsd/threads
 	directory plain /etc/exports.d '*.exports'
 	data_answers

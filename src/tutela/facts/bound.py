@@ -18,7 +18,9 @@ from tutela.record import record
 PROCESSES = "/proc/[0-9]*/cmdline (data services)"
 NEEDS = (*exposure.NEEDS, *sockets.NEEDS, *packages.NEEDS, PROCESSES)
 
-FORWARDERS = frozenset(["docker-proxy", "rootlessport", "rootlesskit", "conmon", "pasta", "pasta.avx2", "slirp4netns", "systemd"])
+ACTIVATORS = frozenset(["systemd", "xinetd", "inetd", "inetutils-inetd"])
+"""Programs that hold a socket and start its service for whoever connects."""
+FORWARDERS = ACTIVATORS | {"docker-proxy", "rootlessport", "rootlesskit", "conmon", "pasta", "pasta.avx2", "slirp4netns"}
 """Programs that listen for somebody else: a container, a socket unit."""
 GENERAL = frozenset(["java", "node"])
 """Programs of which only the command line says what they do."""

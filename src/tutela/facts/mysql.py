@@ -27,7 +27,7 @@ ACCOUNTS = "mysql -N -e (accounts without a password, counts)"
 NEEDS = (*bound.NEEDS, *FILES, ACCOUNTS)
 MAX_DEPTH = 10
 MAX_FILES = 500
-_GROUP = re.compile(r"server|mysqld(-[0-9.]{1,8})?|mariadbd?(-[0-9.]{1,8})?|galera")
+_GROUP = re.compile(r"server|client-server|mysqld(-[0-9.]{1,8})?|mariadbd?(-[0-9.]{1,8})?|galera")
 """Groups of option files that the server reads."""
 
 
@@ -160,6 +160,8 @@ def _set(options: dict[str, str], line: str) -> None:
         key = key.removeprefix("enable-")
     if key.startswith("disable-skip-"):
         key, equals, value = key.removeprefix("disable-"), "=", "0"
+    if key.startswith("skip-gr") and "skip-grant-tables".startswith(key):
+        key = "skip-grant-tables"  # mysqld takes an option by the beginning of its name
     options[key] = value if equals else "1"
 
 

@@ -17,11 +17,12 @@ from tutela.record import record
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 RABBITMQ = "/etc/rabbitmq/rabbitmq.conf"
+RABBITMQ_TERMS = ("/etc/rabbitmq/rabbitmq.config", "/etc/rabbitmq/advanced.config")
 KAFKA = ("/etc/kafka/server.properties", "/opt/kafka/config/server.properties")
 CASSANDRA = ("/etc/cassandra/cassandra.yaml", "/etc/cassandra/conf/cassandra.yaml")
 RSYNCD = "/etc/rsyncd.conf"
 SAMBA = "/etc/samba/smb.conf"
-NEEDS = (*bound.NEEDS, DAEMON_JSON, RABBITMQ, *KAFKA, *CASSANDRA, RSYNCD, SAMBA)
+NEEDS = (*bound.NEEDS, DAEMON_JSON, RABBITMQ, *RABBITMQ_TERMS, *KAFKA, *CASSANDRA, RSYNCD, SAMBA)
 
 Asks = Callable[[Look, tuple[Process, ...]], "bool | Unobserved"]
 
@@ -85,7 +86,17 @@ def _rabbitmq(look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
     if isinstance(text, Unobserved):
         return text
     opened = re.search(r"^[ \t]*loopback_users([ \t]*=[ \t]*none|\.guest[ \t]*=[ \t]*false)[ \t]*$", text or "", re.MULTILINE)
-    return opened is None
+    if opened is not None:
+        return False
+    for name in RABBITMQ_TERMS:
+        terms = look.text_or_none(name)
+        if isinstance(terms, Unobserved):
+            return terms
+        if "loopback_users []" in (terms or ""):
+            return False
+        if "loopback_users ***" in (terms or ""):
+            return Unobserved(Reason.FORMAT, name, Text("看不出 loopback_users 的取值", "the value of loopback_users is not seen"))
+    return True
 
 
 def _kafka(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
@@ -95,11 +106,17 @@ def _kafka(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
             return text
         if text is None:
             continue
-        found = re.findall(r"^[ \t]*listeners[ \t]*=(.*)$", text, re.MULTILINE)
-        names = [one.strip().partition("://")[0].upper() for one in (found[-1] if found else "PLAINTEXT://").split(",")]
-        if any(one in ("PLAINTEXT", "SSL") for one in names):
+        said = {
+            key: value.strip()
+            for key, value in re.findall(r"^[ \t]*(listeners|listener\.security\.protocol\.map|ssl\.client\.auth)[ \t]*=(.*)$", text, re.MULTILINE)
+        }
+        # The listener of the controllers speaks in clear where nothing else is said.
+        protocols = {"CONTROLLER": "PLAINTEXT"} | dict(re.findall(r"([\w.-]+):(\w+)", said.get("listener.security.protocol.map", "").upper()))
+        listeners = [one.strip().partition("://") for one in said.get("listeners", "PLAINTEXT://:9092").split(",")]
+        spoken = [protocols.get(one.upper(), one.upper()) for one, _, where in listeners if not where.startswith(("localhost:", "127.", "[::1]"))]
+        if "PLAINTEXT" in spoken or ("SSL" in spoken and said.get("ssl.client.auth") != "required"):
             return False
-        if all(one.startswith("SASL_") or one == "CONTROLLER" for one in names):
+        if all(one == "SSL" or one.startswith("SASL_") for one in spoken):
             return True
         return Unobserved(Reason.FORMAT, name, Text("监听器用了自定的名字", "its listeners have names of their own"))
     return _unseen(look, up)
@@ -124,8 +141,11 @@ def _jupyter(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
     return _unseen(look, up)
 
 
-def _rsync(look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
+def _rsync(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
     """Every module names its users, or a default for all of them does."""
+    other = next((config for one in up if (config := one.option("config")) not in (None, RSYNCD)), None)
+    if other is not None:
+        return Unobserved(Reason.FORMAT, bound.PROCESSES, Text(f"它使用别的配置文件：{other}", f"it uses another configuration file: {other}"))
     text = look.text(RSYNCD)
     if isinstance(text, Unobserved):
         return text
@@ -133,11 +153,14 @@ def _rsync(look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
     module = ""
     for line in text.split("\n"):
         line = line.strip()
+        users = re.match(r"auth\s*users\s*=\s*(.*)", line, re.IGNORECASE)
+        if line.startswith("&"):
+            return Unobserved(Reason.FORMAT, RSYNCD, Text("包含了没有读取的文件", "it includes files that are not read"))
         if line.startswith("["):
             module = line.strip("[]").strip()
             asks[module] = asks[""]
-        elif re.match(r"auth\s+users\s*=\s*\S", line):
-            asks[module if module != "global" else ""] = True
+        elif users is not None:
+            asks[module if module != "global" else ""] = bool(users[1])
     return all(answer for name, answer in asks.items() if name not in ("", "global"))
 
 
@@ -146,7 +169,14 @@ def _samba(look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
     if isinstance(text, Unobserved):
         return text
     # Blanks in names do not count for Samba; `public` is another name of `guest ok`.
-    return re.search(r"^[ \t]*(guest[ \t]*ok|public)[ \t]*=[ \t]*(yes|true|on|1)[ \t]*$", text, re.MULTILINE | re.IGNORECASE) is None
+    open_to_guests = re.search(r"^[ \t]*(guest[ \t]*ok|public)[ \t]*=[ \t]*(yes|true|on|1)[ \t]*$", text, re.MULTILINE | re.IGNORECASE)
+    if open_to_guests is not None:
+        return False
+    # The file that openSUSE includes holds name servers only.
+    others = re.search(r"^[ \t]*(include[ \t]*=(?![ \t]*/etc/samba/dhcp\.conf[ \t]*$)|config backend|registry shares)", text, re.MULTILINE | re.IGNORECASE)
+    if others is not None:
+        return Unobserved(Reason.FORMAT, SAMBA, Text("部分共享写在没有读取的地方", "some shares stand where nothing is read"))
+    return True
 
 
 # --- the table -------------------------------------------------------------------------------------------------------
@@ -164,11 +194,13 @@ class Engine:
     kernel: bool = False
     """The kernel itself listens, so no program is named."""
     own_ports_only: bool = False
-    """Its other ports are not meant: node to node with certificates, or loopback by design."""
+    """Its other ports are not meant unless its command line names them: node to node with certificates, or loopback by design."""
+    activated: bool = False
+    """Often started for whoever connects, by systemd or a program of its kind that holds the socket."""
 
 
 TABLE = (
-    Engine("Docker API", (2375, 2376), ("dockerd",), ("docker-ce", "docker.io", "docker-engine", "moby-engine"), _docker, own_ports_only=True),
+    Engine("Docker API", (2375, 2376, 4243), ("dockerd",), ("docker-ce", "docker.io", "docker-engine", "moby-engine"), _docker, own_ports_only=True),
     Engine("containerd", (), ("containerd",), (), _never),
     Engine("RabbitMQ", (5672, 5671, 15672), ("beam.smp",), ("rabbitmq-server",), _rabbitmq),
     Engine("Kafka", (9092,), ("kafka",), ("kafka", "confluent-kafka"), _kafka),
@@ -185,10 +217,15 @@ TABLE = (
     Engine("SQL Server", (1433,), ("sqlservr",), ("mssql-server",), _always),
     Engine("Oracle", (1521,), ("tnslsnr", "oracle"), ("oracle-database-*",), _always),
     Engine("Dameng", (5236,), ("dmserver",), (), _always),
-    Engine("rsync", (873,), ("rsync",), (), _rsync),
+    Engine("rsync", (873,), ("rsync",), (), _rsync, activated=True),
     Engine("SMB", (139, 445), ("smbd", "ksmbd.mountd"), ("samba", "ksmbd-tools"), _samba, kernel=True),
     Engine("iSCSI", (3260,), ("tgtd",), ("tgt", "targetcli-fb", "targetcli"), _unseen, kernel=True),
 )
+
+
+def _asked_for(up: tuple[Process, ...], port: int) -> bool:
+    """Whether a command line names the port: -H tcp://0.0.0.0:4000."""
+    return any(re.search(rf"tcp://.*:{port}$", word) for one in up for word in one.words)
 
 
 def parse(look: Look) -> OtherServices | Unobserved:
@@ -206,9 +243,10 @@ def parse(look: Look) -> OtherServices | Unobserved:
         asks: bool | Unobserved | None = None
         for one in seen:
             # A port alone names an engine only if it runs in a container here, or the kernel is the program.
-            if one.process not in engine.processes and not (up or (engine.kernel and one.process is None) or isinstance(one.process, Unobserved)):
+            named = one.process in engine.processes or (engine.kernel and one.process is None) or (engine.activated and one.process in bound.ACTIVATORS)
+            if not (named or up or isinstance(one.process, Unobserved)):
                 continue
-            if engine.own_ports_only and one.port not in engine.ports:
+            if engine.own_ports_only and one.port not in engine.ports and not _asked_for(up, one.port):
                 continue
             if asks is None:
                 asks = _unseen(look, up) if up and all(process.container for process in up) and engine.asks is not _always else engine.asks(look, up)
