@@ -11,23 +11,42 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import platform
+from tutela.facts import platform, sshd_config, units
 from tutela.facts.look import Look
 from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record, replace
 
 SSHD = "sshd -T"
-NEEDS = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/login.defs", "/etc/shells", "/etc/nsswitch.conf", SSHD, *platform.NEEDS)
+SSHD_CONFIGS = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config")
+NEEDS = (
+    "/etc/passwd",
+    "/etc/shadow",
+    "/etc/group",
+    "/etc/login.defs",
+    "/etc/shells",
+    "/etc/nsswitch.conf",
+    SSHD,
+    *SSHD_CONFIGS,
+    *platform.NEEDS,
+    *units.NEEDS,
+)
 UID_MIN = 1000
 """What shadow-utils takes when login.defs says nothing."""
 NOBODY = 65534
 NOT_SHELLS = frozenset({"nologin", "false", "true", "sync", "halt", "shutdown", "git-shell", "sftp-server", "scponly"})
 SHELLS = frozenset({"sh", "bash", "rbash", "dash", "ash", "zsh", "ksh", "ksh93", "mksh", "csh", "tcsh", "fish", "busybox", "pwsh", "tmux", "screen", "xonsh"})
+INTERPRETERS = re.compile(r"(python|perl|ruby|lua|tclsh|php)[0-9.]*|expect|vim?|env")
+"""No shells by name, and whoever gets one at login runs what they like."""
 LOCAL_SOURCES = frozenset({"files", "compat", "systemd", "altfiles", "db"})
+DIRECTORIES = {"sss": "sssd", "winbind": "winbind", "nis": "ypbind"}
+"""Sources of accounts and the service without which they give none. The Red Hat family names sss wherever no directory is used either."""
+OF_DIRECTORIES = frozenset({"none", "/usr/bin/sss_ssh_authorizedkeys"})
+"""Programs of AuthorizedKeysCommand that have no keys for local accounts."""
 MAX_ACCOUNTS = 20_000
 
-_NUMBER = re.compile(r"\d{1,10}")
+_NUMBER = re.compile(r"[0-9]{1,10}")
+_STRTOUL = re.compile(r"\s*\+?([0-9]{1,10})")
 
 
 @record
@@ -50,7 +69,8 @@ class Account:
     algorithm: str | Unobserved | None
     """Prefix of the hash, also of a locked one: `$y$`, `des`, `bsdi`, `other`; None without a hash."""
     keys: int | Unobserved
-    """Public keys that sshd accepts for it, by its AuthorizedKeysFile; 0 where there is no SSH server."""
+    """Public keys that sshd accepts for it, by AuthorizedKeysFile, that of a Match block too; 0 where there is no SSH server.
+    Not known where there is none in a file and a program or the certificates of an authority may open the account."""
     changed: date | Unobserved | None
     """When the password was set last; None when the database does not say. 1970-01-01 means it must be changed at the next login."""
     max_days: int | Unobserved | None
@@ -111,7 +131,7 @@ class Accounts:
     encrypt_method: str | None
     """ENCRYPT_METHOD of login.defs, in capitals; None when it is not set."""
     remote: tuple[str, ...]
-    """Sources of accounts besides the local files: sss, ldap, winbind, nis. Their accounts are not listed here."""
+    """Sources of accounts besides the local files: sss, ldap, winbind, nis, unless the service behind one does not run. Their accounts are not listed here."""
 
     @property
     def superusers(self) -> tuple[Account, ...]:
@@ -145,6 +165,9 @@ def _aged(account: Account, today: date) -> Account:
     if not isinstance(account.changed, date):
         return account
     age = (today - account.changed).days
+    if age < -1:
+        why = Text("上次修改密码的日期在将来", "the password was set on a day that has not come yet")
+        return replace(account, password_age_days=Unobserved(Reason.FORMAT, NEEDS[1], why), days_left=Unobserved(Reason.FORMAT, NEEDS[1], why))
     return replace(account, password_age_days=age, days_left=account.max_days - age if isinstance(account.max_days, int) else None)
 
 
@@ -170,6 +193,9 @@ def ageless(look: Look) -> Accounts | Unobserved:
             problems.append(Problem("nis", NEEDS[0], f"line {number}: {fields[0]}"))
         elif len(fields) != 7 or not fields[0] or not _NUMBER.fullmatch(fields[2]) or not _NUMBER.fullmatch(fields[3]):
             problems.append(Problem("malformed", NEEDS[0], f"line {number}"))
+            taken = _as_glibc(fields)
+            if taken is not None:
+                accounts.append(_account(look, taken, shadow, uid_min, listed, packaged))
         else:
             accounts.append(_account(look, fields, shadow, uid_min, listed, packaged))
     if len(lines) > MAX_ACCOUNTS:
@@ -185,8 +211,20 @@ def ageless(look: Look) -> Accounts | Unobserved:
         problems=tuple(problems),
         uid_min=uid_min,
         encrypt_method=settings.get("ENCRYPT_METHOD", "").upper() or None,
-        remote=_remote(look),
+        remote=look.fact(_remote),
     )
+
+
+def _as_glibc(fields: list[str]) -> list[str] | None:
+    """What getpwnam(3) makes of a line that passwd(5) does not allow: missing fields are empty, blanks and a plus sign may stand before a number.
+
+    Such an account works, and is easily overlooked.
+    """
+    name, *rest = (*fields[:6], *[""] * (6 - len(fields)))
+    uid, gid = (_STRTOUL.fullmatch(word) for word in rest[1:3])
+    if not name or uid is None or gid is None:
+        return None
+    return [name, rest[0], uid[1], gid[1], rest[3], rest[4], ":".join(fields[6:])]
 
 
 def _settings(look: Look) -> dict[str, str]:
@@ -233,12 +271,12 @@ def _account(
         gid=int(gid),
         home=home,
         shell=shell,
-        login_shell=not shell or (base not in NOT_SHELLS and (shell in listed or base in SHELLS)),
+        login_shell=not shell or (base not in NOT_SHELLS and (shell in listed or base in SHELLS or INTERPRETERS.fullmatch(base) is not None)),
         service=0 < number < uid_min or number == NOBODY,
         packaged_shell=packaged if isinstance(packaged, Unobserved) else name in packaged,
         password=entry if isinstance(entry, Unobserved) else _password(entry[0]),
         algorithm=entry if isinstance(entry, Unobserved) else _algorithm(entry[0]),
-        keys=_keys(look, name, home),
+        keys=_keys(look, name, number, home),
         changed=changed,
         max_days=longest,
         password_age_days=entry if isinstance(entry, Unobserved) else None,
@@ -279,28 +317,72 @@ class _Reached:
         return date(1970, 1, 1) + timedelta(days=self.day) <= look.today
 
 
-def _keys(look: Look, name: str, home: str) -> int | Unobserved:
-    """Lines with a key in the files that sshd reads for an account (AuthorizedKeysFile: %h home, %u name)."""
-    count = 0
-    unread: list[Unobserved] = []
-    for pattern in look.fact(_key_files):
-        path = pattern.replace("%h", home.rstrip("/")).replace("%u", name)
-        file = path if path.startswith("/") else f"{home.rstrip('/')}/{path}"
-        text = look.text_or_none(file)
-        if not isinstance(text, Unobserved):
-            count += sum(1 for line in (text or "").split("\n") if line.strip())
-        elif look.source(file).status is not Status.MISSING or look.source(SSHD).status is not Status.ABSENT:
-            unread.append(text)  # where there is no SSH server, nobody asks for these files
-    return count or (unread[0] if unread else 0)
+@record
+class KeyPlaces:
+    """KeyPlaces(patterns=('.ssh/authorized_keys',), elsewhere=None): where sshd looks for keys of accounts."""
+
+    patterns: tuple[str, ...]
+    """Of AuthorizedKeysFile: those for everybody, and those of Match blocks."""
+    elsewhere: Unobserved | None
+    """Why an account without a key in these files may have one all the same."""
 
 
-def _key_files(look: Look) -> tuple[str, ...]:
+def key_places(look: Look) -> KeyPlaces:
+    """Where sshd looks for keys, by `sshd -T` and by the Match blocks of its files."""
+    path = next((name for name in SSHD_CONFIGS if look.source(name).status not in (Status.ABSENT, Status.MISSING)), SSHD_CONFIGS[0])
+    config = sshd_config.read(look, path)
+    settings = () if isinstance(config, Unobserved) else config.settings
     text = look.text(SSHD)
+    said: dict[str, str] = {}
     for line in text.split("\n") if isinstance(text, str) else ():
         key, _, value = line.strip().partition(" ")
-        if key.lower() == "authorizedkeysfile":
-            return tuple(word for word in value.split()[:8] if word != "none")
-    return (".ssh/authorized_keys", ".ssh/authorized_keys2")
+        said.setdefault(key.lower(), value)
+    if not said:
+        for one in settings:
+            if not one.matches:
+                said.setdefault(one.keyword, one.value)
+    sometimes = [one for one in settings if one.matches]
+    files = [
+        said.get("authorizedkeysfile", ".ssh/authorized_keys .ssh/authorized_keys2"),
+        *(one.value for one in sometimes if one.keyword == "authorizedkeysfile"),
+    ]
+    commands = [said.get("authorizedkeyscommand", "none"), *(one.value for one in sometimes if one.keyword == "authorizedkeyscommand")]
+    authorities = [said.get("trustedusercakeys", "none"), *(one.value for one in sometimes if one.keyword == "trustedusercakeys")]
+    elsewhere = None
+    if any(one.strip() not in ("", "none") for one in authorities):
+        why = Text("签发机构的证书（TrustedUserCAKeys）也能打开账户", "certificates of an authority (TrustedUserCAKeys) open accounts too")
+        elsewhere = Unobserved(Reason.NO_VANTAGE, SSHD, why)
+    elif any((one.split() or ["none"])[0] not in OF_DIRECTORIES for one in commands):
+        why = Text("取钥程序（AuthorizedKeysCommand）给出哪些密钥不可知", "which keys a program (AuthorizedKeysCommand) hands out is not known")
+        elsewhere = Unobserved(Reason.NO_VANTAGE, SSHD, why)
+    patterns = dict.fromkeys(word for words in files for word in words.split()[:8] if word != "none")
+    return KeyPlaces(tuple(patterns)[:16], elsewhere)
+
+
+def places_of(name: str, uid: int, home: str, patterns: tuple[str, ...]) -> list[str]:
+    """Paths of AuthorizedKeysFile for one account: %h home, %u name, %U uid; relative ones are in the home."""
+    made = []
+    home = home.rstrip("/")
+    for pattern in patterns:
+        path = pattern.replace("%%", "\0").replace("%h", home).replace("%u", name).replace("%U", str(uid)).replace("\0", "%")
+        made.append(path if path.startswith("/") else f"{home}/{path}")
+    return made
+
+
+def _keys(look: Look, name: str, uid: int, home: str) -> int | Unobserved:
+    """Lines with a key in the files that sshd reads for an account."""
+    count = 0
+    places = look.fact(key_places)
+    unread: list[Unobserved] = []
+    for file in places_of(name, uid, home, places.patterns):
+        text = look.text_or_none(file)
+        if not isinstance(text, Unobserved):
+            count += sum(1 for line in (text or "").split("\n") if line.strip() and line != "unreadable line")
+        elif look.source(file).status is not Status.MISSING or look.source(SSHD).status is not Status.ABSENT:
+            unread.append(text)  # where there is no SSH server, nobody asks for these files
+    if count:
+        return count
+    return unread[0] if unread else places.elsewhere or 0
 
 
 def _groups(look: Look, problems: list[Problem | Unobserved]) -> tuple[Group, ...] | Unobserved:
@@ -338,5 +420,15 @@ def _remote(look: Look) -> tuple[str, ...]:
     for line in text.split("\n") if isinstance(text, str) else ():
         key, colon, value = line.partition("#")[0].partition(":")
         if colon and key.strip() == "passwd":
-            return tuple(word for word in value.split() if word not in LOCAL_SOURCES and not word.startswith(("[", "!")) and word.isalnum())
+            found = (word for word in value.split() if word not in LOCAL_SOURCES and not word.startswith(("[", "!")) and word.isalnum())
+            return tuple(word for word in found if _gives_accounts(look, word))
     return ()
+
+
+def _gives_accounts(look: Look, source: str) -> bool:
+    """Whether a source may give accounts: not when it needs a service that does not run."""
+    daemon = DIRECTORIES.get(source)
+    if daemon is None:
+        return True
+    running = look.fact(units.up)
+    return isinstance(running, Unobserved) or not running.systemd or bool(running.running(daemon))

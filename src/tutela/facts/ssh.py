@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from tutela.evidence import Reason, Unobserved
-from tutela.facts import accounts, exposure, outside, pam, source_limits, ssh_keys, ssh_servers, sshd_config, units
+from tutela.facts import accounts, exposure, outside, pam, source_limits, ssh_keys, ssh_servers, sshd_config
 from tutela.facts.accounts import Account, Accounts
 from tutela.facts.exposure import Reached
 from tutela.facts.firewall import strangers
@@ -28,7 +28,7 @@ from tutela.language import Text
 from tutela.record import record, replace
 from tutela.site import Site
 
-NEEDS = (*ssh_servers.NEEDS, *exposure.NEEDS, *accounts.NEEDS, *source_limits.NEEDS, *ssh_keys.NEEDS, *outside.NEEDS, *units.NEEDS)
+NEEDS = (*ssh_servers.NEEDS, *exposure.NEEDS, *accounts.NEEDS, *source_limits.NEEDS, *ssh_keys.NEEDS, *outside.NEEDS)
 STRANGER = "*"
 """Stands for every account that is not named."""
 GRID_NAME = "tutela-stranger"
@@ -434,7 +434,7 @@ class _Grid:
         found = look.fact(accounts.ageless)
         self.accounts: Accounts | Unobserved = found
         self.users = _users(found)
-        self.unlisted = _unlisted(look, found)
+        self.unlisted = _unlisted(found)
         self.pam = look.fact(pam.parse)
         self.stack = _stack(self.pam)
         self.limits = look.fact(source_limits.parse)
@@ -854,11 +854,7 @@ def _auth_stack(services: Pam | Unobserved) -> pam.Stack | Unobserved:
     return services if isinstance(services, Unobserved) else services.stack("sshd", "auth")
 
 
-DIRECTORIES = {"sss": "sssd", "winbind": "winbind", "nis": "ypbind"}
-"""Sources of accounts and the service without which they give none. The Red Hat family names sss wherever no directory is used either."""
-
-
-def _unlisted(look: Look, found: Accounts | Unobserved) -> Unobserved | None:
+def _unlisted(found: Accounts | Unobserved) -> Unobserved | None:
     """Why there may be accounts that log in and are not in the grid."""
     if isinstance(found, Unobserved):
         return None
@@ -866,12 +862,9 @@ def _unlisted(look: Look, found: Accounts | Unobserved) -> Unobserved | None:
         return Unobserved(
             Reason.NO_DATA, accounts.NEEDS[0], Text(f"只逐个判断了前 {MAX_USERS} 个账户", f"only the first {MAX_USERS} accounts were looked at one by one")
         )
-    running = look.fact(units.up)
     for source in found.remote:
-        daemon = DIRECTORIES.get(source)
-        if daemon is None or isinstance(running, Unobserved) or not running.systemd or running.running(daemon):
-            why = Text(f"目录服务（{source}）的账户看不到", f"accounts of a directory service ({source}) are not seen here")
-            return Unobserved(Reason.NO_VANTAGE, "/etc/nsswitch.conf passwd", why)
+        why = Text(f"目录服务（{source}）的账户看不到", f"accounts of a directory service ({source}) are not seen here")
+        return Unobserved(Reason.NO_VANTAGE, "/etc/nsswitch.conf passwd", why)
     return None
 
 

@@ -17,7 +17,6 @@ from tutela.language import Text
 from tutela.record import record
 
 NEEDS = (*accounts.NEEDS, *ssh_servers.NEEDS)
-PLACES = (".ssh/authorized_keys", ".ssh/authorized_keys2")
 WRITABLE = 0o022
 MIN_RSA = 2048
 GOOD_RSA = 3072
@@ -78,11 +77,11 @@ def parse(look: Look) -> SshKeys | Unobserved:
     modes = look.fact(ssh_servers.files)
     keys: list[Key | Unobserved] = []
     problems: list[Problem | Unobserved] = [modes] if isinstance(modes, Unobserved) else []
-    places = _places(look)
+    places = look.fact(accounts.key_places).patterns
     for account in people.accounts:
         if not account.login_shell or not account.home.startswith("/"):
             continue
-        for file in places_of(account, places):
+        for file in accounts.places_of(account.name, account.uid, account.home, places):
             status = look.source(file).status
             # Where there is no sshd, nobody asks for these files.
             if status is Status.ABSENT or (status is Status.MISSING and look.source(ssh_servers.EFFECTIVE).status is Status.ABSENT):
@@ -102,25 +101,6 @@ def parse(look: Look) -> SshKeys | Unobserved:
         problems += [problem for path in hosts if path in modes for problem in _readable(modes[path])]
     with_keys = tuple(dict.fromkeys(one.user for one in keys if isinstance(one, Key)))
     return SshKeys(tuple(keys), tuple(dict.fromkeys(problems)), with_keys, hosts)
-
-
-def _places(look: Look) -> tuple[str, ...]:
-    said = look.fact(ssh_servers.Effective(ssh_servers.EFFECTIVE))
-    if isinstance(said, Unobserved):
-        return PLACES
-    return tuple(said.get("authorizedkeysfile", " ".join(PLACES)).split())
-
-
-def places_of(account: Account, patterns: tuple[str, ...]) -> list[str]:
-    """Paths of AuthorizedKeysFile for one account: %h home, %u name, %U uid; relative ones are in the home."""
-    made = []
-    home = account.home.rstrip("/")
-    for pattern in patterns:
-        if pattern == "none":
-            continue
-        path = pattern.replace("%%", "\0").replace("%h", home).replace("%u", account.name).replace("%U", str(account.uid)).replace("\0", "%")
-        made.append(path if path.startswith("/") else f"{home}/{path}")
-    return made
 
 
 _KEY = re.compile(r"(?:(\S+) )?((?:ssh-|ecdsa-|sk-)[A-Za-z0-9@.-]+) length=([0-9]{1,6})")
