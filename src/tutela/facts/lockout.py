@@ -74,7 +74,7 @@ def parse(look: Look) -> Lockout | Unobserved:
 def _guarded(look: Look, service: str, stack: Stack) -> Guarded:
     without = _sshd_bypasses(look) if service == "sshd" else False
     sure: bool | Unobserved = without if isinstance(without, Unobserved) else not without
-    wrong = pam.run(stack, lambda rule: "auth_err" if rule.module in pam.PASSWORD_MODULES else pam.supposing()(rule))
+    wrong = pam.run(stack, pam.guessing)
     locked = pam.run(stack, lambda rule: "auth_err" if _refuses_when_locked(rule) else pam.supposing()(rule))
     rules = [rule for rule in stack if rule.module == "pam_faillock" or rule.module in TALLY]
     deny, unlock_s = _limits(look, rules)
@@ -122,10 +122,7 @@ def _limits(look: Look, rules: list[PamRule]) -> tuple[int | Unobserved | None, 
             text = look.text_or_none(name)
             if isinstance(text, Unobserved):
                 return text, text
-            for line in (text or "").split("\n"):
-                key, _, value = line.partition("#")[0].strip().partition("=")
-                if key.strip():
-                    settings[key.strip().lower()] = value.strip()
+            settings |= dict(pam.settings(text or ""))
     denies: list[int] = []
     unlocks: list[int] = []
     for rule in rules:
@@ -146,4 +143,5 @@ def _number(word: str | None, default: int) -> int | None:
         return default
     if word == "never":
         return 0
-    return int(word) if re.fullmatch(r"\d{1,9}", word) else None
+    digits = re.match(r"[0-9]{1,9}", word)  # as sscanf reads it: 0x5 is 0
+    return int(digits[0]) if digits is not None else None

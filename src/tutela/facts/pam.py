@@ -128,6 +128,19 @@ def supposing(**by_module: str) -> Callable[[PamRule], str]:
     return lambda rule: by_module.get(rule.module, ALWAYS.get(rule.module, "success"))
 
 
+OTHER_PROOFS = frozenset(
+    {"pam_fprintd", "pam_u2f", "pam_pkcs11", "pam_p11", "pam_ssh_agent_auth", "pam_sss_gss", "pam_gss", "pam_yubico", "pam_oath", "pam_google_authenticator"}
+)
+"""Modules that ask for something else: a finger, a token, a card. Where one is enough by itself, whoever guesses passwords does not have it."""
+
+
+def guessing(rule: PamRule) -> str:
+    """The answers that somebody gets who has nothing but a wrong password."""
+    if rule.module in PASSWORD_MODULES or (rule.module in OTHER_PROOFS and rule.actions.get("success") not in ("ok", "ignore")):
+        return "auth_err"
+    return ALWAYS.get(rule.module, "success")
+
+
 QUESTIONS = frozenset(
     {"pam_succeed_if", "pam_access", "pam_listfile", "pam_localuser", "pam_usertype", "pam_time", "pam_exec", "pam_script", "pam_rhosts", "pam_geoip"}
 )
@@ -146,6 +159,14 @@ def may_succeed(stack: Stack, answers: Callable[[PamRule], str], **fixed: str) -
         if run(stack, lambda rule, own=own: fixed.get(rule.module) or own.get(rule) or answers(rule)).success:  # type: ignore[misc]
             return True
     return False
+
+
+def settings(text: str) -> Iterator[tuple[str, str]]:
+    """Names and values of faillock.conf or pwquality.conf: blanks part them as well as `=` does."""
+    for line in text.split("\n"):
+        found = re.match(r"\s*([^\s=]+)[\s=]*(.*)", line.partition("#")[0])
+        if found is not None:
+            yield found[1], found[2].strip()
 
 
 def stacked(stack: Stack | Unobserved, *modules: str) -> Stack | Unobserved:

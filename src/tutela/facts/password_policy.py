@@ -20,6 +20,28 @@ CONF, CONF_D = "/etc/security/pwquality.conf", "/etc/security/pwquality.conf.d/"
 NEEDS = (*pam.NEEDS, CONF, CONF_D, "/etc/passwdqc.conf", "/etc/login.defs")
 MODULES = ("pam_pwquality", "pam_passwdqc", "pam_cracklib")
 CREDITS = ("dcredit", "ucredit", "lcredit", "ocredit")
+KNOWN = frozenset(
+    [
+        *CREDITS,
+        "difok",
+        "minlen",
+        "minclass",
+        "maxrepeat",
+        "maxclassrepeat",
+        "maxsequence",
+        "gecoscheck",
+        "dictcheck",
+        "usercheck",
+        "usersubstr",
+        "enforcing",
+        "badwords",
+        "dictpath",
+        "retry",
+        "enforce_for_root",
+        "local_users_only",
+    ]
+)
+"""What pwquality.conf may hold; libpwquality reads no further than to the first line that it does not know."""
 SHORTEST = 6
 """libpwquality takes no smaller minlen."""
 SHORTEST_WORD = 4
@@ -106,10 +128,11 @@ def _pwquality(look: Look, rule: PamRule) -> _Values | Unobserved:
         text = look.text_or_none(name)
         if isinstance(text, Unobserved):
             return text
-        for line in (text or "").split("\n"):
-            key, _, value = line.partition("#")[0].strip().partition("=")
-            if key.strip():
-                settings[key.strip().lower()] = value.strip()
+        for key, value in pam.settings(text or ""):
+            if key.lower() not in KNOWN:
+                why = Text(f"不认识 {key!r}，其后的设置不会被读取", f"{key!r} is no setting, and what follows it is not read")
+                return Unobserved(Reason.FORMAT, name, why)
+            settings[key.lower()] = value
     return _values(settings | _arguments(rule), rule, minlen=8, credit=0)
 
 
