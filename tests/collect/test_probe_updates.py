@@ -68,14 +68,14 @@ PACKAGE = "Package: {}\nArchitecture: all\nMaintainer: nobody <n@example.org>\nV
 def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which apt has all that is its own: version 1 is installed, its lists say 2, and it has just made its caches.
 
-    Another package is as new as the lists, a third one removed but for its settings.
+    Another package is as new as the lists, a third one removed but for its settings, a fourth one's set-up has failed.
     """
     for folder in ("repository", "etc/apt/apt.conf.d", "etc/apt/preferences.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):
         (tmp_path / folder).mkdir(parents=True)
-    offered = "\n".join(PACKAGE.format(name, 2) + f"Filename: ./{name}.deb\nSize: 1\n" for name in ("kanarie", "merel", "spreeuw"))
+    offered = "\n".join(PACKAGE.format(name, 2) + f"Filename: ./{name}.deb\nSize: 1\n" for name in ("kanarie", "merel", "spreeuw", "vink"))
     (tmp_path / "repository/Packages").write_text(offered)
     (tmp_path / "etc/apt/sources.list").write_text(f"deb [trusted=yes] file:{tmp_path}/repository ./\n")
-    here = (("kanarie", 1, "ok installed"), ("merel", 2, "ok installed"), ("spreeuw", 1, "ok config-files"))
+    here = (("kanarie", 1, "ok installed"), ("merel", 2, "ok installed"), ("spreeuw", 1, "ok config-files"), ("vink", 1, "ok half-configured"))
     (tmp_path / "status").write_text("\n".join(PACKAGE.format(name, version) + f"Status: install {status}\n" for name, version, status in here))
     settings = tmp_path / "apt.conf"
     settings.write_text(f'Dir "{tmp_path}"; Dir::State::status "{tmp_path}/status"; Dir::Log "{tmp_path}"; APT::Sandbox::User "";\n')
@@ -108,7 +108,8 @@ def newer(apt: Path, shell: Sequence[str] = ("sh",)) -> tuple[str, int]:
 
 
 def table(apt: Path, version: str) -> str:
-    return f"kanarie:\n  Installed: 1\n  Candidate: {version}\n  Version table:\n     {version} 500\n        500 file:{apt}/repository ./ Packages\ninstalled 2"
+    each = "{}:\n  Installed: 1\n  Candidate: {}\n  Version table:\n     {} 500\n        500 file:{}/repository ./ Packages\n"
+    return each.format("kanarie", version, version, apt) + each.format("vink", "2", "2", apt) + "installed 3"
 
 
 @pytest.mark.program("apt-cache", "strace")

@@ -1337,6 +1337,7 @@ firewall() { # the packet filter as the kernel has it; nft also shows what ufw, 
 			if [ "$ME" = 0 ]; then run_masked filter "$f"; else run_root "$f"; fi
 		done
 		if [ -n "$legacy" ]; then
+			run iptables -V # before 1.8.8 its listing does not say whose rules these are
 			run_masked filter iptables-legacy-save
 			run_masked filter ip6tables-legacy-save
 		fi
@@ -1719,7 +1720,7 @@ updates() { # newer versions of what is installed, from the metadata that is the
 	name='apt-cache policy (installed packages with newer versions)'
 	if ! have apt-cache; then emit absent 127 "$name" ''; return; fi
 	if [ -n "$QUICK" ]; then emit skipped 0 "$name" ''; return; fi
-	installed=$(limit 20 dpkg-query -W -f '${Status} ${Package}:${Architecture}\n' 2>/dev/null </dev/null | awk '$3 == "installed" { print $4 }')
+	installed=$(limit 20 dpkg-query -W -f '${Status} ${Package}:${Architecture}\n' 2>/dev/null </dev/null | awk '$3 != "config-files" && $3 != "not-installed" { print $4 }')
 	# Reading all lists anew takes most of the time: apt keeps a cache of them. It gets that one as an open file,
 	# beside which nothing can be written: with one that is out of date it fails, where it would write a new one else.
 	lists=/var/cache/apt/srcpkgcache.bin RC=100

@@ -34,6 +34,8 @@ class Release:
     codename: str
     dated: datetime | None
     """When the archive was published in this state."""
+    valid_until: datetime | None
+    """From when on this state no longer counts, where the archive says so."""
 
     @property
     def security(self) -> bool:
@@ -179,7 +181,8 @@ def _release(one: dict[str, str]) -> Release:
     def field(name: str) -> str:
         return one.get(name, "")
 
-    return Release(field("File"), field("Origin"), field("Label"), field("Suite"), field("Version"), field("Codename"), release_date(field("Date")))
+    names = (field("File"), field("Origin"), field("Label"), field("Suite"), field("Version"), field("Codename"))
+    return Release(*names, dated=release_date(field("Date")), valid_until=release_date(field("Valid-Until")))
 
 
 def release_date(words: str) -> datetime | None:

@@ -178,8 +178,8 @@ def _usual(system: OsRelease) -> tuple[Release, ...]:
     """What the archives of Debian and Ubuntu call themselves, for a host that has fetched none yet."""
     name = system.codename
     return (
-        Release("", "Debian", "Debian-Security", "stable-security", system.version, f"{name}-security", None),
-        Release("", "Ubuntu", "Ubuntu", f"{name}-security", system.version, name, None),
+        Release("", "Debian", "Debian-Security", "stable-security", system.version, f"{name}-security", None, None),
+        Release("", "Ubuntu", "Ubuntu", f"{name}-security", system.version, name, None, None),
     )
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import apt_settings, package_sources, packages, update_files
+from tutela.facts import apt_settings, package_sources, packages, support, update_files
 from tutela.facts.apt_settings import Release
 from tutela.facts.look import Look
 from tutela.facts.package_sources import PackageSources
@@ -26,9 +26,11 @@ from tutela.record import record
 
 APT = "apt-cache policy (installed packages with newer versions)"
 DNF = "updateinfo.xml (security advisories of installed packages)"
-NEEDS = (APT, DNF, *apt_settings.NEEDS, *packages.NEEDS, *update_files.NEEDS, *package_sources.NEEDS)
+NEEDS = (APT, DNF, *apt_settings.NEEDS, *packages.NEEDS, *update_files.NEEDS, *package_sources.NEEDS, *support.NEEDS)
 METADATA_HOURS = 48
 """Older metadata does not know what is pending today."""
+QUIET = timedelta(days=14)
+"""So long at most an archive of security fixes brings nothing new. With an archive that cannot be reached apt-get update succeeds all the same, and keeps what it has."""
 STAMPS = ("/var/lib/apt/lists", "/var/lib/apt/periodic/update-success-stamp", "/var/lib/apt/periodic/update-stamp")
 HIGH = ("Critical", "Important", "High")
 MAX_LINES = 100_000
@@ -138,7 +140,18 @@ def _apt(look: Look) -> SecurityUpdates | Unobserved:
     pending += fixes.values()
     if not any(one.security for one in releases):
         pending.append(Unobserved(Reason.NO_ANSWER, apt_settings.RELEASES, Text("没有安全更新源的元数据", "no metadata of an archive of security fixes")))
+    pending += _outdated(look, [one for one in releases if one.security])
     return _made(look, pending, _refreshed(files, releases), "/var/lib/apt/lists")
+
+
+def _outdated(look: Look, archives: list[Release]) -> list[Unobserved]:
+    """Archives of security fixes in a state too old to be today's."""
+    old = [one for one in archives if one.dated is not None and look.now > (one.valid_until or one.dated + QUIET)]
+    until = look.part(support.parse, "ends")
+    if len(old) < len(archives) and isinstance(until, date) and look.today > until:
+        return []  # the distribution's own archive stands still, and its paid extension brings the fixes
+    why = Text("软件源的状态已过期，看来已很久没有真正获取到", "this state of the archive is out of date: it seems not to have been fetched for long")
+    return [Unobserved(Reason.STALE, one.archive, why) for one in old]
 
 
 def _newer(lines: list[str]) -> Iterator[Newer | Unobserved]:
@@ -149,7 +162,7 @@ def _newer(lines: list[str]) -> Iterator[Newer | Unobserved]:
         if (found := _ORIGIN.fullmatch(line)) and version:
             archives.append((found[1], found[2]))
             continue
-        if version and archives:
+        if version and archives and version != installed:  # the same version once more, built by someone else, is no newer one
             yield Newer(package, installed, version, tuple(archives))
         version, archives = "", []
         if found := _VERSION.fullmatch(line):
@@ -273,14 +286,22 @@ def _blind(look: Look, read: list[str]) -> Iterator[Unobserved]:
     for one in sources.sources:
         if isinstance(one, Unobserved):
             yield one
-        elif not any(re.search(rf"/{re.escape(one.release)}-[0-9a-f]{{16}}/", path) for path in read):
+        elif not any(_is_of(path, one.release) for path in read):
             yield Unobserved(
                 Reason.NO_ANSWER, one.release, Text("该软件源没有安全公告，或还没有获取过", "this repository has no advisories, or none were fetched yet")
             )
 
 
+def _is_of(path: str, repository: str) -> bool:
+    return re.search(rf"/{re.escape(repository)}-[0-9a-f]{{16}}/", path) is not None
+
+
 def _dnf_refreshed(look: Look) -> datetime | None:
-    files = look.fact(update_files.parse)
+    """When the metadata was fetched of the repository that was not asked for longest; dnf goes on without one that does not answer."""
+    files, sources = look.fact(update_files.parse), look.fact(package_sources.parse)
     if isinstance(files, Unobserved):
         return None
-    return files.newest(*(path for path in files.by_path if path.endswith("/repodata/repomd.xml")))
+    metadata = [path for path in files.by_path if path.endswith("/repodata/repomd.xml")]
+    enabled = {one.release for one in sources.sources if not isinstance(one, Unobserved)} if isinstance(sources, PackageSources) else set()
+    each = (files.newest(*(path for path in metadata if _is_of(path, name))) for name in enabled)
+    return min((fetched for fetched in each if fetched is not None), default=files.newest(*metadata))
