@@ -21,9 +21,10 @@ NFT = "nft -j list ruleset"
 SAVES = {"iptables-save": 4, "ip6tables-save": 6}
 LEGACY_SAVES = {"iptables-legacy-save": 4, "ip6tables-legacy-save": 6}
 LEGACY_TABLES = {"/proc/net/ip_tables_names": 4, "/proc/net/ip6_tables_names": 6}
+IPTABLES = "iptables -V"
 IPSET = "ipset save"
 MODULES = "/proc/modules"
-NEEDS = (NFT, *SAVES, *LEGACY_SAVES, *LEGACY_TABLES, IPSET, MODULES, *interfaces.NEEDS)
+NEEDS = (NFT, *SAVES, *LEGACY_SAVES, *LEGACY_TABLES, IPTABLES, IPSET, MODULES, *interfaces.NEEDS)
 
 WIDE = {4: 1 << 25, 6: 1 << 120}
 """Sources from which a packet counts as coming from anywhere: about a hundredth of what there is."""
@@ -157,7 +158,7 @@ def _saved(look: Look, sets: dict[str, iptables_save.IpSet] | None) -> dict[str,
         text = look.text(name)
         if isinstance(text, Unobserved):
             return text
-        if "(nf_tables)" not in text and any(look.source(names).content.strip() for names in LEGACY_TABLES):
+        if not _of_nf_tables(look, text) and any(look.source(names).content.strip() for names in LEGACY_TABLES):
             continue  # this iptables-save is the legacy one; `_legacy` reads it
         read = iptables_save.read(text, family, f"iptables-nft {family}", sets)
         if read is None:
@@ -184,7 +185,7 @@ def _legacy(look: Look, sets: dict[str, iptables_save.IpSet] | None) -> Ruleset 
         saved = look.text(name)
         if isinstance(saved, Unobserved):
             return saved
-        if "(nf_tables)" in saved:
+        if name in SAVES and _of_nf_tables(look, saved):
             why = Text("旧式 iptables 模块中有规则，但没有能读它们的命令", "the legacy iptables modules hold rules and no command here reads them")
             return Unobserved(Reason.NO_ANSWER, names, why)
         read = iptables_save.read(saved, family, f"iptables-legacy {family}", sets)
@@ -192,6 +193,12 @@ def _legacy(look: Look, sets: dict[str, iptables_save.IpSet] | None) -> Ruleset 
             return _not_understood(name)
         merged = merged | read[0]
     return merged
+
+
+def _of_nf_tables(look: Look, saved: str) -> bool:
+    """Whether this iptables-save is the one of nf_tables; before iptables 1.8.8 only the command itself says so."""
+    version = look.text(IPTABLES)
+    return "(nf_tables)" in saved or (isinstance(version, str) and "(nf_tables)" in version)
 
 
 def _no_tool(look: Look) -> Ruleset | Unobserved:
