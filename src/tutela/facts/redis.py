@@ -132,7 +132,9 @@ def _configuration(one: Process, port: int, settings: dict[str, _Settings | Unob
             doubt = doubt or read
             continue
         default = "26379" if "sentinel" in name else "6379"
-        if ("sentinel" in name or "sentinel" in read.values) == sentinel and read.values.get("port", default) == str(port):
+        plain = read.values.get("port", default)
+        shown = plain if plain != "0" else read.values.get("tls-port", "0")  # a server without the plain port names the other one
+        if ("sentinel" in name or "sentinel" in read.values) == sentinel and shown == str(port):
             return read
     return doubt or Unobserved(Reason.NO_DATA, bound.PROCESSES, Text(f"没有找到端口 {port} 的配置文件", f"no configuration file names port {port}"))
 
@@ -235,14 +237,14 @@ def _included(look: Look, path: str) -> list[str] | Unobserved:
 def _default_user(users: list[str], requirepass: str | None) -> bool:
     """Whether the user `default`, who everybody is before AUTH, is refused without a password.
 
-    Rules are applied from left to right; the user is born `on nopass` and a password ends `nopass`.
+    Rules are applied from left to right. Without a line the user is `on nopass`; a line begins at nothing, and a password ends `nopass`.
     """
     locked = bool(requirepass) and requirepass != "empty"
     for line in users:
         words = line.split()
         if words[:2] != ["user", "default"]:
             continue
-        on, nopass = True, not locked
+        on, nopass = False, False
         for rule in words[2:]:
             if rule in ("on", "off"):
                 on = rule == "on"
