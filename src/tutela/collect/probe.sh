@@ -1832,7 +1832,7 @@ deleted_libraries() { # processes that still run code of libraries that were rep
 	if [ -n "$QUICK" ]; then emit skipped 0 "$name" ''; return; fi
 	if [ "$ME" != 0 ]; then emit denied 0 "$name" ''; return; fi
 	set +f
-	OUT=$(limit 10 grep -sHE ' r-xp .*/[^/]+\.so[.0-9]* [(]deleted[)]$' /proc/[0-9]*/maps </dev/null)
+	OUT=$(limit 10 grep -sHE ' r-xp .*/[^/]+\.so[.0-9a-z]* [(]deleted[)]$' /proc/[0-9]*/maps </dev/null)
 	RC=$?
 	set -f
 	case $RC in
