@@ -11,7 +11,7 @@ import re
 from datetime import UTC, datetime
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import units
+from tutela.facts import machine, units
 from tutela.facts.look import Look
 from tutela.facts.units import Units
 from tutela.facts.unseen import unseen
@@ -23,9 +23,11 @@ NTPQ = "ntpq -n -c rv 0 leap,stratum,offset,sys_jitter,stime"
 OPENNTPD = "ntpctl -s status"
 SYNCHRONIZED = "stat -c '%Y' /run/systemd/timesync/synchronized"
 MINUTE = 60
+DAY = 24 * 3600
+"""A daemon asks its servers several times an hour. One that has heard nothing for a day lets the clock run by itself, though it still calls it in step."""
 TIMESYNC = "timedatectl show-timesync"
 FINISHED = "finished"
-NEEDS = (CHRONY, NTPQ, OPENNTPD, SYNCHRONIZED, TIMESYNC, FINISHED, "meta", *units.NEEDS)
+NEEDS = (CHRONY, NTPQ, OPENNTPD, SYNCHRONIZED, TIMESYNC, FINISHED, "meta", *machine.NEEDS, *units.NEEDS)
 
 DAEMONS = {
     "chrony": ("chrony", "chronyd"),
@@ -56,7 +58,7 @@ def parse(look: Look) -> TimeSync | Unobserved:
     for daemon, source, read in (("chrony", CHRONY, _chrony), ("ntpd", NTPQ, _ntpq), ("openntpd", OPENNTPD, _openntpd)):
         text = look.text(source)
         if isinstance(text, str) and (daemon in names or isinstance(running, Unobserved) or not running.systemd):
-            found = read(text)
+            found = read(text, look.now)
             if found is not None:
                 return TimeSync(daemon, *found, _from_centre(look))
     if look.source(SYNCHRONIZED).status is Status.OK and ("systemd-timesyncd" in names or isinstance(running, Unobserved)):
@@ -68,6 +70,12 @@ def parse(look: Look) -> TimeSync | Unobserved:
         what = ", ".join((*names, *others)) or "init"
         why = Unobserved(Reason.NO_ANSWER, what, Text("对时服务没有给出状态", "no state from what may keep the clock"))
         return TimeSync(names[0] if names else "-", why, why, _from_centre(look))
+    kind = look.part(machine.parse, "kind")
+    if isinstance(kind, Unobserved):
+        return TimeSync(None, kind, kind, _from_centre(look))
+    if kind == "container":
+        why = Unobserved(Reason.NO_VANTAGE, "units", Text("容器的时钟就是宿主机的，由宿主机对时", "a container's clock is that of its host, which keeps it"))
+        return TimeSync(None, why, why, _from_centre(look))
     off = Unobserved(Reason.NO_DATA, "units", Text("没有对时服务，偏差未知", "nothing keeps the clock, so nobody knows how far off it is"))
     return TimeSync(None, False, off, _from_centre(look))
 
@@ -82,19 +90,23 @@ def _number(words: str) -> float | None:
     return float(words) if re.fullmatch(r"[+-]?\d{1,12}(?:\.\d{1,12})?(?:[eE][+-]?\d{1,2})?", words) else None
 
 
-def _chrony(text: str) -> tuple[bool, float] | None:
+def _lately(seconds: float, now: datetime) -> bool:
+    return now.timestamp() - seconds < DAY
+
+
+def _chrony(text: str, now: datetime) -> tuple[bool, float] | None:
     fields = text.partition("\n")[0].split(",")
     if len(fields) < 14:
         return None
-    offset = _number(fields[4])
-    if offset is None:
+    told, offset = _number(fields[3]), _number(fields[4])
+    if told is None or offset is None:
         return None
     # 127.127.1.1 is the host's own clock (`local` in chrony.conf): in step with itself, whatever the time is.
     own_clock = fields[0].upper() == "7F7F0101"
-    return fields[-1].strip() != "Not synchronised" and fields[2] not in ("0", "16") and not own_clock, abs(offset)
+    return fields[-1].strip() != "Not synchronised" and fields[2] not in ("0", "16") and not own_clock and _lately(told, now), abs(offset)
 
 
-def _ntpq(text: str) -> tuple[bool, float] | None:
+def _ntpq(text: str, _now: datetime) -> tuple[bool, float] | None:
     values = dict(re.findall(r"([a-z_]{1,20})=([^,\s]{1,40})", text))
     offset = _number(values.get("offset", ""))
     if offset is None or "leap" not in values:
@@ -102,7 +114,7 @@ def _ntpq(text: str) -> tuple[bool, float] | None:
     return values["leap"] not in ("11", "3") and values.get("stratum", "16") != "16", abs(offset) / 1000
 
 
-def _openntpd(text: str) -> tuple[bool, float | Unobserved] | None:
+def _openntpd(text: str, _now: datetime) -> tuple[bool, float | Unobserved] | None:
     if "clock synced" in text:
         return True, 0.0
     if "clock unsynced" in text or "clock not synced" in text:
@@ -116,12 +128,13 @@ _STAMPS = re.compile(r"(Originate|Receive|Transmit|Destination)Timestamp=[A-Z][a
 
 
 def _timesyncd(look: Look) -> tuple[bool | Unobserved, float | Unobserved]:
-    text = look.text(TIMESYNC)
+    text, touched = look.text(TIMESYNC), look.source(SYNCHRONIZED).content.strip()
+    # It touches its mark with every answer.
+    synchronized = re.fullmatch(rb"[0-9]{1,12}", touched) is not None and _lately(int(touched), look.now)
     if isinstance(text, Unobserved):
-        return look.source(SYNCHRONIZED).content.strip() != b"", text
-    synchronized = look.source(SYNCHRONIZED).content.strip() != b""
+        return synchronized, text
     if not synchronized:
-        return False, Unobserved(Reason.NO_DATA, TIMESYNC, Text("尚未与服务器对时", "it has not reached a server yet"))
+        return False, Unobserved(Reason.NO_DATA, TIMESYNC, Text("尚未与服务器对时，或一天多没有对上", "it has not reached a server yet, or not for a day"))
     if "Ignored=yes" in text or "Spike=yes" in text:
         return False, Unobserved(Reason.NO_DATA, TIMESYNC, Text("最近一次应答被忽略", "the last answer was ignored"))
     stamps = {}
