@@ -46,6 +46,7 @@ DAY = timedelta(days=1)
         ("10 2 * * 1-5", 3 * DAY),
         ("*/15 * * * *", timedelta(minutes=15)),
         ("5/15 * * * *", timedelta(minutes=15)),
+        ("-*/15 * * * *", timedelta(minutes=15)),
         ("0 0 1 * *", 31 * DAY),
         ("0 4 * * sun", 7 * DAY),
         ("0 4 * * 7", 7 * DAY),

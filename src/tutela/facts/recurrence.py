@@ -34,7 +34,7 @@ def cron_gap(schedule: str) -> timedelta | None:
     fields = NICKNAMES.get(schedule, schedule).lower().split()
     if len(fields) != 5:
         return None
-    minutes = _cron_set(fields[0], 0, 59, ())
+    minutes = _cron_set(fields[0].removeprefix("-"), 0, 59, ())  # SUSE: with it the run is not logged
     hours = _cron_set(fields[1], 0, 23, ())
     days = _cron_set(fields[2], 1, 31, ())
     months = _cron_set(fields[3], 1, 12, MONTHS)

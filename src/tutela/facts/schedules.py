@@ -138,6 +138,9 @@ def stat_rows(text: str) -> dict[str, Left]:
     return found
 
 
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
 @record
 class _Entry:
     """One line of a cron table."""
@@ -181,6 +184,13 @@ class _Tables:
                 continue
             if with_user and re.search(r"\.(dpkg|rpm|bak|orig|disabled)", name):
                 continue
+            if with_user and not _PLAIN_NAME.fullmatch(name):
+                doubt = unseen(self.look, os_release.NEEDS[0])
+                if doubt is not None:
+                    yield doubt
+                    continue
+                if _family(self.look, self.look.fact(os_release.parse)) == "debian":
+                    continue  # Debian's cron skips a name with a dot in it, as run-parts does
             yield from self._table(path, with_user=with_user)
 
     def _table(self, path: str, *, with_user: bool) -> Iterator[_Entry | Unobserved]:
@@ -192,6 +202,7 @@ class _Tables:
             return
         settings: dict[str, str] = {}
         for number, line in enumerate(text.split("\n")[:MAX_LINES], 1):
+            line = line.strip()  # as cron does
             if not line or line.startswith("#"):
                 continue
             if (pair := _assignment(line)) is not None and not re.match(r"[@*0-9]", line):
@@ -450,7 +461,7 @@ class _Reader:
             if isinstance(names, Unobserved):
                 yield names
                 continue
-            called = any(directory in entry.command for entry in tables)
+            called = any(directory in entry.command or "/run-crons" in entry.command for entry in tables)  # SUSE's run-crons knows all of them
             for name in names:
                 path = f"{directory}/{name}"
                 if self.look.source(path).status is Status.ABSENT or name.startswith("."):
@@ -460,9 +471,9 @@ class _Reader:
                     enabled, why_not = False, Text(f"没有任务调用 {directory}", f"nothing calls {directory}")
                 elif not self.modes.get(path, 0o100) & 0o100:
                     enabled, why_not = False, Text("文件没有执行权限", "the file is not executable")
-                elif not re.fullmatch(r"[A-Za-z0-9_-]+", name) and (doubt := unseen(self.look, os_release.NEEDS[0])) is not None:
+                elif not _PLAIN_NAME.fullmatch(name) and (doubt := unseen(self.look, os_release.NEEDS[0])) is not None:
                     enabled, why_not = doubt, Text("不知道 run-parts 是否跳过带点的文件名", "whether run-parts skips a name with a dot in it is not known")
-                elif not re.fullmatch(r"[A-Za-z0-9_-]+", name) and _family(self.look, system) == "debian":
+                elif not _PLAIN_NAME.fullmatch(name) and _family(self.look, system) == "debian":
                     enabled, why_not = False, Text("run-parts 跳过带点的文件名", "run-parts skips a name with a dot in it")
                 program = self.look.fact(_OfScript(path))
                 doubt = _untold(path)
