@@ -19,7 +19,7 @@ def test_a_replaced_library_is_seen_by_any_name(tmp_path: Path, name: str) -> No
     library = tmp_path / name
     library.write_bytes(bytes(mmap.PAGESIZE))
     script = tmp_path / "probe.sh"
-    script.write_text(instead_of_lanes(PROBE, "collect deleted_libraries"), "utf-8")
+    script.write_text(instead_of_lanes(PROBE.read_text("utf-8"), "collect deleted_libraries"), "utf-8")
 
     with library.open("rb") as file, mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_EXEC):
         library.unlink()
