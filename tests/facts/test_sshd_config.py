@@ -118,6 +118,23 @@ def test_unknown_groups_decide_nothing() -> None:
     assert isinstance(sshd_config.admits({"allowgroups": "ssh-users"}, Client("ops", None, "192.0.2.1"), MAIN), Unobserved)
 
 
+@pytest.mark.parametrize(
+    ("settings_", "admitted"),
+    [
+        ({"allowusers": "ops@*.lab.example"}, False),
+        ({"allowusers": "ops@*.lab.example", "usedns": "yes"}, None),
+        ({"allowusers": "ops@192.0.2.* ops@*.lab.example", "usedns": "yes"}, True),
+        ({"allowusers": "zhang@*.lab.example", "usedns": "yes"}, False),
+        ({"denyusers": "ops@*.evil.example", "usedns": "yes"}, None),
+        ({"denyusers": "ops@192.0.2.0/24", "usedns": "yes"}, False),
+    ],
+)
+def test_a_host_name_may_be_any_address_once_sshd_asks_the_dns(settings_: dict[str, str], admitted: bool | None) -> None:
+    said = sshd_config.admits(settings_, Client("ops", (), "192.0.2.10"), MAIN)
+
+    assert (None if isinstance(said, Unobserved) else said) is admitted
+
+
 LINES = st.sampled_from(
     [
         "PasswordAuthentication yes",

@@ -375,7 +375,9 @@ def _base(look: Look, name: str, config: SshdConfig | Unobserved, options: tuple
         given.setdefault(sshd_config.ALIASES.get(keyword.lower(), keyword.lower()), value)
     if not isinstance(said, Unobserved) and said:
         return said | given, False
-    if look.source(name).status not in (Status.DENIED, Status.ABSENT):
+    # Where a Match asks for the address or port of the connection, sshd -T fails since OpenSSH 9 unless it is told one.
+    needs_connection = look.source(name).status is Status.FAILED and isinstance(config, SshdConfig) and config.asks("localport", "localaddress", "rdomain")
+    if look.source(name).status not in (Status.DENIED, Status.ABSENT) and not needs_connection:
         return said if isinstance(said, Unobserved) else Unobserved(Reason.FORMAT, name, Text("没有输出", "it printed nothing")), False
     if isinstance(config, Unobserved):
         return config, True

@@ -109,6 +109,10 @@ class SshdConfig:
         """Whether anything depends on who logs in."""
         return any(setting.matches for setting in self.settings)
 
+    def asks(self, *criteria: str) -> bool:
+        """Whether some Match has one of these criteria."""
+        return any(name in criteria for setting in self.settings for match in setting.matches for name, _ in match.criteria)
+
     def stated(self, client: Client | None = None) -> dict[str, str] | Unobserved:
         """Keyword -> value for a client; the global section alone without one. Values of `LISTS` are joined with blanks.
 
@@ -117,13 +121,14 @@ class SshdConfig:
         everywhere: dict[str, str] = {}
         matched: dict[str, str] = {}
         known: dict[Match, bool] = {}
+        by_name = next((setting.value for setting in self.settings if setting.keyword == "usedns" and not setting.matches), "no").lower() == "yes"
         for setting in self.settings:
             if setting.matches and client is None:
                 continue
             applies = True
             for match in setting.matches:
                 if match not in known:
-                    answer = _matches(match, client) if client is not None else False
+                    answer = _matches(match, client, by_name) if client is not None else False
                     if isinstance(answer, Unobserved):
                         return answer
                     known[match] = answer
@@ -310,10 +315,10 @@ def _criteria(words: list[str]) -> tuple[tuple[str, str], ...] | None:
     return tuple(made) if made else None
 
 
-def _matches(match: Match, client: Client) -> bool | Unobserved:
+def _matches(match: Match, client: Client, by_name: bool) -> bool | Unobserved:
     doubt: Unobserved | None = None
     for name, value in match.criteria:
-        answer = _criterion(name, value, client, match)
+        answer = _named(f"{match.file}:{match.line}") if by_name and name == "host" and _names_hosts(value) else _criterion(name, value, client, match)
         if answer is False:
             return False
         if isinstance(answer, Unobserved):
@@ -342,6 +347,16 @@ def _criterion(name: str, value: str, client: Client, match: Match) -> bool | Un
         return matches_address(client.local_address, value)
     why = Text(f"无法判断条件 Match {name}", f"the criterion Match {name} cannot be decided")
     return Unobserved(Reason.FORMAT, where, why)
+
+
+def _named(where: str) -> Unobserved:
+    why = Text("启用了 UseDNS，按主机名的规则对哪些地址生效看不到", "with UseDNS on, which addresses a rule by host name is about cannot be seen")
+    return Unobserved(Reason.NO_VANTAGE, where, why)
+
+
+def _names_hosts(patterns: str) -> bool:
+    """Whether some pattern of a list has a letter that no address has."""
+    return any(not re.fullmatch(r"[0-9a-fA-F.:*?/\[\]]*", pattern.removeprefix("!")) for pattern in patterns.split(","))
 
 
 def matches_list(word: str, patterns: str) -> bool:
@@ -400,18 +415,32 @@ def _in_prefix(address: str, words: str) -> bool:
 
 def admits(settings: Mapping[str, str], client: Client, where: str) -> bool | Unobserved:
     """allowed_user of OpenSSH: DenyUsers, AllowUsers, DenyGroups, AllowGroups, in this order."""
-    if any(matches_user(client, pattern) for pattern in settings.get("denyusers", "").split()):
+    doubt: Unobserved | None = None
+    denied = settings.get("denyusers", "").split()
+    if any(matches_user(client, pattern) for pattern in denied):
         return False
     allowed = settings.get("allowusers", "").split()
+    named = settings.get("usedns", "no").lower() == "yes"
+    if named and any(_may_match_by_name(client, pattern) for pattern in denied):
+        doubt = _named(where)
     if allowed and not any(matches_user(client, pattern) for pattern in allowed):
-        return False
-    denied, groups = settings.get("denygroups", "").split(), settings.get("allowgroups", "").split()
-    if (denied or groups) and client.groups is None:
+        if not (named and any(_may_match_by_name(client, pattern) for pattern in allowed)):
+            return False
+        doubt = _named(where)
+    without, groups = settings.get("denygroups", "").split(), settings.get("allowgroups", "").split()
+    if (without or groups) and client.groups is None:
         return Unobserved(Reason.NO_DATA, where, Text("用户组不可知，无法判断 AllowGroups", "AllowGroups cannot be decided: the groups are not known"))
     names = client.groups or ()
-    if any(matches_any(names, pattern) for pattern in denied):
+    if any(matches_any(names, pattern) for pattern in without):
         return False
-    return not groups or any(matches_any(names, pattern) for pattern in groups)
+    if groups and not any(matches_any(names, pattern) for pattern in groups):
+        return False
+    return True if doubt is None else doubt
+
+
+def _may_match_by_name(client: Client, pattern: str) -> bool:
+    user, at, host = pattern.rpartition("@")
+    return bool(at) and matches_pattern(client.user, user) and _names_hosts(host)
 
 
 def matches_user(client: Client, pattern: str) -> bool:
