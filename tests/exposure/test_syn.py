@@ -15,10 +15,21 @@ RTT_S = 0.02
 
 
 class World:
-    """Hosts that answer after a round trip, and lose packets by chance."""
+    """Hosts that answer after a round trip, the first of several perhaps after another, and lose packets by chance."""
 
-    def __init__(self, scan: SynScan, open_probes: np.ndarray, *, otherwise: int | None, loss_each_way: float, seed: int, rtt_s: float = RTT_S) -> None:
+    def __init__(
+        self,
+        scan: SynScan,
+        open_probes: np.ndarray,
+        *,
+        otherwise: int | None,
+        loss_each_way: float,
+        seed: int,
+        rtt_s: float = RTT_S,
+        first_rtt_s: float | None = None,
+    ) -> None:
         self.scan, self.open, self.otherwise, self.loss, self.rtt_s = scan, open_probes, otherwise, loss_each_way, rtt_s
+        self.first_rtt_s = rtt_s if first_rtt_s is None else first_rtt_s
         self.chance = np.random.default_rng(seed)
         self.now = 0.0
         self.flying: list[tuple[float, np.ndarray]] = []
@@ -30,7 +41,9 @@ class World:
             probes = self.scan.next(max(int(rate * 0.002), 1), self.now)
             if len(probes):
                 self.scan.sent(probes, self.now)
-                self.flying.append((self.now + self.rtt_s, probes))
+                first = probes < len(self.scan.ports)
+                self.flying += [(self.now + self.first_rtt_s, probes[first]), (self.now + self.rtt_s, probes[~first])]
+                self.flying.sort(key=lambda one: one[0])
             while self.flying and self.flying[0][0] <= self.now:
                 told += [one.port for one in self.scan.answered(self.answers(*self.flying.pop(0)), self.now)]
             if self.scan.round_over(self.now):
@@ -157,6 +170,18 @@ def test_what_this_scan_or_the_one_before_measured_shortens_waits():
     assert (told.wait_s(), told.known) == (1.0, False)
     assert (before.wait_s(), before.known) == (SHORTEST_WAIT_S, True)
     assert (measured.wait_s(), measured.known) == (SHORTEST_WAIT_S, True)
+
+
+@pytest.mark.parametrize("ports", [200, 1000, 20_000])
+@pytest.mark.parametrize("far_s", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("rounds", [None, 1])
+def test_a_host_close_by_costs_one_far_away_no_port(rounds, far_s, ports):
+    """However quickly the one refuses every port, the other's answers are waited for."""
+    scan = SynScan(Request((ip_address("192.0.2.1"), ip_address("192.0.2.9")), (*range(1, ports + 1),), rounds=rounds))
+    chosen = np.arange(ports, 2 * ports, ports // 20)
+    World(scan, chosen, otherwise=RESET, loss_each_way=0, seed=1, rtt_s=far_s, first_rtt_s=0.0003).run()
+    near, far = scan.tallies()
+    assert (near.closed, len(far.open), far.silent) == (ports, len(chosen), 0)
 
 
 def test_one_late_answer_makes_no_host_slow():

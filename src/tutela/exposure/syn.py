@@ -58,7 +58,8 @@ class SynScan:
         self._asked = np.zeros(size, np.uint8)
         self._sent_at = np.zeros(size, np.float32)
         self._started: float | None = None
-        self._last_sent = 0.0
+        self._last_sent = self._first_sent = 0.0
+        """When the last question left, and the last of those that were asked for the first time."""
         self.round = 1
         self._first = self._queue = self._in_waves()
         self._due = self._schedule(self._queue)
@@ -144,6 +145,8 @@ class SynScan:
         np.add.at(self._asked, probes, np.uint8(1))
         self._sent_at[probes] = now - self._started
         self._last_sent = now
+        if self.round == 1:
+            self._first_sent = now
         self.packets += len(probes)
 
     # Answers
@@ -161,8 +164,7 @@ class SynScan:
         self.answers += len(probes)
         once = (self._asked[probes] == 1) & (self.state[probes] == SILENT) & (kinds != UNREACHABLE)
         trips = at[once] - self._started - self._sent_at[probes[once]]
-        self.trip.measured(trips)
-        np.minimum.at(self._quickest_s, probes[once][trips > 0] // len(self.ports), trips[trips > 0])
+        self._measured(trips[trips > 0], probes[once][trips > 0] // len(self.ports))
         if self._control_answers:
             for probe in probes[kinds != UNREACHABLE].tolist():
                 if probe in self._control_answers:
@@ -181,6 +183,11 @@ class SynScan:
         if unreachable.any():
             self._refused(probes[unreachable], codes[unreachable])
         return self._tell(opened, now - self._started)
+
+    def _measured(self, trips: npt.NDArray[np.float64], hosts: Probes) -> None:
+        np.minimum.at(self._quickest_s, hosts, trips)
+        # A host whose answer got no answer repeats it after a second: that is no round trip. Another host may well be so much farther away.
+        self.trip.measured(trips[trips < 4 * self._quickest_s[hosts] + 0.15])
 
     def _refused(self, probes: Probes, codes: npt.NDArray[np.uint8]) -> None:
         for_good = probes[~np.isin(codes, _SOFT[self.version])]
@@ -227,9 +234,15 @@ class SynScan:
             return False
         # They say whether this round was the last: what has not answered by now counts as lost.
         self._close_controls()
-        if self.round == 1 or self.round >= self.rounds_needed():
+        if self.round >= self.rounds_needed():
+            return now >= self._first_sent + FIRST_WAIT_S or not self._some_may_be_far()
+        if self.round == 1:
             return True
         return now >= AGAIN_S + (self._round_began if most_are_silent else self._last_sent)
+
+    def _some_may_be_far(self) -> bool:
+        """Of a host with silent ports no round trip is known: those of others say nothing of it."""
+        return bool((self.state.reshape(len(self.addresses), -1)[np.isinf(self._quickest_s)] == SILENT).any())
 
     def end_round(self) -> None:
         """Decide: enough, or another round for what is silent."""
@@ -348,18 +361,11 @@ class RoundTrip:
         self._seed_s = seed_s or 0.0
         self.smooth_s = seed_s or 0.1
         self._variation_s = self.smooth_s / 2
-        self._least_s = float("inf")
         self._most_s = 0.0
         self.known = seed_s is not None and asked_before
 
     def measured(self, samples: npt.NDArray[np.float64]) -> None:
         """Take samples in, seconds."""
-        samples = samples[samples > 0]
-        if len(samples) == 0:
-            return
-        self._least_s = min(self._least_s, float(samples.min()))
-        # A host whose answer got no answer repeats it after a second: that is no round trip.
-        samples = samples[samples < 4 * self._least_s + 0.15]
         if len(samples) == 0:
             return
         mean = float(samples.mean())
