@@ -169,9 +169,12 @@ def _security(settings: AptSettings, system: OsRelease) -> bool | Unobserved:
     patterns = [_pattern(words, system) for words in settings.values.get("unattended-upgrade::origins-pattern", ())[:200]]
     patterns += [_allowed(words, system) for words in settings.values.get("unattended-upgrade::allowed-origins", ())[:200]]
     archives = [one for one in settings.releases if one.security] if not isinstance(settings.releases, Unobserved) else []
-    if not archives:
-        archives = list(_usual(system))
-    return any(pattern and all(_fits(one, key, value) for key, value in pattern) for pattern in patterns for one in archives)
+    known = bool(archives)
+    archives = archives or list(_usual(system))
+    fitting = [pattern for pattern in patterns if pattern and any(all(_fits(one, key, value) for key, value in pattern) for one in archives)]
+    if not known and fitting and all(any(key == "site" for key, _ in pattern) for pattern in fitting):
+        return Unobserved(Reason.NO_DATA, apt_settings.RELEASES, Text("不知道安全更新来自哪个站点", "from which site security fixes come is not known"))
+    return bool(fitting)
 
 
 def _usual(system: OsRelease) -> tuple[Release, ...]:
@@ -204,8 +207,11 @@ def _allowed(words: str, system: OsRelease) -> tuple[tuple[str, str], ...]:
 def _fits(one: Release, key: str, value: str) -> bool:
     fields = {"o": one.origin, "origin": one.origin, "l": one.label, "label": one.label, "a": one.suite, "suite": one.suite, "archive": one.suite}
     fields |= {"n": one.codename, "codename": one.codename}
-    if key in ("c", "component", "site"):
-        return True  # of the same archive; which mirror or part is left open
+    if key in ("c", "component"):
+        return fnmatchcase("main", value)  # the part in which an archive has most of its fixes
+    if key == "site":
+        # Which host the usual archives come from is not known.
+        return not one.archive or fnmatchcase(one.archive.partition("_")[0], value)
     return key in fields and fnmatchcase(fields[key], value)
 
 
@@ -214,10 +220,11 @@ def _fits(one: Release, key: str, value: str) -> bool:
 
 def _dnf(look: Look, system: OsRelease, known: Packages, files: UpdateFiles | Unobserved, central: bool | Unobserved, *, image: bool) -> AutomaticUpdates:
     installed = bool(known.named("dnf-automatic", "dnf5-plugin-automatic", "libdnf5-plugin-automatic"))
-    if not installed and system.id == "openeuler":
-        hidden = Unobserved(
-            Reason.NO_VANTAGE, "dnf-automatic", Text("未安装；openEuler 的热补丁机制看不到", "not installed; the hot patches of openEuler are not seen here")
-        )
+    if not installed and (system.id == "openeuler" or "suse" in system.like):
+        why = Text("未安装；openEuler 的热补丁机制看不到", "not installed; the hot patches of openEuler are not seen here")
+        if system.id != "openeuler":
+            why = Text("未安装；zypper 的自动更新看不到", "not installed; automatic updates with zypper are not seen here")
+        hidden = Unobserved(Reason.NO_VANTAGE, "dnf-automatic", why)
         return AutomaticUpdates("dnf-automatic", hidden, hidden, hidden, hidden, hidden, hidden, central, image)
     commands = _commands(look)
     forced = _timer(look, "dnf-automatic-install.timer")
