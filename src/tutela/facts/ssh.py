@@ -636,14 +636,22 @@ class _Grid:
         if not any(all(_plain(method) in enabled for method in way) for way in _ways(settings)):
             return False
         if settings.get("usepam") == "yes":
-            enough = self._password_enough()
+            enough = self._password_enough(user)
             if enough is not True:
                 return enough
         return admitted
 
-    def _password_enough(self) -> bool | Unobserved:
-        """Whether sshd's PAM stack lets in who knows the password and nothing else."""
-        return self.stack if isinstance(self.stack, Unobserved) else self.stack.without_factor
+    def _password_enough(self, user: _User) -> bool | Unobserved:
+        """Whether sshd's PAM stack lets in who knows the password and nothing else; of whom has not enrolled it may ask nothing else (nullok)."""
+        stack = self.stack
+        if isinstance(stack, Unobserved) or stack.without_factor or not stack.unenrolled:
+            return stack if isinstance(stack, Unobserved) else stack.without_factor
+        if user.account is None:
+            return self.unlisted or False  # nobody has this name
+        if user.account.password == "locked":
+            return False
+        enrolled = self._enrolled(user)
+        return enrolled if isinstance(enrolled, Unobserved) else not enrolled
 
     # --- logins
 
