@@ -74,7 +74,10 @@ def _components(look: Look, up: tuple[Process, ...], found: tuple[Endpoint, ...]
     components = []
     for one in up:
         if one.name in ETCD:
-            components.append(Component("etcd", _etcd(look, one), _reached(found, (2379, 2380))))
+            asks = _etcd(look, one)
+            # Members that no other host reaches need no certificates of each other.
+            alone = not isinstance(asks, Unobserved) and _reached(found, (2380,)) in ("loopback", "nowhere")
+            components.append(Component("etcd", asks if isinstance(asks, Unobserved) else asks[0] and (alone or asks[1]), _reached(found, (2379, 2380))))
         elif one.name in APISERVER:
             components.append(Component("kube-apiserver", one.option("anonymous-auth") == "false", _reached(found, (6443,))))
         elif one.name in KUBELET:
@@ -100,11 +103,11 @@ def _reached(found: tuple[Endpoint, ...] | Unobserved, ports: tuple[int, ...]) -
     return next((one for one in states if isinstance(one, Unobserved)), "loopback" if states else "nowhere")
 
 
-def _etcd(look: Look, one: Process) -> bool | Unobserved:
-    """Both the clients' and the peers' port demand a certificate."""
+def _etcd(look: Look, one: Process) -> tuple[bool, bool] | Unobserved:
+    """Whether the clients' port demands a certificate, and whether the members' does."""
     client, peer = one.option("client-cert-auth"), one.option("peer-client-cert-auth")
     if client is not None or peer is not None:
-        return client in ("", "true") and peer in ("", "true")
+        return client in ("", "true"), peer in ("", "true")
     if one.option("config-file") is not None:
         text = look.text(ETCD_YAML) if one.option("config-file") == ETCD_YAML else _other(one)
         if isinstance(text, Unobserved):
@@ -112,9 +115,10 @@ def _etcd(look: Look, one: Process) -> bool | Unobserved:
         settings = plain_yaml.read(text)
         if settings is None:
             return Unobserved(Reason.FORMAT, ETCD_YAML, Text("看不懂的 YAML", "YAML that is not understood"))
-        return all(settings.get(f"{part}.client-cert-auth", ("false",))[-1] == "true" for part in ("client-transport-security", "peer-transport-security"))
+        told = [settings.get(f"{part}.client-cert-auth", ("false",))[-1] == "true" for part in ("client-transport-security", "peer-transport-security")]
+        return told[0], told[1]
     if one.container:
-        return False  # its flags are its whole configuration
+        return False, False  # its flags are its whole configuration
     values: dict[str, str] = {}
     for name in ETCD_FILES:
         text_or_none = look.text_or_none(name)
@@ -123,7 +127,7 @@ def _etcd(look: Look, one: Process) -> bool | Unobserved:
         for line in (text_or_none or "").split("\n"):
             key, _, value = line.partition("=")
             values[key.strip()] = value.strip().strip("\"'").lower()
-    return values.get("ETCD_CLIENT_CERT_AUTH") == "true" and values.get("ETCD_PEER_CLIENT_CERT_AUTH") == "true"
+    return values.get("ETCD_CLIENT_CERT_AUTH") == "true", values.get("ETCD_PEER_CLIENT_CERT_AUTH") == "true"
 
 
 def _other(one: Process) -> Unobserved:

@@ -23,6 +23,8 @@ IMAGES = "{} image inspect (images of running containers)"
 INFO = "{} info --format '{{{{json .SecurityOptions}}}}'"
 NEEDS = (*(form.format(engine) for engine in ENGINES for form in (PS, INSPECT, IMAGES, INFO)), *units.NEEDS)
 SOCKETS = re.compile(r"(^|/)(docker|podman|containerd|crio)\.sock$")
+ABOVE = re.compile(r"((/var)?/run(/(podman|containerd|crio|user(/[0-9]+(/(podman|containerd))?)?))?|/var|)/?")
+"""Directories that hold such a socket."""
 MAX_CONTAINERS = 2000
 
 
@@ -123,7 +125,7 @@ def _of(look: Look, engine: str) -> list[Container | Unobserved]:
 
 def _reaches_engine(sources: list[str], user: str) -> bool:
     """The socket itself is mounted, or a directory that holds it, where only root of the container can use it."""
-    above = user.partition(":")[0] in ("", "0", "root") and any(source.rstrip("/") in ("", "/run", "/var/run", "/var") for source in sources if source)
+    above = user.partition(":")[0] in ("", "0", "root") and any(ABOVE.fullmatch(source) for source in sources if source)
     return above or any(SOCKETS.search(source) for source in sources)
 
 

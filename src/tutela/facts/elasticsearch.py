@@ -10,6 +10,7 @@ from tutela.evidence import Reason, Unobserved
 from tutela.facts import bound, plain_yaml
 from tutela.facts.bound import Endpoint, Service
 from tutela.facts.look import Look
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
@@ -54,9 +55,12 @@ def parse(look: Look) -> Elasticsearch | Unobserved:
 
 
 def _authentication(look: Look, texts: dict[str, str | Unobserved | None]) -> bool | Unobserved:
+    if any(isinstance(text, str) and _lets_strangers_in(text) for text in texts.values()):
+        return False  # whatever GET / says: a stranger has the rights of some role
     answer = look.text(ANSWER)
     if isinstance(answer, str) and answer.strip() in ("200", "401", "403"):
-        return answer.strip() != "200"
+        # Such a role may be refused GET / too, so a refusal counts where the file was seen, or there is none.
+        return False if answer.strip() == "200" else unseen(look, FILES["elasticsearch"]) or True
     for engine, path in FILES.items():
         text = texts[path]
         if isinstance(text, Unobserved):
@@ -72,3 +76,8 @@ def _authentication(look: Look, texts: dict[str, str | Unobserved | None]) -> bo
         if said is not None:
             return said[-1].lower() == "true"
     return Unobserved(Reason.NO_ANSWER, ANSWER, Text("配置没有写明，也没有回答", "the configuration does not say, and there was no answer"))
+
+
+def _lets_strangers_in(text: str) -> bool:
+    """The setting anonymous.roles makes whoever comes without a name somebody."""
+    return any(key.startswith("xpack.security.authc.anonymous.roles") for key in plain_yaml.read(text) or {})

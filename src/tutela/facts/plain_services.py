@@ -141,7 +141,12 @@ def _snmp(look: Look) -> bool | Unobserved:
     doubt = next((text for text in texts if isinstance(text, Unobserved)), None)
     lines = [line for text in texts if isinstance(text, str) for line in text.split("\n")]
     for line in lines:
-        words = line.split()
-        if words and re.fullmatch(r"(r[ow]community6?|com2sec6?)", words[0].lower()) and {"public", "private", '"public"', '"private"'} & set(words[1:]):
-            return False
+        words = [word.strip('"') for word in line.split()]
+        if not words or not re.fullmatch(r"(r[ow]community6?|com2sec6?)", words[0].lower()) or not {"public", "private"} & set(words[1:]):
+            continue
+        # Who may use it: rocommunity COMMUNITY [SOURCE], com2sec [-Cn CONTEXT] NAME SOURCE COMMUNITY.
+        source = words[2:3] if "community" in words[0].lower() else words[-2:-1]
+        if source and source[0].startswith(("127.", "::1", "localhost")):
+            continue  # as openSUSE ships it
+        return False
     return doubt if doubt is not None else True

@@ -233,7 +233,7 @@ class _Layers:
             return _value(plain[-1].value), plain[-1].file
         if any(line.key == key for line in self.lines):
             return None, None
-        patterns = [line for line in self.lines if line.value is not None and "*" in line.key and fnmatchcase(key, line.key)]
+        patterns = [line for line in self.lines if line.value is not None and "*" in line.key and _stands_for(line.key, key)]
         return (_value(patterns[-1].value), patterns[-1].file) if patterns else (None, None)
 
     def ignored(self) -> tuple[str, ...]:
@@ -302,6 +302,12 @@ class _Layers:
             self.holes.append(doubt)
         if isinstance(conf, str) and re.search(r"(?m)^ENABLED=[\"']?yes", conf):
             yield from self._lines("/etc/ufw/sysctl.conf")
+
+
+def _stands_for(pattern: str, key: str) -> bool:
+    """As for names of files, a star stands for nothing with a separator in it."""
+    parts, names = pattern.split("."), key.split(".")
+    return len(parts) == len(names) and all(map(fnmatchcase, names, parts))
 
 
 def _value(words: str | None) -> int | str:
