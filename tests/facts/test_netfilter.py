@@ -404,3 +404,30 @@ def test_ports_that_no_rule_mentions_share_one_answer_and_others_do_not() -> Non
         ways = found.host.ways(4, "tcp", number)
         assert not isinstance(ways, Unobserved)
         assert bool(ways[0].sure) is open_, number
+
+
+INPUT = {"family": "inet", "table": "a", "name": "i", "handle": 1, "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}
+EARLY = {"family": "netdev", "table": "b", "name": "i", "handle": 1, "type": "filter", "hook": "ingress", "prio": 0}
+
+
+def bases(*objects: dict[str, Any]) -> list[str] | None:
+    found = nft_json.read(json.dumps({"nftables": objects}))
+    return None if found is None else [base.hook for base in found[0].bases]
+
+
+@pytest.mark.parametrize(
+    ("flags", "hooks"),
+    [(None, ["input"]), ("owner", ["input"]), (["owner", "persist"], ["input"]), ("dormant", []), ("a", None), ("Lester Gooch #5", None)],
+)
+def test_a_table_with_flags_that_nobody_knows_may_be_dormant(flags: Any, hooks: list[str] | None) -> None:
+    table = {"family": "inet", "name": "a", "handle": 1} | ({} if flags is None else {"flags": flags})
+
+    assert bases({"table": table}, {"chain": INPUT}) == hooks
+
+
+@pytest.mark.parametrize(
+    ("more", "hooks"),
+    [({"dev": "lo", "policy": "drop"}, ["ingress", "input"]), ({"policy": "accept"}, ["input"]), ({"policy": "drop"}, None)],
+)
+def test_what_is_dropped_early_on_an_interface_that_is_not_named_protects_no_other(more: dict[str, str], hooks: list[str] | None) -> None:
+    assert bases({"chain": EARLY | more}, {"chain": INPUT}) == hooks

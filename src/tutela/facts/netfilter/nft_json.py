@@ -18,6 +18,7 @@ FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6), "netdev": (4, 6)}
 PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
 MAX_NESTING = 100
 
+TABLE_FLAGS = frozenset(["dormant", "owner", "persist"])
 _HARMLESS = frozenset(
     ["counter", "log", "comment", "last", "notflow", "flow", "secmark", "ct helper", "ct timeout", "ct expectation", "map", "tunnel", "delete"]
 )
@@ -76,8 +77,12 @@ class _Reader:
             for kind, value in item.items():
                 if kind in ("set", "map"):
                     self.sets[value["family"], value["table"], value["name"]] = value
-                elif kind == "table" and "dormant" in _list(value.get("flags")):
-                    self.dormant.add((value["family"], value["name"]))
+                elif kind == "table" and value.get("flags"):
+                    flags = set(_list(value["flags"]))
+                    if flags - TABLE_FLAGS:
+                        raise NotUnderstoodError  # nft 1.0.6 prints any bytes there; the table may be dormant and filter nothing
+                    if "dormant" in flags:
+                        self.dormant.add((value["family"], value["name"]))
         words = json.dumps([item for item in self.objects if "rule" in item])
         self.marks = '"mangle"' in words or 'MARK"' in words  # else every mark is 0
         for item in self.objects:
@@ -101,6 +106,11 @@ class _Reader:
         if isinstance(priority, str):
             priority = PRIORITIES[priority]
         devices = _list(chain.get("dev")) or [None]
+        if chain["hook"] == "ingress" and devices == [None]:
+            # nft 1.0.6 does not say whose packets it is about. What it lets pass is asked again later; what it drops may be another interface's.
+            if chain.get("policy") == "drop":
+                raise NotUnderstoodError
+            return
         for device in devices:
             yield Base(
                 key=key,
