@@ -42,6 +42,8 @@ def masked(awk: list[str], how: str, text: str) -> str:
         ("restic backup --quiet /etc /home", "restic backup --quiet /etc /home"),
         ("rsync -a --delete /srv/ backup@192.0.2.9:/backup/", "rsync -a --delete /srv/ backup@192.0.2.9:/backup/"),
         ("rsync -a /srv/ nas::web1/ && touch /var/lib/ok", "rsync -a /srv/ nas::*** && touch /var/lib/ok"),
+        ("duplicity remove-older-than 6M --force sftp://nas/srv", "duplicity remove-older-than *** --force sftp://nas/srv"),
+        ("wal-g backup-push /var/lib/postgresql/15/main", "wal-g backup-push /var/lib/postgresql/15/main"),
         ("tar czf /backup/x.tgz /srv", "tar czf /backup/x.tgz /srv"),
         ("RESTIC_REPOSITORY=sftp:backup@192.0.2.9:/srv/repo", "RESTIC_REPOSITORY=sftp:backup@192.0.2.9:/srv/repo"),
         ("RESTIC_PASSWORD_FILE=/root/.restic-password", "RESTIC_PASSWORD_FILE=/root/.restic-password"),

@@ -467,7 +467,7 @@ function mask_job(s,   n, w, i, out, hide, mute, word, k, rest, more) {
 	if (!job_ready) {
 		job_ready = 1
 		n = split("restic resticprofile autorestic borg borgmatic borgbackup rsync rclone duplicity duply deja-dup kopia pgbackrest barman wal-g wal-e xtrabackup mariabackup mariadb-backup innobackupex mysqldump mariadb-dump mydumper mysqlpump automysqlbackup autopostgresqlbackup pg_dump pg_dumpall pg_basebackup mongodump redis-cli zfs zpool btrfs btrbk snapper sanoid syncoid znapzend zrepl rsnapshot rdiff-backup bup proxmox-backup-client vzdump veeamconfig veeamjobman bacula-fd bareos-fd bconsole burp tarsnap tar dump lvcreate scp sftp ssh sshpass aws gsutil azcopy ossutil ossutil64 obsutil coscli mc s3cmd gzip pigz zstd xz gpg openssl age touch date tee flock nice ionice chronic systemd-cat systemd-run timeout env sudo su runuser sh bash cd run-parts test set cp mv rm mkdir find cat logger mail curl wget exec source . trap aide aideinit aide.wrapper dailyaidecheck tripwire clamscan clamdscan freshclam rkhunter chkrootkit debsums docker podman kubectl anacron logrotate python3 perl " \
-			"backup create prune forget check init sync copy move send receive recv snapshot snap bisync run all volume subvolume target send-receive localhost daily hourly weekly monthly alpha beta gamma quick update true false yes no on off local s3 drive full incr diff incremental differential pipefail errexit -eu -e -eux -euo -ex to from include exclude stanza archive archives export import", w, " ")
+			"backup create prune forget check init backup-push wal-push delete restore verify cleanup purge remove-older-than remove-all-but-n-full remove-all-inc-of-but-n-full collection-status list-current-files snapshots unlock stats sync copy move send receive recv snapshot snap bisync run all volume subvolume target send-receive localhost daily hourly weekly monthly alpha beta gamma quick update true false yes no on off local s3 drive full incr diff incremental differential pipefail errexit -eu -e -eux -euo -ex to from include exclude stanza archive archives export import", w, " ")
 		for (i = 1; i <= n; i++) JOB_WORDS[w[i]] = 1
 	}
 	more = (s ~ /\\[ \t]*$/)
@@ -1346,6 +1346,13 @@ firewall() { # the packet filter as the kernel has it; nft also shows what ufw, 
 	esac
 	files plain /proc/net/ip_tables_names /proc/net/ip6_tables_names /proc/net/route /proc/net/ipv6_route \
 		/proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv6/conf/all/disable_ipv6 /proc/sys/net/ipv6/conf/default/disable_ipv6
+	OUT=''
+	set +f
+	for f in /proc/sys/net/ipv4/conf/*/route_localnet; do
+		if { read -r legacy <"$f"; } 2>/dev/null && [ "$legacy" = 1 ]; then f=${f%/*} OUT="$OUT${OUT:+$NL}${f##*/}"; fi
+	done
+	set -f
+	emit ok 0 '/proc/sys/net/ipv4/conf/*/route_localnet (interfaces)' "$OUT"
 }
 
 firewall_saved() { # what the packet filter becomes after a restart

@@ -67,6 +67,8 @@ AGENTS = {
     "nxagent": "veeam",
 }
 """Units of agents whose jobs a server elsewhere plans."""
+UPKEEP = frozenset({"forget", "prune", "check", "verify", "restore", "cleanup", "purge", "delete", "remove-older-than", "remove-all-but-n-full", "remove-all-inc-of-but-n-full", "collection-status", "list-current-files", "snapshots", "unlock", "stats", "init", "copy"})  # fmt: skip
+"""What tools do with backups that are there."""
 SELF_ENCRYPTING = frozenset({"restic", "resticprofile", "autorestic", "kopia", "tarsnap"})
 ENGINES = {
     "mysql": (("mysql", "mysqld", "mariadb", "mariadb@", "mysql@"), ("/var/lib/mysql", "/var/lib/mariadb")),
@@ -332,7 +334,7 @@ class _Context:
         sources: tuple[str, ...] | Unobserved
         target: str
         if tool == "restic":
-            if "backup" not in arguments:
+            if _verb(arguments, UPKEEP | {"backup"}) != "backup":
                 return []
             target = _option(arguments, "-r", "--repo") or settings.get("RESTIC_REPOSITORY", "")
             places = [one for one in places if one != target]
@@ -360,9 +362,14 @@ class _Context:
             target = target and f"pbs://{target.rpartition('@')[2]}"
             sources = tuple(one.partition(":")[2] for one in arguments if re.fullmatch(r"[a-z0-9_-]+\.(pxar|img|conf|log):/\S*", one))
         elif tool == "duplicity":
+            if _verb(arguments, UPKEEP) is not None:
+                return []
+            places = places[1:] if places[:1] in (["backup"], ["full"], ["incr"], ["incremental"]) else places
             target = places[-1] if places else ""
             sources = tuple(places[:-1])
         elif tool in ("resticprofile", "autorestic", "duply", "tarsnap"):
+            if "c" not in flags if tool == "tarsnap" else _verb(arguments, UPKEEP | {"backup", "full", "incr"}) in UPKEEP:
+                return []
             target, sources = ("tarsnap://tarsnap.com" if tool == "tarsnap" else ""), tuple(one for one in places if tool == "tarsnap" and one.startswith("/"))
         elif tool == "cp":
             deep = {"--archive", "--recursive"} & set(arguments) or set("arR") & set(flags)
@@ -393,7 +400,11 @@ class _Context:
     def _database(self, job: Job, tool: str, arguments: list[str], pipeline: list[list[str]], settings: dict[str, str]) -> list[Backup]:
         if tool in ("pgbackrest", "barman", "xtrabackup", "mariabackup", "mariadb-backup") and not {"backup", "--backup"} & set(arguments):
             return []
+        if tool in ("wal-g", "wal-e") and "backup-push" not in arguments:
+            return []
         if tool == "redis-cli" and "--rdb" not in arguments:
+            return []
+        if _holds_no_data(tool, arguments):
             return []
         target = _written(pipeline) or _option(
             arguments, "-f", "--file", "--result-file", "-D", "--pgdata", "--target-dir", "--out", "-o", "--outputdir", "--rdb"
@@ -810,6 +821,20 @@ def _rehearses(tool: str, arguments: list[str]) -> bool:
     if any(word.partition("=")[0] in REHEARSALS and word.partition("=")[2] not in ("false", "0") for word in arguments):
         return True
     return tool in SHORT_REHEARSAL and any(re.fullmatch(r"-[A-Za-z]*n[A-Za-z]*", word) for word in arguments)
+
+
+def _verb(arguments: list[str], verbs: frozenset[str]) -> str | None:
+    """What a tool is told to do: the first of these words, as one of them may also be a value behind it (`restic forget --tag backup`)."""
+    return next((word for word in arguments if word in verbs), None)
+
+
+def _holds_no_data(tool: str, arguments: list[str]) -> bool:
+    """A dump of the structure alone."""
+    if tool in ("mysqldump", "mariadb-dump"):
+        return bool({"--no-data", "-d"} & set(arguments))
+    if tool == "pg_dump":
+        return bool({"--schema-only", "-s"} & set(arguments))
+    return tool == "pg_dumpall" and bool({"--schema-only", "-s", "--globals-only", "-g", "--roles-only", "-r", "--tablespaces-only", "-t"} & set(arguments))
 
 
 def _leaves_out(pattern: str, source: str, path: str) -> bool:
