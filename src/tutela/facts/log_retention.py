@@ -159,7 +159,7 @@ def _text(name: str, path: str, look: Look, logs: dict[str, list[LogFile]], rule
     ]
     days = _days(look, min(begins)) if begins else 0
     if isinstance(rules, Unobserved):
-        return Kind(name, path, days, rules, complete, logrotate.MAIN)
+        return Kind(name, path, min(days, _unbroken(look, generations, logrotate.PERIODS["monthly"])), rules, complete, logrotate.MAIN)
     rule = look.fact(_RuleFor(path))
     if rule is None:
         return Kind(name, path, days, FOREVER, complete, "-")
@@ -168,7 +168,27 @@ def _text(name: str, path: str, look: Look, logs: dict[str, list[LogFile]], rule
         most = rule.most_days()
         why = Text("按大小轮转，且没有可用的日志量记录", "rotated by size, and there is no history of its volume")
         configured = most if most < YOUNG_DAYS else Unobserved(Reason.NO_DATA, rule.where, why)
+    if isinstance(configured, int) and configured < YOUNG_DAYS <= days and _outlived(generations, rule.rotate):
+        days = min(days, _unbroken(look, generations, rule.period_days))
     return Kind(name, path, days, configured, complete, rule.where)
+
+
+def _outlived(generations: list[LogFile], rotate: int) -> bool:
+    """Whether files are left that logrotate no longer turns: beyond the number it keeps, or numbered beside dated ones."""
+    names = [_GENERATION.search(_COMPRESSED.sub("", one.path)) for one in generations]
+    numbers = [int(name[0][1:]) for name in names if name is not None and re.fullmatch(r"\.\d{1,4}", name[0])]
+    return max(numbers, default=0) > rotate or 0 < len(numbers) < sum(name is not None for name in names)
+
+
+def _unbroken(look: Look, generations: list[LogFile], period_days: float | None) -> int:
+    """How far back the files go without a gap: one that was left when fewer began to be kept stays for ever, and tells nothing of the time since."""
+    longest = timedelta(days=2 * (period_days or YOUNG_DAYS) + 2)
+    since = look.now
+    for modified in sorted((one.modified for one in generations if one.size > 0), reverse=True):
+        if since - modified > longest:
+            break
+        since = min(since, modified)
+    return _days(look, since)
 
 
 @record
