@@ -44,7 +44,8 @@ def parse(look: Look) -> Integrity | Unobserved:
     if doubt is not None:
         return doubt  # whether the kernel itself compares, at each access
     command_line = look.text("/proc/cmdline")
-    if isinstance(command_line, str) and re.search(r"(^|\s)(ima_appraise=enforce|ima_policy=\S*appraise_tcb)", command_line):
+    appraised = _appraised(command_line) if isinstance(command_line, str) else False
+    if appraised is True:
         return Integrity("ima", "security.ima", 0.0, False, _review_days(look))
     seen = files(look)
     if isinstance(seen, Unobserved):
@@ -56,11 +57,24 @@ def parse(look: Look) -> Integrity | Unobserved:
     if database is None and programs and not look.as_root:
         database = Unobserved(Reason.PRIVILEGE, "/var/lib/aide", Text("权限不足，看不到数据库", "not permitted to see its database"))
     last, differences = _last_check(look)
+    if isinstance(appraised, Unobserved) and database is None:
+        return Integrity("ima", appraised, appraised, appraised, _review_days(look))
     if isinstance(database, str) and not isinstance(last, float):
         logs = [one.changed for path, one in seen.items() if re.fullmatch(r"/var/log/aide/aide(-check)?\.log", path) and one.size]
         if logs:
             last = _days(look, max(logs))
     return Integrity(programs[0] if programs else None, database, last, differences, _review_days(look))
+
+
+def _appraised(command_line: str) -> bool | Unobserved:
+    """Whether the kernel compares at each access. It does nothing without a policy: one of its own, or one that is loaded later and not seen here."""
+    mode = re.search(r"(?:^|\s)ima_appraise=(\w+)", command_line)
+    if mode is not None and mode[1] != "enforce":
+        return False
+    if re.search(r"(?:^|\s)(ima_policy=\S*appraise_tcb|ima_appraise_tcb(\s|$))", command_line):
+        return True
+    why = Text("内核可按策略校验，策略本身看不到", "the kernel may appraise by a policy, which is not seen")
+    return False if mode is None else Unobserved(Reason.NO_VANTAGE, "/proc/cmdline", why)
 
 
 def _review_days(look: Look) -> int | Unobserved:
