@@ -78,6 +78,7 @@ def test_longest_gap_of_a_crontab_schedule(schedule: str, gap: timedelta | None)
         ("*-*-* *:00/10:00", timedelta(minutes=10)),
         ("*-01,04,07,10-01 00:00:00", 92 * DAY),
         ("*-*~01 00:00:00", 31 * DAY),
+        ("Mon *-*~07/1 03:00:00", 35 * DAY),
         ("*-*-* 02:10:00 Asia/Shanghai", DAY),
         ("*-*-* *:*:00", timedelta(minutes=1)),
         ("2026-*-* 00:00:00", None),

@@ -98,6 +98,9 @@ def calendar_gap(specification: str) -> timedelta | None:
     if weekdays is None or years is None or months is None or days is None or hours is None or minutes is None:
         return None
     from_the_end = match["sign"] == "~"
+    if from_the_end and (steps := re.fullmatch(r"(\d{1,2})/(\d{1,2})", match["day"])):
+        # `~07/1`: the seventh last day and each one after it, as far as the last.
+        days = frozenset(range(int(steps[1]), 0, -int(steps[2])))
 
     def runs_on(day: date) -> bool:
         number = (_last_of_month(day) - day.day + 1) if from_the_end else day.day
