@@ -355,6 +355,8 @@ def key_places(look: Look) -> KeyPlaces:
     elif any((one.split() or ["none"])[0] not in OF_DIRECTORIES for one in commands):
         why = Text("取钥程序（AuthorizedKeysCommand）给出哪些密钥不可知", "which keys a program (AuthorizedKeysCommand) hands out is not known")
         elsewhere = Unobserved(Reason.NO_VANTAGE, SSHD, why)
+    elif isinstance(config, Unobserved) and look.source(SSHD).status not in (Status.ABSENT, Status.MISSING):
+        elsewhere = config
     patterns = dict.fromkeys(word for words in files for word in words.split()[:8] if word != "none")
     return KeyPlaces(tuple(patterns)[:16], elsewhere)
 

@@ -9,7 +9,7 @@ import re
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import accounts, ssh_servers
-from tutela.facts.accounts import Account
+from tutela.facts.accounts import Account, Group
 from tutela.facts.look import Look
 from tutela.facts.ssh_servers import FileMode
 from tutela.facts.unseen import unseen
@@ -98,7 +98,7 @@ def parse(look: Look) -> SshKeys | Unobserved:
     if (doubt := unseen(look, ssh_servers.EFFECTIVE)) is not None:
         problems.append(doubt)  # which keys the server shows, and where it looks for those of people
     if isinstance(modes, dict):
-        problems += [problem for path in hosts if path in modes for problem in _readable(modes[path])]
+        problems += [problem for path in hosts if path in modes for problem in _readable(modes[path], people.groups)]
     with_keys = tuple(dict.fromkeys(one.user for one in keys if isinstance(one, Key)))
     return SshKeys(tuple(keys), tuple(dict.fromkeys(problems)), with_keys, hosts)
 
@@ -162,8 +162,13 @@ def _host_keys(look: Look) -> tuple[str, ...]:
     return tuple(said.get("hostkey", "").split())
 
 
-def _readable(one: FileMode) -> list[Problem]:
-    """A private host key is its owner's alone; the Red Hat family lets the group ssh_keys read it (mode 640)."""
-    if one.mode & 0o037 or one.uid != 0:
-        return [Problem(one.path, "readable" if one.mode & 0o037 else "owner", f"{one.mode:o}", one.uid, "root", False)]
+def _readable(one: FileMode, groups: tuple[Group, ...] | Unobserved) -> list[Problem | Unobserved]:
+    """A private host key is its owner's alone; the Red Hat family lets the group ssh_keys, which has no members, read it (mode 640)."""
+    others = bool(one.mode & 0o037)
+    if not others and one.uid == 0 and one.mode & 0o040 and one.gid != 0:
+        if isinstance(groups, Unobserved):
+            return [groups]
+        others = not any(group.gid == one.gid and group.name == "ssh_keys" and not group.members for group in groups)
+    if others or one.uid != 0:
+        return [Problem(one.path, "readable" if others else "owner", f"{one.mode:o}", one.uid, "root", False)]
     return []

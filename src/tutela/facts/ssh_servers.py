@@ -453,5 +453,11 @@ def _stale(look: Look, config: SshdConfig | Unobserved, processes: list[Process]
     if len(times) < len(config.files):
         return Unobserved(Reason.NO_DATA, FILES, Text("缺少部分配置文件的时间", "the time of some configuration file is missing")), None
     newest = max(times, key=lambda path: times[path])
-    late = times[newest] > read + since_boot.SLACK
-    return late, newest if late else None
+    if times[newest] > read + since_boot.SLACK:
+        return True, newest
+    for directory in config.directories:
+        if directory in known and known[directory] > read + since_boot.SLACK:
+            # A file that went, or came with an old date as packages bring it, is newer than nothing.
+            why = Text("之后目录中有文件增删或改名，运行中的服务未必读过", "a file came, went or was renamed there since; the running server may not know")
+            return Unobserved(Reason.NO_DATA, directory, why), None
+    return False, None

@@ -103,6 +103,8 @@ class SshdConfig:
     settings: tuple[Setting, ...]
     files: tuple[str, ...]
     """Every file that was read."""
+    directories: tuple[str, ...] = ()
+    """Where an Include looked for files."""
 
     @property
     def has_match(self) -> bool:
@@ -152,7 +154,7 @@ def read(look: Look, path: str, options: tuple[str, ...] = ()) -> SshdConfig | U
         keyword, _, value = option.partition("=") if "=" in option else option.partition(" ")
         reader.settings.append(Setting(_keyword(keyword), value.strip(), (), "-o", 0))
     doubt = reader.file(path, (), 0)
-    return doubt if doubt is not None else SshdConfig(tuple(reader.settings), tuple(reader.files))
+    return doubt if doubt is not None else SshdConfig(tuple(reader.settings), tuple(reader.files), tuple(reader.directories))
 
 
 class _Reader:
@@ -162,6 +164,7 @@ class _Reader:
         self.look = look
         self.settings: list[Setting] = []
         self.files: list[str] = []
+        self.directories: list[str] = []
         self.lines = 0
 
     def file(self, path: str, outer: tuple[Match, ...], depth: int) -> Unobserved | None:
@@ -214,6 +217,8 @@ class _Reader:
         listed = self.look.text_or_none(f"{directory}/")
         if isinstance(listed, Unobserved):
             return listed
+        if directory not in self.directories:
+            self.directories.append(directory)
         names = sorted(listed.split("\n")) if listed else []
         for each in names:
             if fnmatchcase(each, name) and not (each.startswith(".") and not name.startswith(".")):
