@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import guards, ssh
+from tutela.facts import guards, interfaces, ssh
 from tutela.facts.fail2ban import RULES, WIDE
 from tutela.facts.look import Look
 from tutela.facts.unseen import unseen
@@ -22,7 +22,8 @@ from tutela.record import record
 SETTINGS = ("/etc/sshguard/sshguard.conf", "/etc/sshguard.conf")
 WHITELIST = "/etc/sshguard/whitelist"
 BOUNCERS = "cscli bouncers list -o json"
-NEEDS = (*SETTINGS, WHITELIST, BOUNCERS, *RULES, *guards.NEEDS)
+COLLECTIONS = "cscli collections list -o json"
+NEEDS = (*SETTINGS, WHITELIST, BOUNCERS, COLLECTIONS, *RULES, *guards.NEEDS, *interfaces.NEEDS)
 HEARTBEAT = timedelta(minutes=5)
 
 
@@ -33,7 +34,7 @@ class Equivalent:
     name: str
     running: bool | Unobserved
     acts: bool | Unobserved
-    """sshguard: a backend is set and the packet filter has its chain or set; crowdsec: a bouncer asked within five minutes."""
+    """sshguard: a backend is set and the packet filter has its chain or set; crowdsec: a bouncer for the packet filter of this host asked within five minutes, and it knows of SSH."""
     ignores: tuple[str, ...] | Unobserved
     """Prefixes it never blocks that hold more than an administrator's desk."""
 
@@ -122,10 +123,36 @@ def _heartbeat(look: Look, text: str) -> bool | Unobserved:
     unknown = Unobserved(Reason.FORMAT, BOUNCERS, Text("看不懂的回答", "an answer that is not understood"))
     try:
         bouncers: Any = json.loads(text or "[]")
-        pulls = [_time(one["last_pull"]) for one in bouncers or ()]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        known = [(_time(one["last_pull"]), str(one.get("type") or ""), str(one.get("ip_address") or "")) for one in bouncers or () if not one.get("revoked")]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return unknown
-    return any(pull is not None and look.now - pull <= HEARTBEAT for pull in pulls)
+    # One for a web server keeps nobody from SSH, and one of another host nobody from this.
+    awake = [where for pull, kind, where in known if pull is not None and look.now - pull <= HEARTBEAT and (not kind or "firewall" in kind.lower())]
+    if not awake:
+        return False
+    here = _here(look)
+    if isinstance(here, Unobserved):
+        return here
+    return _of_ssh(look) if any(where in here for where in awake) else False
+
+
+def _here(look: Look) -> frozenset[str] | Unobserved:
+    """Addresses that a bouncer of this host asks from."""
+    links = look.fact(interfaces.parse)
+    addresses = links if isinstance(links, Unobserved) else links.addresses
+    if isinstance(addresses, Unobserved):
+        return addresses
+    return frozenset({"", "127.0.0.1", "::1", *(str(one.address.ip) for one in addresses)})
+
+
+def _of_ssh(look: Look) -> bool | Unobserved:
+    """Whether something of it looks at SSH, as far as it tells its collections."""
+    text = look.text(COLLECTIONS)
+    if isinstance(text, Unobserved):
+        return text
+    if re.search(r'"[a-z0-9_-]+/(sshd[a-z0-9_-]*|linux)"', text):
+        return True
+    return Unobserved(Reason.NO_DATA, COLLECTIONS, Text("没有针对 SSH 的规则集", "it has no collection for SSH"))
 
 
 def _time(words: Any) -> datetime | None:

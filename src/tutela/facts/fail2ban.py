@@ -161,18 +161,41 @@ def _watches(look: Look, answers: dict[str, list[str]], name: str) -> bool | Uno
 
 
 def _unheard(look: Look) -> frozenset[str] | Unobserved:
-    """What no line of the journal has that a server for a single connection writes: it runs in a unit of its own, and since OpenSSH 9.8 by another name."""
+    """What no line of the journal has that the SSH servers write.
+
+    Units have one name there, whatever their aliases (ssh.service on Debian, sshd.service elsewhere), a server for a single connection runs
+    in a unit of its own, and since OpenSSH 9.8 the process that sees a login fail has another name.
+    """
     found = look.fact(ssh_servers.parse)
     if isinstance(found, Unobserved):
         return found
     single = [server for server in found.servers if server.each]
     if not single:
-        return frozenset()
+        return _unheard_of_listeners(look, [server for server in found.servers if server.kind == "openssh"])
     doubt = unseen(look, ssh_servers.EFFECTIVE) or next((server.base for server in single if isinstance(server.base, Unobserved)), None)
     if doubt is not None:
         return doubt
     renamed = all("persourcepenalties" in server.base for server in single if isinstance(server.base, dict))
     return OF_A_LISTENER | {"_COMM=sshd"} if renamed else OF_A_LISTENER
+
+
+def _unheard_of_listeners(look: Look, servers: list[ssh_servers.Server]) -> frozenset[str] | Unobserved:
+    states = look.fact(guards.parse)
+    if isinstance(states, Unobserved):
+        return states
+    if isinstance(states.units, Unobserved):
+        return states.units
+    doubt = unseen(look, ssh_servers.EFFECTIVE) if servers else None
+    words: set[str] = set()
+    for server in servers:
+        if isinstance(server.base, Unobserved):
+            return server.base
+        own = {unit.id for unit in states.units.values() if unit.main_pid in server.pids}
+        if len(own) == 1:
+            words |= OF_A_LISTENER - {f"_SYSTEMD_UNIT={unit}" for unit in own}
+        if "persourcepenalties" in server.base:
+            words.add("_COMM=sshd")
+    return frozenset(words) if doubt is None else doubt
 
 
 def _covers(look: Look, answers: dict[str, list[str]], name: str) -> bool | Unobserved:

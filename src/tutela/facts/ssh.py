@@ -280,7 +280,7 @@ def _summary(server: Server) -> SshServer:
         elif not words and server.derived is True:
             penalties = Unobserved(Reason.PRIVILEGE, "sshd -T", Text("只有 sshd 自己知道默认值", "only sshd itself knows its default"))
         else:
-            penalties = bool(words) and words[0] != "no"
+            penalties = bool(words) and words[0] != "no" and not _spared(words, base.get("persourcepenaltyexemptlist", "none"))
     return SshServer(
         name=server.name,
         kind=server.kind,
@@ -296,6 +296,19 @@ def _summary(server: Server) -> SshServer:
         weak_algorithms=weak,
         sha1_macs=sha1,
         penalties=penalties,
+    )
+
+
+def _spared(penalties: list[str], exempt: str) -> bool:
+    """Whether failed logins cost nothing, or whole networks are excused."""
+    if any(re.fullmatch(r"authfail:0+(\.0*)?[smhdw]?", word) for word in penalties):
+        return True
+    networks = [(word, _network(word)) for word in re.split(r"[\s,]+", exempt) if word and word != "none"]
+    return any(
+        network is None and re.search(r"[*?]", word) is not None
+        if network is None
+        else not network.is_loopback and network.prefixlen < (24 if network.version == 4 else 48)
+        for word, network in networks
     )
 
 
