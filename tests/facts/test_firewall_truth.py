@@ -206,6 +206,19 @@ RULESETS: dict[str, str] = {
             tcp flags { syn, ack } tcp dport 22 accept
             tcp flags != { syn, ack } tcp dport 443 accept
             tcp dport 3306 tcp flags vmap { syn : accept, fin : drop } } }""",
+    "sent on to loopback, where the interface allows it": """
+        echo 1 > /proc/sys/net/ipv4/conf/veth0/route_localnet
+        iptables -P INPUT DROP
+        iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT
+        iptables -A INPUT -d 127.0.0.1 -j ACCEPT
+        iptables -t nat -A PREROUTING -p tcp --dport 80 -j DNAT --to-destination 127.0.0.1:8080
+        ip6tables -P INPUT DROP""",
+    "sent on to loopback, where it is a martian": """
+        iptables -P INPUT DROP
+        iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT
+        iptables -A INPUT -d 127.0.0.1 -j ACCEPT
+        iptables -t nat -A PREROUTING -p tcp --dport 80 -j DNAT --to-destination 127.0.0.1:8080
+        ip6tables -P INPUT DROP""",
     "legacy tables beside nf_tables": """
         iptables-legacy -A INPUT -s 198.19.0.0/16 -p tcp --dport 22 -j DROP
         ip6tables-legacy -P INPUT DROP
@@ -279,6 +292,7 @@ class Bench:
 
     def load(self, rules: str) -> None:
         self.run(self.host, "nft", "flush", "ruleset")
+        self.run(self.host, "sh", "-c", "echo 0 > /proc/sys/net/ipv4/conf/veth0/route_localnet")
         for tool in ("iptables-legacy", "ip6tables-legacy"):
             for table in ("filter", "nat"):
                 self.run(self.host, tool, "-t", table, "-F")

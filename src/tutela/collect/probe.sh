@@ -1349,7 +1349,9 @@ firewall() { # the packet filter as the kernel has it; nft also shows what ufw, 
 	OUT=''
 	set +f
 	for f in /proc/sys/net/ipv4/conf/*/route_localnet; do
-		if { read -r legacy <"$f"; } 2>/dev/null && [ "$legacy" = 1 ]; then f=${f%/*} OUT="$OUT${OUT:+$NL}${f##*/}"; fi
+		legacy=
+		{ read -r legacy <"$f"; } 2>/dev/null # of a setting some shells get the number and miss the newline
+		if [ "$legacy" = 1 ]; then f=${f%/*} OUT="$OUT${OUT:+$NL}${f##*/}"; fi
 	done
 	set -f
 	emit ok 0 '/proc/sys/net/ipv4/conf/*/route_localnet (interfaces)' "$OUT"

@@ -291,7 +291,8 @@ class _Reader:
         where = "localhost" if way.local else str(ip_address(address.to_bytes(4 if family == 4 else 16, "big")))
         words = f"{where}:{to_port}" if to_port else where
         if way.local:
-            same = [one for one in listening if one.protocol == protocol and one.port == to_port and one.family == f"ipv{family}" and not one.local]
+            inside = family == 4 and address >> 24 == 127  # what listens on loopback answers too
+            same = [one for one in listening if one.protocol == protocol and one.port == to_port and one.family == f"ipv{family}" and (inside or not one.local)]
             if not same:
                 return []  # a redirect to a port where nothing listens
             socket = same[0]

@@ -1,6 +1,6 @@
 """The host's network interfaces and addresses, and over which of them strangers come.
 
-Source: ip-address(8), /proc/net/route and /proc/net/ipv6_route (proc(5)), sysctl net.ipv6.conf.*.disable_ipv6 and forwarding.
+Source: ip-address(8), /proc/net/route and /proc/net/ipv6_route (proc(5)), sysctl net.ipv6.conf.*.disable_ipv6 and forwarding, net.ipv4.conf.*.route_localnet.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ ROUTES = "/proc/net/route"
 ROUTES6 = "/proc/net/ipv6_route"
 DISABLED = ("/proc/sys/net/ipv6/conf/all/disable_ipv6", "/proc/sys/net/ipv6/conf/default/disable_ipv6")
 FORWARD = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding")
-NEEDS = (ADDRESSES, ROUTES, ROUTES6, *DISABLED, *FORWARD)
+LOCALNET = "/proc/sys/net/ipv4/conf/*/route_localnet (interfaces)"
+NEEDS = (ADDRESSES, ROUTES, ROUTES6, *DISABLED, *FORWARD, LOCALNET)
 
 _INSIDE = re.compile(r"(docker|br-[0-9a-f]{12}$|veth|virbr|vnet|cni|flannel|cali|cilium|lxc|lxdbr|lxcbr|podman|cbr|kube-|nerdctl|incusbr|waydroid)")
 """Bridges and links to containers and guests of this very host."""
@@ -50,6 +51,8 @@ class Interfaces:
     """net.ipv6.conf.{all,default}.disable_ipv6 are both 1, or the kernel has no IPv6."""
     forwards: tuple[bool | Unobserved, bool | Unobserved]
     """Whether the host forwards IPv4 and IPv6 packets."""
+    localnet: tuple[str, ...] | Unobserved
+    """Interfaces over which packets to 127/8 are taken from others; `all` is every one."""
 
     def has_family(self, family: int) -> bool | Unobserved:
         """Whether some interface beside loopback has an address of this family."""
@@ -68,6 +71,7 @@ def parse(look: Look) -> Interfaces | Unobserved:
         default_route=default,
         ipv6_disabled=_ipv6_disabled(look),
         forwards=(_switch(look, FORWARD[0]), _switch(look, FORWARD[1])),
+        localnet=names if isinstance(names := look.lines(LOCALNET), Unobserved) else tuple(names),
     )
 
 

@@ -114,10 +114,17 @@ class Host:
                 accepted = accepted | one.state
             if not local and not self._forwards(packet.family):
                 accepted = State()
+            doubts = list(walk.doubts)
             if packet.family == 4 and here.dnat and here.to >> 24 == 127:
-                accepted = State()  # packets from outside to 127/8 are dropped as martians
+                names = self.interfaces.localnet if self.interfaces is not None else _undecided("没有采集接口", "interfaces were not collected")
+                if isinstance(names, Unobserved):
+                    accepted = accepted.doubted()
+                    dropped = dropped | accepted
+                    doubts.append("route_localnet")
+                elif packet.iif not in names and "all" not in names:
+                    accepted = State()  # packets from outside to 127/8 are dropped as martians
             # What prerouting dropped on a doubtful way counts as dropped on the ways that go on.
-            got = reach(accepted, dropped | lost, walk.doubts)
+            got = reach(accepted, dropped | lost, doubts)
             target = (here.to, here.port) if here.dnat else None
             ways.append(Way(target, local, got.sure, got.maybe, got.doubts if got.maybe else ()))
         self._spent = walk.steps
@@ -125,7 +132,7 @@ class Host:
 
     def _destination(self, packet: Packet) -> tuple[bool, str | None]:
         """Whether a packet stays here, and else the interface it leaves by."""
-        if not packet.dnat or packet.to_local:
+        if not packet.dnat or packet.to_local or (packet.family == 4 and packet.to >> 24 == 127):
             return True, None
         addresses = self.interfaces.addresses if self.interfaces is not None else ()
         if isinstance(addresses, Unobserved):
@@ -157,9 +164,10 @@ class Host:
         names = [name for name in sorted(self._iif) if name != "lo"] + ["?"] if outside is None or isinstance(outside, Unobserved) else list(outside) or ["?"]
         kinds: dict[tuple[bool, ...], str] = {}
         patterns = sorted(self._iif)
+        localnet = self.interfaces.localnet if self.interfaces is not None and not isinstance(self.interfaces.localnet, Unobserved) else ()
         for name in names:
             plain = name.rstrip("*") + "0" if name.endswith("*") else name
-            kinds.setdefault(tuple(fnmatchcase(plain, pattern) for pattern in patterns), plain)
+            kinds.setdefault((plain in localnet, *(fnmatchcase(plain, pattern) for pattern in patterns)), plain)
         return list(kinds.values())
 
 
