@@ -186,7 +186,8 @@ def ageless(look: Look) -> Accounts | Unobserved:
     problems: list[Problem | Unobserved] = []
     accounts: list[Account] = []
     for number, line in enumerate(lines[:MAX_ACCOUNTS], 1):
-        if not line.strip() or line.startswith("#"):
+        line = line.lstrip()  # as getpwnam(3) does
+        if not line or line.startswith("#"):
             continue
         fields = line.split(":")
         if fields[0][:1] in ("+", "-"):
@@ -242,7 +243,7 @@ def _shadow(look: Look) -> dict[str, list[str]] | Unobserved:
         return lines
     made: dict[str, list[str]] = {}
     for line in lines[:MAX_ACCOUNTS]:
-        name, colon, rest = line.partition(":")
+        name, colon, rest = line.lstrip().partition(":")
         if colon and name not in made:
             # The state of a locked password holds a colon of its own.
             rest = rest.replace("locked:", "locked ", 1) if rest.startswith("locked:") and rest[7:8] in tuple("$dbo") else rest
