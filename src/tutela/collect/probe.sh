@@ -827,7 +827,7 @@ function tmout_line(s,   out, n, w, i) {
 	gsub(/;/, " ; ", s)
 	n = split(s, w, /[ \t]+/)
 	for (i = 1; i <= n; i++) {
-		if (w[i] !~ /^(|export|readonly|declare|typeset|-[a-z]+|;|TMOUT|TMOUT=["\047]?[0-9]*["\047]?)$/) w[i] = "***"
+		if (w[i] !~ /^(|export|readonly|unset|declare|typeset|-[a-z]+|;|TMOUT|TMOUT=["\047]?[0-9]*["\047]?)$/) w[i] = "***"
 		out = out (i > 1 ? " " : "") w[i]
 	}
 	return out

@@ -119,11 +119,15 @@ def _idle(look: Look) -> tuple[float | Unobserved | None, str | None]:
     text = look.text_or_none(TMOUT)
     if isinstance(text, Unobserved):
         doubt = text
-    values = (
-        [int(found[1]) for line in (text or "").split("\n") if (found := _TMOUT.match(line.partition(":")[2].partition(":")[2]))]
-        if isinstance(text, str)
-        else []
-    )
+    values: list[int] = []
+    kept = False  # readonly: what unsets it later fails
+    for line in text.split("\n") if isinstance(text, str) else ():
+        said = line.partition(":")[2].partition(":")[2]
+        if (found := _TMOUT.match(said)) is not None:
+            values.append(int(found[1] or 0))
+        elif _UNSET.match(said) is not None and not kept:
+            values.clear()
+        kept = kept or (not said.startswith("***") and _KEPT.search(said) is not None)
     if values and 0 not in values:
         bounds.append((max(values) / 60, "TMOUT"))
     sshd = [name for name in look.names("sshd -T") if look.source(name).status is Status.OK]
@@ -140,4 +144,6 @@ def _idle(look: Look) -> tuple[float | Unobserved | None, str | None]:
     return doubt, None
 
 
-_TMOUT = re.compile(r"\s*(?:(?:readonly|export|declare\s+-\w+|typeset\s+-\w+)\s+)?TMOUT=[\"']?(\d{1,7})")
+_TMOUT = re.compile(r"\s*(?:(?:readonly|export|declare|typeset|-\w+)\s+)*TMOUT=[\"']?(\d{0,7})[\"']?(?=[\s;]|$)")
+_KEPT = re.compile(r"\breadonly\s|\b(?:declare|typeset)\s+(?:-\w+\s+)*-\w*r")
+_UNSET = re.compile(r"\s*unset\s+(?:-v\s+)?TMOUT\b")
