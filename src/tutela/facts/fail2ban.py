@@ -23,6 +23,8 @@ NEEDS = (ANSWERS, FAILURES, *RULES, *guards.NEEDS)
 MANY_FAILURES = 20
 """From so many failed logins in a day on, a counter of zero means that fail2ban looks at the wrong log."""
 OF_A_LISTENER = frozenset(["_SYSTEMD_UNIT=ssh.service", "_SYSTEMD_UNIT=sshd.service"])
+NAMELESS = re.compile(r"ufw|route|hostsdeny|firewallcmd-rich-(rules|logging)")
+"""Actions whose bans bear no name in the packet filter, or are not in it."""
 WIDE = {4: 24, 6: 48}
 """An ignored prefix that is shorter excuses whole networks."""
 PERMANENT = 10**9
@@ -47,7 +49,7 @@ class Jail:
     blind: bool | Unobserved
     """The journal shows many failures since it started, and it counted none."""
     bans_visible: bool | Unobserved | None
-    """A chain or set of its bans is in the packet filter; None: it has banned nobody yet."""
+    """A chain or set of its bans is in the packet filter; None: it has banned nobody yet, or with rules that end with the ban and bear no name."""
 
 
 @record
@@ -128,7 +130,7 @@ def _jail(look: Look, name: str, answers: dict[str, list[str]]) -> Jail:
         covers_ports=_covers(look, answers, name),
         ignores=_ignored(answers.get(f"get {name} ignoreip", ())),
         blind=_blind(look, failed),
-        bans_visible=None if banned == 0 else banned if isinstance(banned, Unobserved) else _visible(look),
+        bans_visible=None if banned == 0 or _leaves_nothing(answers, name) else banned if isinstance(banned, Unobserved) else _visible(look, name),
     )
 
 
@@ -198,11 +200,21 @@ def _unheard_of_listeners(look: Look, servers: list[ssh_servers.Server]) -> froz
     return frozenset(words) if doubt is None else doubt
 
 
+def _actions(answers: dict[str, list[str]], name: str) -> set[str]:
+    lines = [line.strip() for line in answers.get(f"get {name} actions", ()) if line.strip() and not line.rstrip().endswith(":")]
+    return {one for line in lines for one in re.split(r"[,\s]+", line)}
+
+
+def _leaves_nothing(answers: dict[str, list[str]], name: str) -> bool:
+    """Whether all its bans are rules of their own, as ufw and firewalld's rich rules are: without one there is nothing to see, and no name tells whose they are."""
+    actions = {one for one in _actions(answers, name) if re.match(r"(send)?mail", one) is None}
+    return bool(actions) and all(NAMELESS.fullmatch(one) for one in actions)
+
+
 def _covers(look: Look, answers: dict[str, list[str]], name: str) -> bool | Unobserved:
-    actions = [line.strip() for line in answers.get(f"get {name} actions", ()) if line.strip() and not line.rstrip().endswith(":")]
-    if not actions:
+    names = _actions(answers, name)
+    if not names:
         return _unknown("没有封禁动作", "it has no ban action")
-    names = {one for line in actions for one in re.split(r"[,\s]+", line)}
     if any(one.endswith("allports") for one in names):
         return True
     words = [answers[f"get {name} action {one} port"] for one in names if answers.get(f"get {name} action {one} port")]
@@ -266,13 +278,15 @@ def _blind(look: Look, failed: int | Unobserved) -> bool | Unobserved:
     return unit if isinstance(unit, Unobserved) else True
 
 
-def _visible(look: Look) -> bool | Unobserved:
+def _visible(look: Look, jail: str) -> bool | Unobserved:
+    """By the chain or set that bears the jail's name, or that of SSH where the administrator chose another; those of other jails prove nothing."""
+    theirs = re.compile(rf'\b(?:f2b[-_]|addr6?-set-)(?:{re.escape(jail)}\b|[^\s"]*ssh)', re.IGNORECASE)
     doubt = unseen(look, RULES[0])
     for name in RULES:
         for source in look.names(name):
             text = look.text_or_none(source)
             if isinstance(text, Unobserved):
                 doubt = doubt or text
-            elif text is not None and re.search(r"\bf2b-|\bf2b_|addr-set-", text):
+            elif text is not None and theirs.search(text):
                 return True
     return doubt if doubt is not None else False
