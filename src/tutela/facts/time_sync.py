@@ -27,7 +27,9 @@ DAY = 24 * 3600
 """A daemon asks its servers several times an hour. One that has heard nothing for a day lets the clock run by itself, though it still calls it in step."""
 TIMESYNC = "timedatectl show-timesync"
 FINISHED = "finished"
-NEEDS = (CHRONY, NTPQ, OPENNTPD, SYNCHRONIZED, TIMESYNC, FINISHED, "meta", *machine.NEEDS, *units.NEEDS)
+CHRONY_FILES = ("/etc/chrony/chrony.conf", "/etc/chrony.conf")
+"""Where they are, somebody set up a daemon of the host's own, in a container too; timesyncd comes with the system and keeps out of containers."""
+NEEDS = (CHRONY, NTPQ, OPENNTPD, SYNCHRONIZED, TIMESYNC, FINISHED, "meta", *CHRONY_FILES, *machine.NEEDS, *units.NEEDS)
 
 DAEMONS = {
     "chrony": ("chrony", "chronyd"),
@@ -73,7 +75,8 @@ def parse(look: Look) -> TimeSync | Unobserved:
     kind = look.part(machine.parse, "kind")
     if isinstance(kind, Unobserved):
         return TimeSync(None, kind, kind, _from_centre(look))
-    if kind == "container":
+    stopped = any(look.source(one).status is Status.OK for one in CHRONY_FILES)
+    if kind == "container" and not stopped:
         why = Unobserved(Reason.NO_VANTAGE, "units", Text("容器的时钟就是宿主机的，由宿主机对时", "a container's clock is that of its host, which keeps it"))
         return TimeSync(None, why, why, _from_centre(look))
     off = Unobserved(Reason.NO_DATA, "units", Text("没有对时服务，偏差未知", "nothing keeps the clock, so nobody knows how far off it is"))
