@@ -87,12 +87,17 @@ def _look(request: Request, method: str, stop: Callable[[], bool], gate: Gate | 
         engine = Engine(rate=request.rate, method=RAW if method == AUTO else method, guard=gate)
     except (ImportError, OSError) as problem:
         why = _missing(problem)
+        advice = (
+            Text("请安装它（pip install numpy）", "install it (pip install numpy)")
+            if isinstance(problem, ImportError)
+            else Text("请以 root 运行", "run as root")
+        )
         if method == AUTO:
             return _noting(Text(f"没有 {why.zh}，改用普通连接", f"without {why.en}, by ordinary connections"), connecting())
         raise ScanError(
             Text(
-                f"--method {method} 需要 {why.zh}，当前没有；请以 root 运行（或 pip install 'tutela[scan]'），或改用 --method connect",
-                f"--method {method} needs {why.en}, which is missing; run as root (or pip install 'tutela[scan]'), or use --method connect",
+                f"--method {method} 需要 {why.zh}，当前没有；{advice.zh}，或改用 --method connect",
+                f"--method {method} needs {why.en}, which is missing; {advice.en}, or use --method connect",
             )
         ) from None
     return _with_engine(engine, request, stop)
