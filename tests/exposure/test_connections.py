@@ -135,7 +135,7 @@ from tutela.exposure.ports import parse
 from tutela.exposure.scan import scan
 from tutela.exposure.udp import scan_udp
 target, method, ports, rounds, told = sys.argv[1:]
-request = seeded(Request((ip_address(target),), parse(ports), rounds=int(rounds) or None))
+request = seeded(Request(tuple(map(ip_address, target.split(","))), parse(ports), rounds=int(rounds) or None))
 if told:
     request = replace(request, rtt_s=float(told))
 for event in scan_udp(request) if method == "udp" else scan(request, method):
@@ -246,6 +246,14 @@ def test_a_trip_that_is_told_much_too_short_costs_no_port_of_a_host_half_a_secon
         net.nft(dropping(OPEN))
         for method in ("raw", "connect"):
             assert scan(net, TARGET, method, "22", rounds=1, told_s=told_s)[0] == [22]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("method", ["raw", "connect"])
+def test_a_host_close_by_that_refuses_at_once_costs_one_far_away_no_port(method):
+    for net in far(600):
+        net.nft("")
+        assert scan(net, f"127.0.0.1,{TARGET}", method, "20-500")[0] == [22, 80, 443]
 
 
 @pytest.mark.root

@@ -32,6 +32,8 @@ SPARE_FILES = 64
 SHORTEST_WAIT_S, FIRST_WAIT_S, LONGEST_WAIT_S = 0.3, 1.0, 3.0
 LAST_S = 0.3
 """A scan that is told to stop waits so long at most for connections under way."""
+OVERDUE_S = 0.01
+"""How often overdue connections are looked for: there may be as many hosts as sockets."""
 PROGRESS_S = 0.2
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _STOOD = {0, errno.ECONNRESET, errno.EPIPE}
@@ -52,6 +54,20 @@ def scan_by_connecting(request: Request, *, stop: Callable[[], bool] = lambda: F
         yield from scan.run(stop)
     finally:
         scan.close()
+
+
+class _Trip:
+    """Round trips to one host, seconds."""
+
+    def __init__(self) -> None:
+        self.smooth_s = 0.0
+        self._least_s = float("inf")
+
+    def measured(self, took: float) -> None:
+        """Take one in. One that the kernel had to ask again took a second more, and one that waited for this program anything: neither is a round trip."""
+        if took < 4 * self._least_s + 0.15:
+            self.smooth_s = took if self._least_s == float("inf") else self.smooth_s + 0.05 * (took - self.smooth_s)
+        self._least_s = min(self._least_s, took)
 
 
 class _ConnectScan:
@@ -76,13 +92,16 @@ class _ConnectScan:
         self._next: dict[int | bytes, float] = {}
         """When a host, by its place, and a network, by its first bytes, may be asked again."""
         self._too_early = False
-        self.smooth_s: float | None = None
-        self._least_s = float("inf")
+        self._trips: dict[int, _Trip] = {}
+        """Of hosts that answered, by place: how far away one is says nothing of another."""
         self._bucket = Bucket(request.rate)
         self._again: deque[_Pair] = deque()
         self._epoll = select.epoll()
         self._flying: dict[int, tuple[socket.socket, _Pair, float]] = {}
-        self._deadlines: deque[tuple[float, int, _Pair]] = deque()
+        self._deadlines: dict[int, deque[tuple[float, int, _Pair]]] = {}
+        """By host, since each has its own patience."""
+        self._looked_s = 0.0
+        """When overdue connections were looked for last."""
         self.began = time.monotonic()
 
     def run(self, stop: Callable[[], bool]) -> Iterator[Event]:
@@ -115,7 +134,7 @@ class _ConnectScan:
 
     def _last_answers(self, silent: list[_Pair]) -> Iterator[Open]:
         """Connections that are about to stand or to be refused are waited for; none is begun."""
-        until = time.monotonic() + min(LAST_S, self._patience())
+        until = time.monotonic() + LAST_S
         while self._flying and time.monotonic() < until:
             yield from self._land(silent, idle=True)
 
@@ -154,7 +173,7 @@ class _ConnectScan:
                 self.asked += 1
                 self._flying[one.fileno()] = (one, pair, now)
                 self._epoll.register(one.fileno(), select.EPOLLOUT | select.EPOLLONESHOT)
-                self._deadlines.append((now, one.fileno(), pair))
+                self._deadlines.setdefault(pair[0], deque()).append((now, one.fileno(), pair))
                 continue
             one.close()
             if code in _EXHAUSTED:
@@ -194,14 +213,20 @@ class _ConnectScan:
             if len(events) < 4096:
                 break
             wait = 0.0
-        patience = self._patience()
-        while self._deadlines and self._deadlines[0][0] + patience < now:
-            since, number, pair = self._deadlines.popleft()
-            flying = self._flying.get(number)
-            if flying is None or flying[1] != pair or flying[2] != since:
-                continue
-            self._flying.pop(number)[0].close()
-            silent.append(pair)
+        if now < self._looked_s + OVERDUE_S:
+            return
+        self._looked_s = now
+        for host, waiting in list(self._deadlines.items()):
+            patience = self._patience(host)
+            while waiting and waiting[0][0] + patience < now:
+                since, number, pair = waiting.popleft()
+                flying = self._flying.get(number)
+                if flying is None or flying[1] != pair or flying[2] != since:
+                    continue
+                self._flying.pop(number)[0].close()
+                silent.append(pair)
+            if not waiting:
+                del self._deadlines[host]
 
     def _settle(self, one: socket.socket, pair: _Pair, since: float) -> Iterator[Open]:
         code = one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -225,11 +250,7 @@ class _ConnectScan:
         now = time.monotonic()
         self.answered += 1
         self.late += self.round > 1
-        took = now - since
-        self._least_s = min(self._least_s, took)
-        # One that the kernel had to ask again took a second more, and one that waited for this program anything: neither is a round trip.
-        if took < 4 * self._least_s + 0.15:
-            self.smooth_s = took if self.smooth_s is None else self.smooth_s + 0.05 * (took - self.smooth_s)
+        self._trips.setdefault(host, _Trip()).measured(now - since)
         if code == errno.ECONNREFUSED:
             self.closed[host] += 1
             return
@@ -240,11 +261,12 @@ class _ConnectScan:
             if host not in self.suspects:
                 yield Open(self.addresses[host], "tcp", port, round(now - self.began, 4))
 
-    def _patience(self) -> float:
-        if self.smooth_s is None:
+    def _patience(self, host: int) -> float:
+        trip = self._trips.get(host)
+        if trip is None:
             # What another connection measured makes it longer and never shorter: it may have gone another way.
             return max(FIRST_WAIT_S, min(LONGEST_WAIT_S, 2 * (self.request.rtt_s or 0.0)))
-        return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, 4 * self.smooth_s))
+        return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, 4 * trip.smooth_s))
 
     def _progress(self, now: float, total: int, queued: int) -> Progress:
         seconds = max(now - self.began, 1e-6)
