@@ -1,6 +1,7 @@
 """Whether the kernel's audit records what matters: identity files, sudo, kernel modules, the clock.
 
-Source: auditctl(8): `auditctl -s` for the state, `auditctl -l` for the rules that the kernel really has.
+Source: auditctl(8): `auditctl -s` for the state, `auditctl -l` for the rules that the kernel really has. A rule with `arch=b32` hears of
+32-bit programs alone, which on a 64-bit system are none of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from tutela.record import record
 
 STATE = "auditctl -s"
 RULES = "auditctl -l"
-NEEDS = (STATE, RULES, "systemd-detect-virt", *units.NEEDS)
+UNAME = "uname -srm"
+NEEDS = (STATE, RULES, UNAME, "systemd-detect-virt", *units.NEEDS)
 
 CONTAINERS = ("lxc", "lxc-libvirt", "systemd-nspawn", "docker", "podman", "rkt", "wsl", "proot", "pouch", "openvz", "container-other")
 OTHER_TOOLS = ("auditbeat", "falco", "falco-modern-bpf", "falco-bpf", "falco-kmod", "osqueryd", "tetragon", "go-audit", "laurel", "sysmon")
@@ -61,10 +63,13 @@ def parse(look: Look) -> Audit | Unobserved:
         enabled=_number(state, "enabled"),
         lost=_number(state, "lost"),
         rules=rules if isinstance(rules, Unobserved) else len(rules),
-        uncovered=rules if isinstance(rules, Unobserved) else _uncovered(rules),
+        uncovered=rules if isinstance(rules, Unobserved) else _uncovered_here(rules, look.text(UNAME)),
         container=container,
         other_tools=other,
     )
+
+
+_OF_32_BITS = re.compile(r" (?:i[3-6]86|armv[5-8][a-z]*|ppc|mips|mipsel|s390|riscv32)$")
 
 
 def _number(state: str | Unobserved, key: str) -> int | Unobserved:
@@ -73,6 +78,13 @@ def _number(state: str | Unobserved, key: str) -> int | Unobserved:
     # Old versions print everything in one line: `AUDIT_STATUS: enabled=1 flag=1 …`.
     found = re.search(rf"(?:^|\s){key}[ =](\d{{1,10}})(?=\s|$)", state)
     return int(found[1]) if found else Unobserved(Reason.FORMAT, STATE, Text(f"没有 {key}", f"no {key}"))
+
+
+def _uncovered_here(rules: list[str], machine: str | Unobserved) -> tuple[str, ...] | Unobserved:
+    at_32, at_64 = _uncovered(rules), _uncovered([rule for rule in rules if "arch=b32" not in rule.split()])
+    if isinstance(machine, Unobserved) and at_32 != at_64:
+        return machine
+    return at_32 if isinstance(machine, str) and _OF_32_BITS.search(machine) else at_64
 
 
 def _uncovered(rules: list[str]) -> tuple[str, ...]:
