@@ -187,18 +187,28 @@ def _size(settings: dict[str, str], key: str) -> int | Unobserved | None:
 
 
 def _max_use(look: Look, settings: dict[str, str] | Unobserved, usage: int | Unobserved) -> int | Unobserved:
-    """SystemMaxUse= (10 % of the file system, 4 GiB at most) and SystemKeepFree= (15 %, 4 GiB at most), whichever is narrower."""
+    """SystemMaxUse= (10 % of the file system, 4 GiB at most), SystemKeepFree= (15 %, 4 GiB at most), and what so many files hold, whichever is narrowest."""
     if isinstance(settings, Unobserved):
         return settings
-    wanted, keep = _size(settings, "SystemMaxUse"), _size(settings, "SystemKeepFree")
+    wanted, keep, files = _size(settings, "SystemMaxUse"), _size(settings, "SystemKeepFree"), _number(settings, "SystemMaxFiles", 100)
+    one_file = _size(settings, "SystemMaxFileSize")
     if isinstance(wanted, Unobserved):
         return wanted
     if isinstance(keep, Unobserved):
         return keep
+    if isinstance(one_file, Unobserved):
+        return one_file
+    if isinstance(files, Unobserved):
+        return files
+
+    def in_files(most: int) -> int:
+        # Where no size is set, a file gets an eighth of all, and 128 MiB at most; no number of files means no limit.
+        return min(most, files * (min(most // 8, 128 << 20) if one_file is None else one_file)) if files else most
+
     space = look.text(SPACE)
     if isinstance(space, Unobserved) or isinstance(usage, Unobserved):
         if wanted is not None:
-            return wanted
+            return in_files(wanted)
         return space if isinstance(space, Unobserved) else usage if isinstance(usage, Unobserved) else 0
     numbers = space.split()
     if len(numbers) != 4 or not all(one.isascii() and one.isdecimal() and len(one) <= 18 for one in numbers):
@@ -207,7 +217,7 @@ def _max_use(look: Look, settings: dict[str, str] | Unobserved, usage: int | Uno
     total = block * blocks
     most = wanted if wanted is not None else min(total // 10, 4 * GIB)
     least_free = keep if keep is not None else min(total * 15 // 100, 4 * GIB)
-    return min(most, max(usage + block * available - least_free, 0))
+    return min(in_files(most), max(usage + block * available - least_free, 0))
 
 
 def _seconds(settings: dict[str, str] | Unobserved, key: str, default: int) -> int | Unobserved:
