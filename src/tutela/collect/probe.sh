@@ -2664,8 +2664,8 @@ looks() { # lanes that look side by side
 	# What is slow has a lane of its own. With --quick only the client of fail2ban is, where there is a server that it asks; any other lane would cost more than it brings.
 	case $QUICK/$PROCESSES in
 	/*) set -- "$@" bans ;;
-	*' fail2ban-server'*) quick="updates $quick"; set -- bans ;;
-	*) quick="updates bans $quick"; set -- ;;
+	*' fail2ban-server'*) quick="$* $quick"; set -- bans ;;
+	*) quick="$* bans $quick"; set -- ;;
 	esac
 	lanes "$@" "$quick"
 }
