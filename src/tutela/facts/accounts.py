@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import platform, sshd_config, units
+from tutela.facts import platform, ssh_servers, sshd_config, units
 from tutela.facts.look import Look
 from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record, replace
 
-SSHD = "sshd -T"
-SSHD_CONFIGS = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config")
+SSHD = ssh_servers.EFFECTIVE
+SSHD_CONFIGS = (ssh_servers.CONFIG, ssh_servers.VENDOR_CONFIG)
 NEEDS = (
     "/etc/passwd",
     "/etc/shadow",
@@ -333,15 +333,10 @@ def key_places(look: Look) -> KeyPlaces:
     path = next((name for name in SSHD_CONFIGS if look.source(name).status not in (Status.ABSENT, Status.MISSING)), SSHD_CONFIGS[0])
     config = sshd_config.read(look, path)
     settings = () if isinstance(config, Unobserved) else config.settings
-    text = look.text(SSHD)
-    said: dict[str, str] = {}
-    for line in text.split("\n") if isinstance(text, str) else ():
-        key, _, value = line.strip().partition(" ")
-        said.setdefault(key.lower(), value)
+    effective = look.fact(ssh_servers.Effective(SSHD))
+    said = {} if isinstance(effective, Unobserved) else effective
     if not said:
-        for one in settings:
-            if not one.matches:
-                said.setdefault(one.keyword, one.value)
+        said = {one.keyword: one.value for one in reversed(settings) if not one.matches}  # of several the first holds
     sometimes = [one for one in settings if one.matches]
     files = [
         said.get("authorizedkeysfile", ".ssh/authorized_keys .ssh/authorized_keys2"),

@@ -305,9 +305,7 @@ def _spared(penalties: list[str], exempt: str) -> bool:
         return True
     networks = [(word, _network(word)) for word in re.split(r"[\s,]+", exempt) if word and word != "none"]
     return any(
-        network is None and re.search(r"[*?]", word) is not None
-        if network is None
-        else not network.is_loopback and network.prefixlen < (24 if network.version == 4 else 48)
+        re.search(r"[*?]", word) is not None if network is None else not network.is_loopback and network.prefixlen < (24 if network.version == 4 else 48)
         for word, network in networks
     )
 
