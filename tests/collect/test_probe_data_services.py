@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import tutela.collect
-from tests.collect.probe import instead_of_lanes
+from tests.collect.probe import frames, instead_of_lanes
+from tutela.evidence import Evidence, Status
 
 PROBE = (Path(tutela.collect.__file__).parent / "probe.sh").read_text("utf-8")
 CANARY = "Kanarienvogel7"
@@ -140,12 +141,13 @@ list:
         ("consul", ["consul", "agent", "-encrypt", CANARY, f"-retry-join={CANARY}"], "consul agent *** *** -retry-join=***"),
         ("minio", ["minio", "server", f"http://user:{CANARY}@192.0.2.1/x"], "minio server ***"),
         ("memcached", ["memcached", "-l", "127.0.0.1", "-U", "0", "-S"], "memcached -l 127.0.0.1 -U 0 -S"),
+        ("conmon", ["/usr/bin/conmon", "-c", CANARY], ""),
         ("postgres", ["postgres", "-D", "/srv/pg", "-c", f"primary_conninfo=password={CANARY}"], "postgres -D /srv/pg -c primary_conninfo=***"),
     ],
 )
 def test_of_a_command_line_only_an_allow_list_leaves_the_host(awk: list[str], name: str, words: list[str], kept: str) -> None:
     head = f"pid=7 name={name} uid=5 container=0 args"
-    assert masked(awk, "server", "\x1f".join([head, *words, ""]) + "\n") == f"{head} {kept}"
+    assert masked(awk, "server", "\x1f".join([head, *words, ""]) + "\n") == f"{head} {kept}".rstrip()
 
 
 @pytest.mark.parametrize("awk", AWKS, ids=" ".join)
@@ -177,3 +179,37 @@ def test_included_files_are_found_four_deep_and_only_where_data_services_live(tm
     names = [line for line in done.stdout.split("\n") if line.startswith(str(root))]
     assert sorted(names) == [f"{root}/conf.d/", f"{root}/conf.d/a.cnf", f"{root}/main.cnf"]
     assert CANARY not in done.stdout.replace(f"!include /etc/{CANARY}", "")
+
+
+def in_the_probe(tmp_path: Path, lines: str, change: tuple[str, str] = ("", ""), **programs: str) -> dict[str, Evidence]:
+    """The probe with `lines` in place of its lanes, where these programs say what they are told to say."""
+    for name, said in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{said}\n", "utf-8")
+        (tmp_path / name).chmod(0o755)
+    script = tmp_path / "probe.sh"
+    script.write_text(instead_of_lanes(PROBE.replace(*change), f"in_place() {{\nPATH={tmp_path}:$PATH\n{lines}\n}}\ncollect in_place"), "utf-8")
+    done = subprocess.run(["sh", str(script)], capture_output=True, check=True, timeout=20)
+    return frames(done.stdout)
+
+
+@pytest.mark.parametrize("name", ["elasticsearch", "opensearch"])
+def test_a_search_engine_is_asked_whether_it_refuses_strangers(tmp_path: Path, name: str) -> None:
+    processes = f"pid=7 name={name} uid=5 container=0 args /usr/share/elasticsearch/jdk/bin/java ***"
+
+    found = in_the_probe(tmp_path, f"processes='{processes}'; data_answers", curl="printf 401")
+
+    assert found["curl http://127.0.0.1:9200/ (status)"].content == b"401"
+
+
+@pytest.mark.root
+def test_a_stopped_engine_is_not_started_by_asking_it(tmp_path: Path) -> None:
+    """systemd holds the socket: whoever connects starts the daemon."""
+    said = {"docker": "echo c1c1", "podman": "echo"}
+    change = ("[ ! -S /var/run/docker.sock ]", "false")
+    assert change[0] in PROBE
+
+    stopped = in_the_probe(tmp_path, "PROCESSES='7 sshd'; containers", change=change, **said)
+    running = in_the_probe(tmp_path, "PROCESSES='7 dockerd'; containers", change=change, **said)
+
+    assert stopped["docker ps"] == Evidence("docker ps", Status.FAILED, b"no daemon", 1)
+    assert running["docker ps"] == Evidence("docker ps", Status.OK, b"c1c1")

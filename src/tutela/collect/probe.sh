@@ -771,6 +771,7 @@ function server_line(s,   n, w, i, k, v, out, before, head) {
 	while (n > 1 && w[n] == "") n--
 	if (n == 2 && w[2] ~ / /) { n = split(w[2], w, " ") + 1; for (i = n; i > 1; i--) w[i] = w[i - 1] } # a title that the program wrote itself
 	if (w[2] ~ /^postgres:/ || w[2] ~ /^(ray|redis-(rdb|aof))/) return ""
+	if (head ~ / name=conmon /) return head # one a container: only whose it is counts
 	if (head ~ / name=(java|node|python[0-9.]*) /) {
 		k = (s ~ /org\.elasticsearch\.(bootstrap|server)/) ? "elasticsearch" : (s ~ /org\.opensearch\.bootstrap/) ? "opensearch" : (s ~ /kafka\.Kafka|org\.apache\.kafka\.server/) ? "kafka" : (s ~ /org\.apache\.zookeeper\.server/) ? "zookeeper" : (s ~ /org\.apache\.cassandra\.service/) ? "cassandra" : (s ~ /org\.apache\.hadoop/) ? "hadoop" : (s ~ /kibana/) ? "kibana" : (s ~ /opensearch-dashboards/) ? "opensearch-dashboards" : (s ~ /jupyter/) ? "jupyter" : (s ~ /\/ray\/dashboard/) ? "ray" : ""
 		if (k == "") return ""
@@ -2212,9 +2213,11 @@ containers() { # fixed fields only; never an environment or a command (NC3)
 			emit absent 127 "$engine ps" ''
 			continue
 		fi
-		# A client without a running daemon must not start one.
+		# A client must not start a stopped daemon: systemd holds the socket of one and starts it for whoever connects.
 		if [ "$engine" = docker ] && [ ! -S /var/run/docker.sock ]; then emit failed 1 "$engine ps" 'no socket'; continue; fi
+		if [ "$engine" = docker ]; then case $PROCESSES$NL in *" dockerd$NL"*) ;; *) emit failed 1 "$engine ps" 'no daemon'; continue ;; esac; fi
 		if [ "$engine" = podman ] && [ ! -d /var/lib/containers/storage ]; then emit ok 0 "$engine ps" ''; continue; fi
+		if [ "$engine" = podman ] && [ "$ME" != 0 ]; then emit denied 0 "$engine ps" ''; continue; fi # a user's own containers alone, and it may make files
 		capture 10 "$engine" ps --no-trunc --format '{{.ID}}'
 		emit_captured "$engine ps"
 		if [ -z "$OUT" ] || [ "$RC" != 0 ]; then continue; fi
@@ -2439,7 +2442,7 @@ data_processes() { # data services that run: process, user, whether in a contain
 '
 		comm=${f#* } f=/proc/${f%% *}
 		case $comm in
-		mysqld* | mariadbd* | redis-* | valkey-* | keydb-* | postgres | postmaster | mongod | mongos | memcached | etcd | kube* | k3s* | k0s | rke2 | dockerd | containerd | beam.smp | clickhouse* | influxd | couchdb | minio | consul | sqlservr | tnslsnr | oracle | dmserver | rsync | smbd | ksmbd* | tgtd | jupyter* | raylet | gcs_server | ganesha.nfsd | opensearch* | kibana) ;;
+		mysqld* | mariadbd* | redis-* | valkey-* | keydb-* | postgres | postmaster | mongod | mongos | memcached | etcd | kube* | k3s* | k0s | rke2 | dockerd | containerd | conmon | beam.smp | clickhouse* | influxd | couchdb | minio | consul | sqlservr | tnslsnr | oracle | dmserver | rsync | smbd | ksmbd* | tgtd | jupyter* | raylet | gcs_server | ganesha.nfsd | opensearch* | kibana) ;;
 		java | node | python* ) ;;
 		*) continue ;;
 		esac
@@ -2611,7 +2614,7 @@ data_answers() { # what a service says to a stranger on loopback; nothing is rea
 	*name=mysqld* | *name=mariadbd*) mysql_accounts ;;
 	esac
 	case $processes in
-	*org.elasticsearch* | *org.opensearch*)
+	*' name=elasticsearch '* | *' name=opensearch '*)
 		if have curl; then
 			OUT=000
 			for f in http https; do

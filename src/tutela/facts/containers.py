@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import units
+from tutela.facts import bound, units
 from tutela.facts.look import Look
 from tutela.facts.unseen import unseen
 from tutela.language import Text
@@ -21,7 +21,7 @@ PS = "{} ps"
 INSPECT = "{} inspect (running containers, fixed fields)"
 IMAGES = "{} image inspect (images of running containers)"
 INFO = "{} info --format '{{{{json .SecurityOptions}}}}'"
-NEEDS = (*(form.format(engine) for engine in ENGINES for form in (PS, INSPECT, IMAGES, INFO)), *units.NEEDS)
+NEEDS = (*(form.format(engine) for engine in ENGINES for form in (PS, INSPECT, IMAGES, INFO)), *units.NEEDS, bound.PROCESSES)
 SOCKETS = re.compile(r"(^|/)(docker|podman|containerd|crio)\.sock$")
 ABOVE = re.compile(r"((/var)?/run(/(podman|containerd|crio|user(/[0-9]+(/(podman|containerd))?)?))?|/var|)/?")
 """Directories that hold such a socket."""
@@ -67,9 +67,9 @@ def parse(look: Look) -> Containers | Unobserved:
     found: list[Container | Unobserved] = []
     for engine in engines:
         found += _of(look, engine)
-    others = _others(look, engines)
-    if others is not None:
-        engines, found = (*engines, others.source), [*found, others]
+    for others in (_others(look, engines), _of_users(look) if engines else None):
+        if others is not None:
+            engines, found = (*engines, others.source), [*found, others]
     isolated: bool | Unobserved = True
     for engine in engines:
         said = look.text(INFO.format(engine))
@@ -90,10 +90,31 @@ def _others(look: Look, engines: tuple[str, ...]) -> Unobserved | None:
     return None
 
 
+def _of_users(look: Look) -> Unobserved | None:
+    """Engines of ordinary users (rootless): root's own engine does not know of their containers."""
+    running = bound.processes(look)
+    if isinstance(running, Unobserved):
+        return running
+    for one in running:
+        if one.name in ("conmon", "dockerd") and one.uid not in (None, 0):
+            return Unobserved(
+                Reason.NO_ANSWER, bound.PROCESSES, Text("普通用户自己的容器没有查看", "containers that an ordinary user's engine runs are not looked at")
+            )
+    return None
+
+
+def _stopped(look: Look, engine: str) -> bool:
+    """Docker without its daemon runs nothing; a daemon set to keep containers alive leaves them to containerd."""
+    said, running = look.source(PS.format(engine)), bound.processes(look)
+    if said.status is not Status.FAILED or said.content not in (b"no socket", b"no daemon") or isinstance(running, Unobserved):
+        return False
+    return not any(one.name in ("dockerd", "containerd") for one in running)
+
+
 def _of(look: Look, engine: str) -> list[Container | Unobserved]:
     listed = look.text(PS.format(engine))
     if isinstance(listed, Unobserved):
-        return [listed]
+        return [] if _stopped(look, engine) else [listed]
     if not listed.strip():
         return []
     text = look.text(INSPECT.format(engine))
