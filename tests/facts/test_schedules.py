@@ -33,6 +33,8 @@ from tutela.facts import (
     unneeded,
     web,
 )
+from tutela.facts.backup.destination import RCLONE
+from tutela.facts.backup.stores import OPEN_FILES
 from tutela.facts.recurrence import calendar_gap, cron_gap
 from tutela.facts.units import duration, moment
 
@@ -126,8 +128,8 @@ SOURCES = {
         "/etc/pgbackrest.conf",
         "hostname",
         "ip -o addr",
-        *backups.RCLONE,
-        backups.OPEN_FILES,
+        *RCLONE,
+        OPEN_FILES,
         "tail -c 20000 /var/log/x.log",
     ],
     "disks": [
