@@ -159,7 +159,12 @@ def _archive(command: Command) -> str | None:
     if not creates or re.fullmatch(r"-?[A-Za-z]*[xt][A-Za-z]*", flags):
         return None
     named = command.option("-f", "--file")
-    return named or next((one for one in command.arguments[1:] if one == "-" or one.startswith(("/", "$"))), "")
+    if named:
+        return named
+    # Without an f among its letters it writes to its output.
+    if flags == "***" or any("f" in word for word in command.arguments if word == flags or re.fullmatch(r"-[A-Za-z]+", word)):
+        return next((one for one in command.arguments[1:] if one == "-" or one.startswith(("/", "$"))), "")
+    return "-"
 
 
 def _proxmox(command: Command, around: Around) -> list[Saved]:
@@ -229,7 +234,7 @@ def _elsewhere(command: Command, around: Around) -> list[Saved]:
 def _snapshot(command: Command, around: Around, sources: Sequence[str], remote: str = "") -> list[Saved]:
     seen: Sources = tuple(sources) or Unobserved(Reason.NO_DATA, around.job, Text("快照的范围不可见", "what the snapshots cover is not visible"))
     target = remote or ("ssh://***" if command.sent_by_ssh() else "/")
-    return [Saved(seen, target, kind="files" if is_remote(target) else "snapshot")]
+    return [Saved(seen, target, kind="files" if is_remote(target) else "snapshot", encrypted=command.enciphered())]
 
 
 def _zfs(command: Command, around: Around) -> list[Saved]:
