@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from tutela.errors import ContentError
-from tutela.language import Text
+from tutela.language import Text, same
 from tutela.record import record
 
 MAX_DOCUMENT_BYTES = 16 << 20
@@ -19,6 +19,7 @@ MAX_DEPTH = 40
 
 Path = tuple[str | int, ...]
 _REQUIRED: Any = object()
+_TAB = Text("这里是制表符；缩进只能用空格", "there is a tab; YAML is indented with blanks only")
 
 
 @record
@@ -35,8 +36,8 @@ class Document:
         return Node(self, (), self.data)
 
 
-def read_yaml(raw: bytes, file: str) -> Document:
-    """Parse one YAML file.
+def read_yaml(raw: bytes, file: str, as_text: frozenset[str] = frozenset()) -> Document:
+    """Parse one YAML file; what bears a tag of `as_text` is read as the text it is.
 
     Raises ContentError for anything that is not plain data.
     """
@@ -67,24 +68,51 @@ def read_yaml(raw: bytes, file: str) -> Document:
                 if isinstance(event, yaml.AliasEvent):
                     raise ContentError(Text("不允许使用别名（*name）", "aliases (*name) are not allowed"), file=file, line=line, column=column)
             node = stream.get_single_node()
-            data = None if node is None else _plain(node, (), marks, file, stream)
+            data = None if node is None else _plain(node, (), marks, file, stream, as_text)
         finally:
             stream.dispose()
-    except yaml.MarkedYAMLError as problem:
-        mark = problem.problem_mark or problem.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        words = problem.problem or "?"
-        raise ContentError(Text(f"YAML 写法有误：{words}", f"not valid YAML: {words}"), file=file, line=line, column=column) from None
     except yaml.YAMLError as problem:
-        raise ContentError(Text(f"YAML 写法有误：{problem}", f"not valid YAML: {problem}"), file=file) from None
+        raise _not_yaml(problem, file, text) from None
     return Document(file, data, marks)
 
 
-def _plain(node: Any, path: Path, marks: dict[Path, tuple[int, int]], file: str, loader: Any) -> Any:
+def top_words(raw: bytes, file: str) -> dict[str, str]:
+    """The keys at the top of a YAML file whose value is one word or text, as it is written; whatever else the file holds is passed over.
+
+    Raises ContentError for what is no YAML.
+    """
+    import yaml
+
+    made: dict[str, str] = {}
+    depth = 0
+    key: str | None = None
+    text = raw.decode("utf-8-sig", "replace")
+    try:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            if isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            elif depth == 1 and key is None:
+                key = event.value if isinstance(event, yaml.ScalarEvent) else ""
+            elif depth == 1:
+                if isinstance(event, yaml.ScalarEvent):
+                    made[key or ""] = event.value
+                key = None
+            if isinstance(event, yaml.CollectionStartEvent):
+                if depth == 0 and isinstance(event, yaml.SequenceStartEvent):
+                    return {}
+                depth += 1
+    except yaml.YAMLError as problem:
+        raise _not_yaml(problem, file, text) from None
+    return made
+
+
+def _plain(node: Any, path: Path, marks: dict[Path, tuple[int, int]], file: str, loader: Any, as_text: frozenset[str]) -> Any:
     import yaml
 
     line, column = node.start_mark.line + 1, node.start_mark.column + 1
     marks[path] = (line, column)
+    if node.tag in as_text and isinstance(node, yaml.ScalarNode):
+        return node.value
     if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.rpartition(":")[2] not in _KINDS:
         raise ContentError(Text(f"不允许的类型标记 {node.tag}", f"the tag {node.tag} is not allowed"), file=file, line=line, column=column)
     if isinstance(node, yaml.MappingNode):
@@ -93,18 +121,55 @@ def _plain(node: Any, path: Path, marks: dict[Path, tuple[int, int]], file: str,
             key = key_node.value
             at = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if not isinstance(key_node, yaml.ScalarNode):
-                raise ContentError(Text("键必须是文字", "a key must be text"), file=file, line=at[0], column=at[1])
+                raise ContentError(
+                    Text("键必须是文字；以 { 开头的值要加引号", "a key must be text; quote a value that begins with {"), file=file, line=at[0], column=at[1]
+                )
             if key in made:
                 raise ContentError(Text(f"键 {key!r} 重复", f"the key {key!r} occurs twice"), file=file, line=at[0], column=at[1])
-            made[key] = _plain(value_node, (*path, key), marks, file, loader)
+            made[key] = _plain(value_node, (*path, key), marks, file, loader, as_text)
             marks[(*path, key)] = at
         return made
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, (*path, index), marks, file, loader) for index, item in enumerate(node.value)]
+        return [_plain(item, (*path, index), marks, file, loader, as_text) for index, item in enumerate(node.value)]
     try:
         return loader.construct_object(node)
     except (ValueError, OverflowError):
         raise ContentError(Text(f"无法读取的值 {node.value!r}", f"the value {node.value!r} cannot be read"), file=file, line=line, column=column) from None
+
+
+_MISTAKES = {
+    "tab character": _TAB,
+    "cannot start any token": Text("以这个字符开头的值要加引号", "quote a value that begins with this character"),
+    "alphabetic or numeric character": Text("以 * 或 & 开头的值要加引号", "quote a value that begins with * or &"),
+    "mapping values are not allowed": Text(
+        "这里不能有冒号：键写作 key: value（英文冒号加空格），含冒号的值要加引号，缩进要对齐",
+        "no colon may stand here: write key: value with a blank behind the colon, quote a value that holds one, and mind the indentation",
+    ),
+    "expected ':'": Text("上面这行缺少冒号（英文冒号加空格）", "the line above lacks a colon with a blank behind it"),
+    "expected key": Text("缩进与上面的行对不齐", "the indentation does not match the lines above"),
+    "<document start>": Text("缩进与上面的行对不齐", "the indentation does not match the lines above"),
+    "block sequence entries": Text("列表的 - 要另起一行", "the - of a list begins a line of its own"),
+    "unexpected end of stream": Text("引号没有配对", "a quotation mark has no partner"),
+    "',' or ']'": Text("方括号没有配对，或缺少逗号", "a bracket has no partner, or a comma is missing"),
+    "',' or '}'": Text("花括号没有配对，或缺少逗号", "a brace has no partner, or a comma is missing"),
+    "another document": Text("一个文件里只能有一份文档（一个 ---）", "a file holds one document (one ---)"),
+}
+"""What is usually behind a complaint of the parser (libyaml), by words in it."""
+
+
+def _not_yaml(problem: Any, file: str, text: str) -> ContentError:
+    """The parser's complaint, with what is usually behind it."""
+    mark = getattr(problem, "problem_mark", None) or getattr(problem, "context_mark", None)
+    words = getattr(problem, "problem", None) or str(problem)
+    said = next((mistake for part, mistake in _MISTAKES.items() if part in words), same(words))
+    if mark is None:
+        return ContentError(Text(f"YAML 写法有误：{said.zh}", f"not valid YAML: {said.en}"), file=file)
+    lines = text.split("\n")
+    if lines[mark.line : mark.line + 1] and lines[mark.line][mark.column : mark.column + 1] == "\t":
+        said = _TAB
+    elif any("：" in line and ":" not in line for line in lines[max(mark.line - 1, 0) : mark.line + 1]):
+        said = Text("键后面要用英文冒号加空格（: ），不是“：”", "behind a key stands an ASCII colon with a blank, not the full-width one")
+    return ContentError(Text(f"YAML 写法有误：{said.zh}", f"not valid YAML: {said.en}"), file=file, line=mark.line + 1, column=mark.column + 1)
 
 
 _KINDS = {"map", "seq", "str", "int", "float", "bool", "null", "timestamp"}
@@ -131,7 +196,7 @@ class Node:
     def mapping(self, *, known: frozenset[str] | None = None) -> Node:
         """This node, if it is a mapping with only `known` keys."""
         if not isinstance(self.data, dict):
-            self.wrong("应为键值对", "a mapping is expected")
+            self.wrong("应为键值对（键: 值）", "a mapping is expected (key: value)")
         if known is not None:
             for key in self.data:
                 if key not in known:
@@ -146,7 +211,7 @@ class Node:
     def get(self, key: str, default: Any = _REQUIRED) -> Node:
         """The node under `key`."""
         if not isinstance(self.data, dict):
-            self.wrong("应为键值对", "a mapping is expected")
+            self.wrong("应为键值对（键: 值）", "a mapping is expected (key: value)")
         if key not in self.data:
             if default is _REQUIRED:
                 self.wrong(f"缺少 {key}", f"{key} is missing")
@@ -156,7 +221,7 @@ class Node:
     def items(self) -> Iterator[tuple[str, Node]]:
         """Keys and nodes of a mapping."""
         if not isinstance(self.data, dict):
-            self.wrong("应为键值对", "a mapping is expected")
+            self.wrong("应为键值对（键: 值）", "a mapping is expected (key: value)")
         for key, value in self.data.items():
             yield key, Node(self.document, (*self.path, key), value)
 

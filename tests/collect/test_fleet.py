@@ -20,6 +20,7 @@ from tutela.collect.fleet import SPARE, collect_fleet, side_by_side
 from tutela.collect.run import Look
 from tutela.collect.target import SshTarget
 from tutela.errors import UsageError
+from tutela.language import Lang
 
 ROOT = Path(__file__).parents[2]
 
@@ -170,7 +171,7 @@ def test_a_host_named_twice_is_looked_at_once(place: Path) -> None:
     (place / "a.ini").write_text("one ansible_user=x\ntwo\none ansible_port=22\n")
     (place / "b.ini").write_text("two\nthree\n")
 
-    targets = read_targets([f"@{place / 'a.ini'}", f"@{place / 'b.ini'}", "ssh://three"])
+    targets = read_targets([f"@{place / 'a.ini'}", f"@{place / 'b.ini'}", "ssh://three"], Lang.EN)
 
     assert [target.name for target in targets] == ["one", "two", "three"]
 
@@ -181,4 +182,4 @@ def test_two_hosts_of_one_name_are_refused(place: Path) -> None:
     (place / "b.ini").write_text("one ansible_host=198.18.1.2\n")
 
     with pytest.raises(UsageError, match="one"):
-        read_targets([f"@{place / 'a.ini'}", f"@{place / 'b.ini'}"])
+        read_targets([f"@{place / 'a.ini'}", f"@{place / 'b.ini'}"], Lang.EN)

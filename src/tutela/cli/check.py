@@ -109,7 +109,7 @@ def _checked(arguments: argparse.Namespace, lang: Lang) -> int:
         raise UsageError(Text(f"{form.name} 不是文本，请用 --output 指定文件", f"{form.name} is no text: name a file with --output"))
     anchor = anchor_of(arguments.ledger)
     site_file = read_site_file(arguments.site)
-    targets = read_targets(arguments.targets)
+    targets = read_targets(arguments.targets, lang)
     with stop_on_interrupt() as running, without_delay(targets):
         looking = Looking(
             targets, look_of(arguments, site_file), ssh_options(arguments), arguments.jobs, running, elsewhere_of(arguments, targets, site_file, running)

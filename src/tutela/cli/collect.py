@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     from tutela.collect.fleet import collect_fleet
 
     site = read_site_file(arguments.site)
-    targets = read_targets(arguments.targets)
+    targets = read_targets(arguments.targets, lang)
     if len(targets) > 1 and arguments.output is None:
         raise UsageError(Text("多台主机请用 --output 指定文件夹", "name a folder with --output for several hosts"))
     lost: list[tuple[str, Text]] = []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,10 +117,10 @@ def add_judging(parser: argparse.ArgumentParser, lang: Lang) -> None:
     group.add("--content", zh="追加自己的检查与协议", en="add your own checks and agreements", type=Path, action="append", default=[], metavar=FOLDER)
 
 
-def read_targets(words: list[str]) -> list[Target]:
+def read_targets(words: list[str], lang: Lang) -> list[Target]:
     """Targets of the command line; inventories unfolded; this host when none is named.
 
-    Raises UsageError or ContentError.
+    What an inventory says in vain is told on standard error. Raises UsageError or ContentError.
     """
     from tutela.collect.target import BundleTarget, LocalTarget, read_target
 
@@ -127,14 +129,7 @@ def read_targets(words: list[str]) -> list[Target]:
     targets: list[Target] = []
     for word in words:
         if word.startswith("@"):
-            from tutela.collect.inventory import read_inventory
-
-            path = Path(word[1:])
-            try:
-                targets += read_inventory(path.read_bytes(), str(path))
-            except OSError as problem:
-                why = said_by_system(problem)
-                raise UsageError(Text(f"无法读取清单 {path}：{why.zh}", f"cannot read the inventory {path}: {why.en}")) from None
+            targets += _read_inventory(word[1:], lang)
             continue
         target = read_target(word)
         if isinstance(target, BundleTarget) and target.path.is_dir():
@@ -145,6 +140,30 @@ def read_targets(words: list[str]) -> list[Target]:
         else:
             targets.append(target)
     return _each_once(targets)
+
+
+def _read_inventory(name: str, lang: Lang) -> Sequence[Target]:
+    from tutela.collect.inventory import read_inventory
+    from tutela.collect.inventory_variables import Beside
+
+    path = Path(name)
+    try:
+        raw = path.read_bytes()
+    except OSError as problem:
+        why = said_by_system(problem)
+        if path.is_dir():
+            why = Text("请写出清单文件，而不是文件夹", "name the inventory file, not a folder")
+        raise UsageError(Text(f"无法读取清单 @{name}：{why.zh}", f"cannot read the inventory @{name}: {why.en}")) from None
+    found = read_inventory(raw, name, Beside(path.parent))
+    if found.unused:
+        zh = "、".join(f"{key}（{count} 台）" for key, count in found.unused.items())
+        en = ", ".join(f"{key} ({count} host{'s' if count > 1 else ''})" for key, count in found.unused.items())
+        said = Text(
+            f"{name}：没有采用 {zh}；跳板机、密钥等请写进 ssh_config（ProxyJump、IdentityFile），可用 --ssh-config 指定",
+            f"{name}: not used: {en}; jump hosts, keys and the like belong into ssh_config (ProxyJump, IdentityFile), which --ssh-config can name",
+        )
+        print(f"tutela: {said.in_(lang)}", file=sys.stderr)
+    return found.targets
 
 
 def _each_once(targets: list[Target]) -> list[Target]:
