@@ -12,6 +12,7 @@ from tests.report import standard
 from tutela.agreement import Clause, Implementation
 from tutela.agreement.rulebook import Rulebook, resolve
 from tutela.assess import Assessment, ClauseStanding, Standing, assess
+from tutela.checks import Severity
 from tutela.errors import ContentError
 from tutela.site.read import read_site
 
@@ -150,3 +151,13 @@ def test_of_a_check_set_by_both_its_names_its_id_decides() -> None:
     rulebook = resolve(CONTENT, (CONTENT.profiles["enterprise-L3"],), read_site(declared, "site.yaml").parameters)
 
     assert [one.value for one in rulebook.overrides] == [rulebook.params["password-composition"]["minlen"]] == [14]
+
+
+def test_a_breach_is_as_grave_as_what_fails_not_as_what_could_not_look_beside_it() -> None:
+    book = rulebook(replace(CLAUSE, checks=("os-supported", "no-guessable-password"), severity=Severity.CRITICAL))
+    book = replace(book, severities=dict(book.severities) | {"os-supported": Severity.MEDIUM})
+    scene: dict[str, Any] = {"sources": {"/etc/os-release": OLD}}
+
+    (clause,) = assess(scenes.bundle(scene, "web1"), book, scenes.site(scene)).clauses
+
+    assert (clause.standing, clause.severity) == (Standing.BROKEN, Severity.MEDIUM)

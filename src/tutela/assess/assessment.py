@@ -278,10 +278,17 @@ def _standing(clause: Clause, mine: list[Verdict], look: Look) -> ClauseStanding
         # Host checks see only a part of such a clause: they can break it, never prove it.
         standing, reason = Standing.UNPROVEN, _NO_DATA[clause.implementation]
     contradicted = standing is Standing.BROKEN and declared is not None and declared.answer == "yes" and bool(mine)
-    severity = max((v.severity for v in mine if v.result in (Outcome.FAIL, Outcome.UNKNOWN)), key=lambda s: s.rank, default=clause.severity)
+    severity = _worst([v for v in mine if v.result in (Outcome.FAIL, Outcome.UNKNOWN)], clause)
     if standing is Standing.BROKEN and any(w.target == clause.id and not (severity is Severity.CRITICAL and w.party == "owner") for w in look.fact(_in_force)):
         standing = Standing.WAIVED
+    elif standing is Standing.BROKEN:
+        # Only what fails says how grave the breach is: a worse check beside it that could not look has broken nothing.
+        severity = _worst([v for v in mine if v.result is Outcome.FAIL and v.waived_by is None], clause)
     return ClauseStanding(clause, standing, severity, ids, reason, declared.answer if declared else None, contradicted)
+
+
+def _worst(verdicts: list[Verdict], clause: Clause) -> Severity:
+    return max((verdict.severity for verdict in verdicts), key=lambda severity: severity.rank, default=clause.severity)
 
 
 _NO_DATA = {
