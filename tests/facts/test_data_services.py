@@ -42,6 +42,7 @@ def look(changes: dict[str, Any]) -> Look:
             "/etc/default/etcd",
             "/etc/docker/daemon.json",
             "/etc/rsyncd.conf",
+            "/etc/samba/smb.conf",
             "/etc/exports",
             "/var/lib/nfs/etab",
             "scan of 192.0.2.10 from 203.0.113.7",

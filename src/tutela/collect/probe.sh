@@ -730,6 +730,7 @@ function settings_line(s,   k, head) {
 	}
 	if (s ~ /^&(include|merge)[ \t]/) return "&include ***" # of rsync
 	if (tolower(s) ~ /^(config backend|registry shares)[ \t]*=[ \t]*(registry|yes|true|on|1)[ \t]*$/) return s # of Samba: shares that stand in no file
+	if (tolower(s) ~ /^(usershare (allow guests|max shares)[ \t]*=[ \t]*[a-z0-9]+[ \t]*$|usershare path[ \t]*=|guest_ok=[yn]$)/) return s # of Samba: shares that users make
 	if (tolower(s) ~ /^(public|guestok)[ \t]*=[ \t]*(yes|no|true|false|on|off|0|1)[ \t]*$/) return s # of Samba: other names for "guest ok"
 	if (tolower(s) ~ /^(loose[-_])?(innodb[-_]encrypt[-_]tables|default[-_]table[-_]encryption)([ \t]*=[ \t]*["\047]?(on|off|force|0|1)["\047]?)?[ \t]*$/) return s
 	if (!setting_key(k)) return ""
@@ -2557,6 +2558,8 @@ data_services() { # databases, caches, queues, clusters and file shares: what ru
 	files settings /etc/memcached.conf /etc/sysconfig/memcached /etc/etcd/etcd.conf /etc/default/etcd /etc/rabbitmq/rabbitmq.conf /etc/kafka/server.properties /opt/kafka/config/server.properties \
 		/etc/rsyncd.conf /etc/samba/smb.conf /etc/nfs.conf /etc/default/nfs-kernel-server /etc/sysconfig/nfs
 	directory settings /etc/nfs.conf.d '*.conf'
+	directory settings /etc/samba '*.conf'
+	directory settings /var/lib/samba/usershares '*'
 	files rabbit /etc/rabbitmq/rabbitmq.config /etc/rabbitmq/advanced.config
 	files plain /etc/exports /var/lib/nfs/etab /proc/fs/nfsd/versions /proc/fs/nfsd/threads
 	directory plain /etc/exports.d '*.exports'

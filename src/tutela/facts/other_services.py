@@ -11,6 +11,7 @@ from collections.abc import Callable
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import bound
 from tutela.facts.bound import Process, Service
+from tutela.facts.listing import entries
 from tutela.facts.look import Look
 from tutela.language import Text
 from tutela.record import record
@@ -22,7 +23,10 @@ KAFKA = ("/etc/kafka/server.properties", "/opt/kafka/config/server.properties")
 CASSANDRA = ("/etc/cassandra/cassandra.yaml", "/etc/cassandra/conf/cassandra.yaml")
 RSYNCD = "/etc/rsyncd.conf"
 SAMBA = "/etc/samba/smb.conf"
-NEEDS = (*bound.NEEDS, DAEMON_JSON, RABBITMQ, *RABBITMQ_TERMS, *KAFKA, *CASSANDRA, RSYNCD, SAMBA)
+SAMBA_FILES = "/etc/samba"
+USERSHARES = "/var/lib/samba/usershares"
+NEEDS = (*bound.NEEDS, DAEMON_JSON, RABBITMQ, *RABBITMQ_TERMS, *KAFKA, *CASSANDRA, RSYNCD, SAMBA, f"{SAMBA_FILES}/", f"{USERSHARES}/")
+MAX_FILES = 100
 
 Asks = Callable[[Look, tuple[Process, ...]], "bool | Unobserved"]
 
@@ -164,19 +168,62 @@ def _rsync(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
     return all(answer for name, answer in asks.items() if name not in ("", "global"))
 
 
-def _samba(look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
+def _samba(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
+    """No share takes guests. Whether strangers are mapped to guests does not matter: who comes without a name is one."""
+    if any(one.name.startswith("ksmbd") for one in up):
+        return _unseen(look, up)  # it has a configuration of its own
     text = look.text(SAMBA)
     if isinstance(text, Unobserved):
         return text
-    # Blanks in names do not count for Samba; `public` is another name of `guest ok`.
-    open_to_guests = re.search(r"^[ \t]*(guest[ \t]*ok|public)[ \t]*=[ \t]*(yes|true|on|1)[ \t]*$", text, re.MULTILINE | re.IGNORECASE)
-    if open_to_guests is not None:
+    doubt: Unobserved | None = None
+    texts, wanted = [text], _SAMBA_INCLUDES.findall(text)
+    while wanted and len(texts) < MAX_FILES:
+        inner = _samba_included(look, wanted.pop())
+        if isinstance(inner, Unobserved):
+            doubt = doubt or inner
+        elif inner is not None:
+            texts.append(inner)
+            wanted += _SAMBA_INCLUDES.findall(inner)
+    whole = "\n".join(texts)
+    if _SAMBA_GUESTS.search(whole):
         return False
-    # The file that openSUSE includes holds name servers only.
-    others = re.search(r"^[ \t]*(include[ \t]*=(?![ \t]*/etc/samba/dhcp\.conf[ \t]*$)|config backend|registry shares)", text, re.MULTILINE | re.IGNORECASE)
-    if others is not None:
+    if wanted or re.search(r"^[ \t]*(config backend|registry shares)", whole, re.MULTILINE | re.IGNORECASE):
+        doubt = doubt or Unobserved(Reason.FORMAT, SAMBA, Text("部分共享写在没有读取的地方", "some shares stand where nothing is read"))
+    of_users = _samba_of_users(look, whole)
+    return False if of_users is False else doubt or of_users
+
+
+# Blanks in names do not count for Samba; `public` is another name of `guest ok`.
+_SAMBA_GUESTS = re.compile(r"^[ \t]*(guest[ \t]*ok|public)[ \t]*=[ \t]*(yes|true|on|1)[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_USERSHARES = re.compile(r"^[ \t]*(usershare[^=\n]*)=[ \t]*(\S*)", re.MULTILINE | re.IGNORECASE)
+_SAMBA_INCLUDES = re.compile(r"^[ \t]*include[ \t]*=[ \t]*(\S.*?)[ \t]*$", re.MULTILINE | re.IGNORECASE)
+
+
+def _samba_included(look: Look, path: str) -> str | Unobserved | None:
+    """An included file; None where it does not exist, which Samba passes over."""
+    directory, _, name = path.rpartition("/")
+    if directory != SAMBA_FILES or not name.endswith(".conf") or "%" in name:
         return Unobserved(Reason.FORMAT, SAMBA, Text("部分共享写在没有读取的地方", "some shares stand where nothing is read"))
-    return True
+    names = entries(look, SAMBA_FILES)
+    if isinstance(names, Unobserved):
+        return names
+    return look.text(path) if name in names else None
+
+
+def _samba_of_users(look: Look, settings: str) -> bool | Unobserved:
+    """No share that an ordinary user made (net usershare) takes guests."""
+    said = {re.sub(r"\s", "", key).lower(): value.lower() for key, value in _USERSHARES.findall(settings)}
+    if said.get("usershareallowguests") not in ("yes", "true", "on", "1") or said.get("usersharemaxshares") == "0":
+        return True
+    if said.get("usersharepath", USERSHARES) != USERSHARES:
+        return Unobserved(Reason.FORMAT, SAMBA, Text("部分共享写在没有读取的地方", "some shares stand where nothing is read"))
+    names = entries(look, USERSHARES)
+    if isinstance(names, Unobserved):
+        return names
+    texts = [look.text(f"{USERSHARES}/{name}") for name in names]
+    if any(isinstance(text, str) and re.search(r"^guest_ok=y", text, re.MULTILINE | re.IGNORECASE) for text in texts):
+        return False
+    return next((text for text in texts if isinstance(text, Unobserved)), True)
 
 
 # --- the table -------------------------------------------------------------------------------------------------------
