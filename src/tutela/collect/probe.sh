@@ -2047,6 +2047,18 @@ storage() {
 	IFS=' 	
 '
 	emit ok 0 'ls -d */.fscrypt (mounts)' "$encrypted"
+	directory plain /etc/cryptsetup-keys.d '' # names only
+	set +f
+	set -- /sys/fs/btrfs/*/devices/*/dev # a file system may lie on several; its mount shows one
+	set -f
+	[ -e "$1" ] || set --
+	rows=
+	for f in "$@"; do
+		{ read -r number <"$f"; } 2>/dev/null || number='?'
+		f=${f#/sys/fs/btrfs/}
+		rows="$rows${f%%/*} $number$NL"
+	done
+	emit ok 0 '/sys/fs/btrfs/*/devices/*/dev' "${rows%"$NL"}"
 	set +f
 	set -- /sys/class/scsi_host/host*/proc_name
 	set -f
@@ -2076,7 +2088,9 @@ storage() {
 '
 	for device in $luks; do
 		# Without its lock file: a look leaves nothing behind.
-		if [ "$ME" = 0 ]; then run_masked luks cryptsetup luksDump --disable-locks "/dev/$device"; else emit denied 0 "cryptsetup luksDump --disable-locks /dev/$device" ''; fi
+		node=/dev/$device
+		[ -e "$node" ] || node=/dev/mapper/$device # a logical volume
+		if [ "$ME" = 0 ]; then run_masked luks cryptsetup luksDump --disable-locks "$node"; else emit denied 0 "cryptsetup luksDump --disable-locks $node" ''; fi
 	done
 	for device in $disks; do
 		case $device in zram* | loop* | ram* | sr* | fd* | vd* | xvd* | nbd* | rbd* | md*) continue ;; esac

@@ -1,6 +1,6 @@
 """Encryption at rest: which mounts lie on an encrypted layer, how good it is, and whether swap is.
 
-Sources: lsblk(8), /proc/self/mountinfo, /proc/swaps, crypttab(5), cryptsetup(8) luksDump (ciphers and derivation only, NC2), zfs-get(8).
+Sources: lsblk(8), /proc/self/mountinfo, /proc/swaps, crypttab(5), cryptsetup(8) luksDump (ciphers and derivation only, NC2), zfs-get(8), /sys/fs/btrfs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import mounts, mysql
+from tutela.facts.listing import entries
 from tutela.facts.look import Look
 from tutela.facts.mounts import Mount, Mounts, under
 from tutela.facts.unseen import unseen
@@ -20,11 +21,17 @@ from tutela.record import record
 
 LSBLK = "lsblk -J -o NAME,TYPE,FSTYPE,MAJ:MIN,TRAN"
 DUMP = "cryptsetup luksDump --disable-locks /dev/"
+MAPPED = DUMP + "mapper/"
+"""A logical volume is not found in /dev by the name that lsblk gives it."""
 ZFS = "zfs get -H -o name,property,value encryption,mountpoint"
 SWAPS = "/proc/swaps"
 CRYPTTAB = "/etc/crypttab"
+KEYS = "/etc/cryptsetup-keys.d"
+"""Where systemd looks for the key file of a volume that names none, by the name of the volume."""
 FSCRYPT = "ls -d */.fscrypt (mounts)"
-NEEDS = (LSBLK, SWAPS, CRYPTTAB, ZFS, FSCRYPT, *mounts.NEEDS, *mysql.FILES)
+BTRFS = "/sys/fs/btrfs/*/devices/*/dev"
+"""Of each btrfs the devices it lies on: a row has the UUID and major:minor."""
+NEEDS = (LSBLK, SWAPS, CRYPTTAB, KEYS + "/", ZFS, FSCRYPT, BTRFS, *mounts.NEEDS, *mysql.FILES)
 TABLES = "/var/lib/mysql"
 """Where MySQL and MariaDB keep their tables."""
 SENSITIVE = ("sensitive", "core")
@@ -46,6 +53,8 @@ class Device:
     number: str
     layers: tuple[str, ...]
     """Types from the disk up to this one: ('disk', 'part', 'crypt', 'lvm')."""
+    names: tuple[str, ...]
+    """Their names: ('vda', 'vda3', 'vda3_crypt', 'vg-root')."""
     transport: str | None
     """sata | sas | nvme | usb | virtio…"""
 
@@ -104,7 +113,7 @@ def parse(look: Look) -> Encryption | Unobserved:
     if isinstance(mounted, Unobserved):
         return mounted
     listed = devices(look)
-    layers = _Layers(mounted, listed, _zfs(look))
+    layers = _Layers(mounted, listed, _zfs(look), _btrfs(look))
     sensitive, paths = _declared(look)
     return Encryption(
         sensitive=sensitive,
@@ -172,29 +181,30 @@ def devices(look: Look) -> tuple[Device, ...] | Unobserved:
 
 
 def _devices(top: list[Any]) -> Iterator[Device]:
-    todo: list[tuple[Any, tuple[str, ...], str | None, int]] = [(one, (), None, 0) for one in top]
+    todo: list[tuple[Any, tuple[str, ...], tuple[str, ...], str | None, int]] = [(one, (), (), None, 0) for one in top]
     while todo:
-        one, below, transport, depth = todo.pop()
+        one, below, under_it, transport, depth = todo.pop()
         if not isinstance(one, dict) or depth > MAX_DEPTH:
             continue
         name, kind, fstype, number = (one.get(key) for key in ("name", "type", "fstype", "maj:min"))
         if not isinstance(name, str) or not isinstance(kind, str):
             continue
         transport = one.get("tran") if isinstance(one.get("tran"), str) else transport
-        layers = (*below, kind)
-        yield Device(name, kind, fstype if isinstance(fstype, str) else None, number if isinstance(number, str) else "", layers, transport)
+        layers, names = (*below, kind), (*under_it, name)
+        yield Device(name, kind, fstype if isinstance(fstype, str) else None, number if isinstance(number, str) else "", layers, names, transport)
         children = one.get("children")
         if isinstance(children, list):
-            todo += [(child, layers, transport, depth + 1) for child in children]
+            todo += [(child, layers, names, transport, depth + 1) for child in children]
 
 
 class _Layers:
     """From a path down to the disks."""
 
-    def __init__(self, mounted: Mounts, listed: tuple[Device, ...] | Unobserved, zfs: dict[str, bool]) -> None:
+    def __init__(self, mounted: Mounts, listed: tuple[Device, ...] | Unobserved, zfs: dict[str, bool], btrfs: tuple[tuple[str, ...], ...] | Unobserved) -> None:
         self.mounted = mounted
         self.listed = listed
         self.zfs = zfs
+        self.btrfs = btrfs
 
     def place(self, path: str) -> Place:
         mount = self.mounted.of(path)
@@ -226,24 +236,58 @@ class _Layers:
             return Unobserved(Reason.NO_VANTAGE, mount.device, Text("数据在另一台机器上", "the data lie on another machine"))
         if mount.type == "zfs":
             known = self.zfs.get(mount.device)
-            return (
-                known if known is not None else Unobserved(Reason.NO_ANSWER, ZFS, Text("没有此数据集的加密属性", "the encryption of the dataset is not known"))
-            )
+            if known is None:
+                return Unobserved(Reason.NO_ANSWER, ZFS, Text("没有此数据集的加密属性", "the encryption of the dataset is not known"))
+            return known or self._pools()
         if mount.type == "overlay":
             return Unobserved(
                 Reason.NO_VANTAGE, mount.path, Text("容器的叠加文件系统，看不到下面的磁盘", "an overlay of a container: the disk below cannot be seen")
             )
-        return self.device(mount.device, mount.number)
+        encrypted = self.device(mount.device, mount.number)
+        return self._whole(mount) if mount.type == "btrfs" and encrypted is True else encrypted
+
+    def _whole(self, mount: Mount) -> bool | Unobserved:
+        """A btrfs whose one device that the mount shows is encrypted: whether the others are."""
+        if isinstance(self.btrfs, Unobserved):
+            return self.btrfs
+        numbers = {one.number for one in self.named(mount.device)}
+        together = next((group for group in self.btrfs if numbers & {*group}), None)
+        if together is None:
+            return Unobserved(Reason.NO_ANSWER, BTRFS, Text("看不到此 btrfs 的各个磁盘", "the disks of this btrfs are not to be seen"))
+        states = [self.device("", number) for number in together]
+        return False if False in states else next((one for one in states if isinstance(one, Unobserved)), True)
+
+    def _pools(self) -> bool | Unobserved:
+        """A dataset that ZFS itself leaves plain: whether all its disks lie above an encrypted layer. Which pool a disk belongs to is not listed."""
+        if isinstance(self.listed, Unobserved):
+            return self.listed
+        states = {"crypt" in one.layers for one in self.listed if one.fstype == "zfs_member"}
+        if len(states) == 2:
+            return Unobserved(Reason.NO_ANSWER, LSBLK, Text("有的 ZFS 磁盘已加密，有的没有", "some disks of ZFS are encrypted and some are not"))
+        return states == {True}
+
+    def named(self, path: str, number: str = "") -> list[Device]:
+        """What lsblk lists of a device, once for every way to it. The kernel calls what device-mapper makes dm-N, by its minor number."""
+        listed = () if isinstance(self.listed, Unobserved) else self.listed
+        name = path.rpartition("/")[2]
+        if re.fullmatch(r"dm-[0-9]{1,7}", name):
+            major = next((one.number.partition(":")[0] for one in listed if one.type in ("crypt", "lvm", "mpath", "dm")), "")
+            number = number if major in ("", number.partition(":")[0]) else f"{major}:{name[3:]}"
+        return [one for one in listed if (number and one.number == number) or (name and one.name == name)]
 
     def device(self, path: str, number: str = "") -> bool | Unobserved:
         """Whether every way to a device passes an encrypted layer."""
         if isinstance(self.listed, Unobserved):
             return self.listed
-        name = path.rpartition("/")[2]
-        found = [one for one in self.listed if (number and one.number == number) or one.name == name]
+        found = self.named(path, number)
         if not found:
+            name = path.rpartition("/")[2] or number
             return Unobserved(Reason.NO_ANSWER, LSBLK, Text(f"没有列出设备 {name}", f"the device {name} is not listed"))
-        return all("crypt" in one.layers for one in found)
+        plain = [one for one in found if "crypt" not in one.layers]
+        if plain and all(one.layers[0] == "loop" for one in plain):
+            why = Text("文件系统在一个映像文件里，看不到文件在哪块磁盘上", "the file system lies in an image file; on which disk that lies is not seen")
+            return Unobserved(Reason.NO_ANSWER, LSBLK, why)
+        return not plain
 
 
 def _zfs(look: Look) -> dict[str, bool]:
@@ -256,19 +300,34 @@ def _zfs(look: Look) -> dict[str, bool]:
     return found
 
 
+def _btrfs(look: Look) -> tuple[tuple[str, ...], ...] | Unobserved:
+    """Of each btrfs the numbers of its devices."""
+    lines = look.lines(BTRFS)
+    if isinstance(lines, Unobserved):
+        return lines
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        uuid, _, number = line.partition(" ")
+        found.setdefault(uuid, []).append(number)
+    return tuple(tuple(one) for one in found.values())
+
+
 def _luks(look: Look, device: Device) -> Luks:
-    text = look.text(DUMP + device.name)
+    source = DUMP + device.name
+    if look.source(source).status is Status.MISSING and look.source(MAPPED + device.name).status is not Status.MISSING:
+        source = MAPPED + device.name
+    text = look.text(source)
     if isinstance(text, Unobserved):
         return Luks(device.name, text, (), text, (), text)
     version = re.search(r"(?m)^Version:[ \t]*([12])[ \t]*$", text)
     if version is None:
-        doubt = Unobserved(Reason.FORMAT, DUMP + device.name, Text("无法理解的 LUKS 头", "a LUKS header that is not understood"))
+        doubt = Unobserved(Reason.FORMAT, source, Text("无法理解的 LUKS 头", "a LUKS header that is not understood"))
         return Luks(device.name, doubt, (), doubt, (), doubt)
     number = int(version[1])
     if number == 2:
-        # Keyslots have "Cipher:" of their own; the data's cipher stands in lower case in its segment.
+        # Keyslots have "Cipher:" and "Cipher key:" of their own; the data's cipher stands in lower case in its segment, its key is what a keyslot holds.
         ciphers = tuple(dict.fromkeys(re.findall(r"(?m)^[ \t]+cipher:[ \t]*(\S{1,60})[ \t]*$", text)))
-        bits = [int(one) for one in re.findall(r"(?m)^[ \t]+Cipher key:[ \t]*(\d{1,5}) bits", text)]
+        bits = [int(one) for one in re.findall(r"(?m)^[ \t]+Key:[ \t]*(\d{1,5}) bits", text)]
         derivations = tuple(dict.fromkeys(re.findall(r"(?m)^[ \t]+PBKDF:[ \t]*(\S{1,30})[ \t]*$", text)))
     else:
         name, mode = re.search(r"(?m)^Cipher name:\s*(\S{1,30})", text), re.search(r"(?m)^Cipher mode:\s*(\S{1,30})", text)
@@ -276,7 +335,7 @@ def _luks(look: Look, device: Device) -> Luks:
         bits = [int(one) for one in re.findall(r"(?m)^MK bits:\s*(\d{1,5})", text)]
         derivations = ("pbkdf2",)
     if not ciphers or not bits:
-        doubt = Unobserved(Reason.FORMAT, DUMP + device.name, Text("LUKS 头中没有加密算法", "the header names no cipher"))
+        doubt = Unobserved(Reason.FORMAT, source, Text("LUKS 头中没有加密算法", "the header names no cipher"))
         return Luks(device.name, number, ciphers, doubt, derivations, doubt)
     strong = all((one.startswith("aes-xts") and min(bits) >= 512) or one.startswith("sm4-xts") for one in ciphers)
     # argon2i is the older sister of argon2id: as slow, and the default of cryptsetup 2.0 to 2.3.
@@ -289,13 +348,45 @@ def _keys(look: Look, layers: _Layers) -> tuple[KeyFile, ...] | Unobserved:
     if isinstance(text, Unobserved):
         return text
     found = []
+    doubt: Unobserved | None = None
     for line in (text or "").split("\n")[:1000]:
         words = line.split("#", 1)[0].split()
-        if len(words) >= 3 and words[2].startswith("/") and not words[2].startswith("/dev/"):
-            path = words[2].split(":", 1)[0]
-            encrypted = layers.place(path).encrypted
-            found.append(KeyFile(words[0], path, encrypted if isinstance(encrypted, Unobserved) else not encrypted))
-    return tuple(found)
+        if len(words) < 2:
+            continue
+        volume, path, options = words[0], words[2] if len(words) > 2 else "none", words[3] if len(words) > 3 else ""
+        if path in ("none", "-"):
+            names = entries(look, KEYS)
+            if isinstance(names, Unobserved):
+                doubt = doubt or names
+            if isinstance(names, Unobserved) or f"{volume}.key" not in names:
+                continue
+            path = f"{KEYS}/{volume}.key"
+        if path.startswith("/") and not path.startswith("/dev/"):
+            found.append(KeyFile(volume, path.split(":", 1)[0], _in_clear(layers, volume, path, options)))
+    return doubt if doubt is not None and not any(one.clear is True for one in found) else tuple(found)
+
+
+def _in_clear(layers: _Layers, volume: str, path: str, options: str) -> bool | Unobserved:
+    if ":" in path:
+        why = Text("密钥文件在另一个设备上，看不到那里是否加密", "the key file lies on a device of its own; whether that is encrypted is not seen")
+        return Unobserved(Reason.NO_ANSWER, CRYPTTAB, why)
+    encrypted = layers.place(path).encrypted
+    if isinstance(encrypted, Unobserved):
+        return encrypted
+    if encrypted:
+        mount = layers.mounted.of(path)
+        itself = mount is not None and any(volume in one.names for one in layers.named(mount.device, mount.number))
+        if itself and layers.place("/boot").encrypted is not True:
+            why = Text(
+                "密钥文件在它自己打开的卷里，启动时只能来自 /boot 的 initramfs",
+                "it lies on the volume that it opens: at boot it can only come from the initramfs",
+            )
+            return Unobserved(Reason.NO_ANSWER, path, why)
+        return False
+    if re.search(r"(?:^|,)(?:keyscript|tpm2-device|pkcs11-uri|fido2-device)=", options):
+        why = Text("文件要经过脚本或安全芯片才成为密钥", "a script or a token makes the key out of what the file holds")
+        return Unobserved(Reason.NO_ANSWER, CRYPTTAB, why)
+    return True
 
 
 def _swaps(look: Look, layers: _Layers) -> tuple[Place, ...] | Unobserved:
