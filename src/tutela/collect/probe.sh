@@ -2574,6 +2574,7 @@ data_services() { # databases, caches, queues, clusters and file shares: what ru
 	directory settings /etc/nfs.conf.d '*.conf'
 	directory settings /etc/samba '*.conf'
 	directory settings /var/lib/samba/usershares '*'
+	directory settings /etc/rabbitmq/conf.d '*.conf'
 	files rabbit /etc/rabbitmq/rabbitmq.config /etc/rabbitmq/advanced.config
 	files plain /etc/exports /var/lib/nfs/etab /proc/fs/nfsd/versions /proc/fs/nfsd/threads
 	directory plain /etc/exports.d '*.exports'

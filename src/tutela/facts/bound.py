@@ -22,7 +22,7 @@ ACTIVATORS = frozenset(["systemd", "xinetd", "inetd", "inetutils-inetd"])
 """Programs that hold a socket and start its service for whoever connects."""
 FORWARDERS = ACTIVATORS | {"docker-proxy", "rootlessport", "rootlesskit", "conmon", "pasta", "pasta.avx2", "slirp4netns"}
 """Programs that listen for somebody else: a container, a socket unit."""
-GENERAL = frozenset(["java", "node"])
+GENERAL = frozenset(["java", "node", "beam.smp"])
 """Programs of which only the command line says what they do."""
 
 
@@ -89,8 +89,18 @@ def processes(look: Look) -> tuple[Process, ...] | Unobserved:
         match = _PROCESS.fullmatch(line)
         if match is not None:
             uid = int(match["uid"]) if match["uid"] else None
-            found.append(Process(int(match["pid"]), match["name"], uid, match["container"] == "1", tuple(match["words"].split())))
+            words = tuple(match["words"].split())
+            found.append(Process(int(match["pid"]), _name(match["name"], words), uid, match["container"] == "1", words))
     return tuple(found)
+
+
+def _name(program: str, words: tuple[str, ...]) -> str:
+    """Services of the Erlang machine are told apart here: RabbitMQ says what it boots, CouchDB brings a machine of its own."""
+    if program != "beam.smp":
+        return program
+    if ("-s", "rabbit") in zip(words, words[1:], strict=False):
+        return "rabbitmq"
+    return "couchdb" if any("/couchdb/" in word for word in words[:1]) else program
 
 
 _PROCESS = re.compile(r"pid=(?P<pid>[0-9]{1,9}) name=(?P<name>\S{1,64}) uid=(?P<uid>[0-9]{0,10}) container=(?P<container>[01]) args ?(?P<words>.*)")

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import bound
 from tutela.facts.bound import Process, Service
-from tutela.facts.listing import entries
+from tutela.facts.listing import entries, matching
 from tutela.facts.look import Look
 from tutela.language import Text
 from tutela.record import record
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 RABBITMQ = "/etc/rabbitmq/rabbitmq.conf"
+RABBITMQ_FILES = "/etc/rabbitmq/conf.d"
 RABBITMQ_TERMS = ("/etc/rabbitmq/rabbitmq.config", "/etc/rabbitmq/advanced.config")
 KAFKA = ("/etc/kafka/server.properties", "/opt/kafka/config/server.properties")
 CASSANDRA = ("/etc/cassandra/cassandra.yaml", "/etc/cassandra/conf/cassandra.yaml")
@@ -25,7 +26,7 @@ RSYNCD = "/etc/rsyncd.conf"
 SAMBA = "/etc/samba/smb.conf"
 SAMBA_FILES = "/etc/samba"
 USERSHARES = "/var/lib/samba/usershares"
-NEEDS = (*bound.NEEDS, DAEMON_JSON, RABBITMQ, *RABBITMQ_TERMS, *KAFKA, *CASSANDRA, RSYNCD, SAMBA, f"{SAMBA_FILES}/", f"{USERSHARES}/")
+NEEDS = (*bound.NEEDS, DAEMON_JSON, RABBITMQ, f"{RABBITMQ_FILES}/", *RABBITMQ_TERMS, *KAFKA, *CASSANDRA, RSYNCD, SAMBA, f"{SAMBA_FILES}/", f"{USERSHARES}/")
 MAX_FILES = 100
 
 Asks = Callable[[Look, tuple[Process, ...]], "bool | Unobserved"]
@@ -86,12 +87,15 @@ def _docker(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
 
 def _rabbitmq(look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
     """The account guest with its known password is for loopback only, unless the configuration opens it."""
-    text = look.text_or_none(RABBITMQ)
-    if isinstance(text, Unobserved):
-        return text
-    opened = re.search(r"^[ \t]*loopback_users([ \t]*=[ \t]*none|\.guest[ \t]*=[ \t]*false)[ \t]*$", text or "", re.MULTILINE)
-    if opened is not None:
-        return False
+    names = matching(look, f"{RABBITMQ_FILES}/*.conf")
+    if isinstance(names, Unobserved):
+        return names
+    for name in (RABBITMQ, *names):
+        text = look.text_or_none(name)
+        if isinstance(text, Unobserved):
+            return text
+        if re.search(r"^[ \t]*loopback_users([ \t]*=[ \t]*none|\.guest[ \t]*=[ \t]*false)[ \t]*$", text or "", re.MULTILINE):
+            return False
     for name in RABBITMQ_TERMS:
         terms = look.text_or_none(name)
         if isinstance(terms, Unobserved):
@@ -231,7 +235,7 @@ def _samba_of_users(look: Look, settings: str) -> bool | Unobserved:
 
 @record
 class Engine:
-    """A row: Engine('RabbitMQ', (5672, 15672), ('beam.smp',), ('rabbitmq-server',), _rabbitmq)"""
+    """A row: Engine('RabbitMQ', (5672, 15672), ('rabbitmq',), ('rabbitmq-server',), _rabbitmq)"""
 
     name: str
     ports: tuple[int, ...]
@@ -249,7 +253,8 @@ class Engine:
 TABLE = (
     Engine("Docker API", (2375, 2376, 4243), ("dockerd",), ("docker-ce", "docker.io", "docker-engine", "moby-engine"), _docker, own_ports_only=True),
     Engine("containerd", (), ("containerd",), (), _never),
-    Engine("RabbitMQ", (5672, 5671, 15672), ("beam.smp",), ("rabbitmq-server",), _rabbitmq),
+    Engine("Podman API", (), ("podman",), (), _never),
+    Engine("RabbitMQ", (5672, 5671, 15672), ("rabbitmq",), ("rabbitmq-server",), _rabbitmq),
     Engine("Kafka", (9092,), ("kafka",), ("kafka", "confluent-kafka"), _kafka),
     Engine("ZooKeeper", (2181,), ("zookeeper",), ("zookeeper", "zookeeperd"), _unseen),
     Engine("ClickHouse", (8123, 9000), ("clickhouse-serv", "clickhouse-server", "clickhouse"), ("clickhouse-server",), _unseen),
