@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import tutela.collect
+from tests.collect.probe import frames, instead_of_lanes
+from tutela.evidence import Status
 
 PROBE = (Path(tutela.collect.__file__).parent / "probe.sh").read_text("utf-8")
 CANARY = "Kanarienvogel7"
@@ -101,3 +103,42 @@ def test_a_secret_file_is_told_by_its_content_which_stays_where_it_is(awk: list[
     done = subprocess.run([*awk, program("SECRET_KIND")], input=f"K\t644\t0\t0\tf\t{file}\n", capture_output=True, text=True, check=True, timeout=20)
 
     assert done.stdout == (f"{kind}\t644\t0\t0\t{file}\n" if kind else "")
+
+
+LOGINS = r"""
+1795403400.1 host su[9]: pam_unix(su-l:session): session opened for user root(uid=0) by (uid=1000)
+1795403300.9 host sshd-session[8]: pam_unix(sshd:session): session opened for user ops(uid=1000) by ops(uid=0)
+1795403200.9 host sshd[7]: Accepted publickey for backup from 203.0.113.9 port 4711 ssh2: ED25519 SHA256:x
+1795403100.9 host dropbear[6]: Pubkey auth succeeded for 'sync' with ssh-ed25519 key SHA256:x from 203.0.113.9:4711
+1795403000.9 host sshd[5]: pam_unix(sshd:session): session opened for user ops by (uid=0)
+"""
+ACCOUNTS = ["root 1795403400", "ops 1795403300", "backup 1795403200", "sync 1795403100"]
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "status", "kept"),
+    [
+        (LOGINS, 0, Status.OK, [*ACCOUNTS, "begins 1780272000"]),
+        ("", 1, Status.OK, ["begins 1780272000"]),  # nobody logged in
+        (LOGINS, 124, Status.OK, [*ACCOUNTS, "begins 1795403000"]),  # what lies before was not looked at
+        ("", 124, Status.TIMEOUT, []),
+        ("journalctl: invalid option -- 'g'\n", 1, Status.FAILED, []),
+        ("Compiled without pattern matching support\n", 1, Status.FAILED, []),
+    ],
+)
+def test_the_journal_tells_who_logged_in_and_since_when_it_would(tmp_path: Path, said: str, code: int, status: Status, kept: list[str]) -> None:
+    answer = tmp_path / "answer"
+    answer.write_text(said.lstrip("\n"), "utf-8")
+    instead = f"""
+        have() {{ true; }}
+        limit() {{ case "$*" in *' -g '*) cat {answer}; return {code} ;; *) echo '1780272000.5 host kernel: Linux version 6.12' ;; esac; }}
+        ME=0
+        lane journal_logins
+        """
+    script = tmp_path / "probe.sh"
+    script.write_text(instead_of_lanes(PROBE, instead), "utf-8")
+
+    found = frames(subprocess.run(["sh", str(script)], capture_output=True, stdin=subprocess.DEVNULL, check=True, timeout=20).stdout)
+
+    journal = found["journalctl -q -r -o short-unix SYSLOG_FACILITY=10 (sessions opened)"]
+    assert (journal.status, journal.content.decode().split("\n") if kept else []) == (status, kept)
