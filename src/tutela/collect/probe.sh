@@ -1197,24 +1197,32 @@ walk() { # one pass over the local file systems: setuid and setgid programs, cap
 	fi
 }
 
-journal_logins() { # where no database of logins is kept (Debian 13): names and times of sessions that PAM opened, from the journal of root: anybody may write in his own
+journal_logins() { # names and times of logins, from the journal of root: anybody may write in his own; only there stand logins without a terminal
 	named='journalctl -q -r -o short-unix SYSLOG_FACILITY=10 (sessions opened)'
-	if have lastlog || have lastlog2 || have last || have wtmpdb; then return; fi
 	if [ -n "$QUICK" ]; then emit skipped 0 "$named" ''; return; fi
 	if ! have journalctl; then emit absent 127 "$named" ''; return; fi
-	OUT=$({ limit "$WALK_SECONDS" journalctl -q --no-pager -r -n 300000 -o short-unix SYSLOG_FACILITY=10 _UID=0 2>/dev/null </dev/null; echo "rc $?"; } | awk '
-		/^rc [0-9]+$/ { rc = $0; next }
+	# Whoever becomes root by su uses that account's password too. What journalctl says when it cannot search is no line of a journal.
+	OUT=$({
+		limit "$WALK_SECONDS" journalctl -q --no-pager -r -o short-unix \
+			-g '^Accepted [a-z/-]+ for |^[A-Za-z ]+ auth succeeded for |^pam_unix\((sshd|login|remote|gdm-password|gdm-autologin|lightdm|sddm|cockpit|xrdp-sesman|vsftpd|proftpd):session\): session opened for user |^pam_unix\(su(-l)?:session\): session opened for user .* by [^(]*\(uid=[1-9]' \
+			_UID=0 SYSLOG_FACILITY=10 + _UID=0 _COMM=sshd + _UID=0 _COMM=sshd-session + _UID=0 _COMM=dropbear + _EXE=/usr/bin/su + _EXE=/bin/su 2>&1 </dev/null
+		echo "rc $?"
+		limit 5 journalctl -q --no-pager --system -o short-unix 2>/dev/null </dev/null | head -n 1
+	} | awk '
+		/^rc [0-9]+$/ { rc = $2; next }
+		rc != "" { if (rc < 2) oldest = $1; next } # ended by the time limit, it saw no more than it named
+		!/^[0-9]+\.[0-9]+ / { if (/option|pattern/) bad = 1; next }
 		{ oldest = $1 }
-		match($0, /\((sshd|login|remote|gdm-password|gdm-autologin|lightdm|sddm|cockpit|xrdp-sesman|vsftpd|proftpd):session\): session opened for user [^ (]+/) {
-			who = substr($0, RSTART, RLENGTH)
-			sub(/.* /, "", who)
+		match($0, /\]: (Accepted [^ ]+ for|[A-Za-z ]+ auth succeeded for|pam_unix[^ ]+ session opened for user) \047?/) {
+			who = substr($0, RSTART + RLENGTH)
+			sub(/[ (\047].*/, "", who)
 			if (!seen[who]++) print who " " int($1)
 		}
-		END { if (oldest != "") print "begins " int(oldest); print rc }')
+		END { if (oldest != "" && !bad) print "begins " int(oldest); print "rc " (bad ? 2 : oldest == "" ? rc : 0) }')
 	RC=${OUT##*rc }
 	OUT=${OUT%rc *}
 	OUT=${OUT%"$NL"}
-	if [ "$ME" != 0 ] && [ -z "$OUT" ]; then emit denied "$RC" "$named" ''; else emit_captured "$named"; fi
+	if [ "$ME" != 0 ]; then emit denied "$RC" "$named" "$OUT"; else emit_captured "$named"; fi
 }
 
 # Of whole paths. Left out are containers, which are hosts of their own, and what the kernel makes up.
@@ -2338,7 +2346,7 @@ log_files() { # names, owners, sizes and times of logs, and what decides how lon
 	set +f
 	set -- /var/log/* /var/log/*/* /var/log/journal/*/* /run/log/journal/*/*
 	set -f
-	existing /var/log "$@" /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub /etc/ssh/ssh_host_rsa_key.pub /var/lib/logrotate/status /var/lib/logrotate/logrotate.status /var/lib/logrotate.status
+	existing /var/log "$@" /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub /etc/ssh/ssh_host_rsa_key.pub /var/lib/logrotate/status /var/lib/logrotate/logrotate.status /var/lib/logrotate.status /var/lib/lastlog/lastlog2.db
 	name="stat -c '%a %U %G %s %Y %W %F|%n' (logs)"
 	IFS=$NL
 	# shellcheck disable=SC2086 # split at newlines on purpose
