@@ -9,8 +9,7 @@ import pytest
 
 from tests.collect.probe import AWKS, PROBE, SHELLS, Stage, frames, instead_of_lanes
 from tutela.evidence import Evidence, Status
-
-CAPABILITIES = "getcap -r /usr /opt /srv /home"
+from tutela.facts.file_walk import ABOVE, CAPABILITIES, PACKAGED
 
 
 def walked(tmp_path: Path, stage: Stage, shell: list[str], change: tuple[str, str] = ("", "")) -> dict[str, Evidence]:
@@ -56,7 +55,19 @@ echo aws_secret_access_key = canary >.aws/deep
 echo '{"auth": "Y2FuYXJ5"}' >.docker/config.json
 cp .aws/deep node_modules/x/id_rsa; cp .aws/deep id_rsa.pub; cp .aws/deep holiday.txt
 cp .aws/deep id_mine; cp .aws/deep id_own; chmod 600 id_own
+mkdir closed; cp .aws/deep closed/credentials; chmod 700 closed
+echo DATABASE_URL=postgres://app:canary@db/app >url.env; echo 'DATABASE_URL=postgres://app:${WORD}@db/app' >filled-in.env
+echo DB_PASS=canary >short.env; printf 'MAIL_PASSWORD=null\nSMS_TOKEN=""\nBYPASS=1\n' >empty.env; cp short.env .env.example
+mkdir testdata; cp .aws/deep testdata/credentials
 """
+STORES = (
+    "/srv/walked/docker/overlay2/0f" + 31 * "a1" + "/diff",
+    "/srv/walked/docker/overlay2/k2jx7w0yq1m5n8b3v6c9z4a7s/diff",
+    "/srv/walked/k3s/agent/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/7/fs",
+    "/home/walked/.local/share/containers/storage/overlay/" + 32 * "b7" + "/diff",
+    "/home/walked/.local/share/containers/storage/volumes/data/_data",
+)
+"""Where engines keep images and volumes that are told to, or that have no root."""
 
 
 @pytest.mark.root
@@ -79,8 +90,37 @@ def test_the_walk_finds_what_was_planted_and_nothing_else(tmp_path: Path, stage:
         b"cloud-credentials\t644\t0\t0\t/home/walked/.aws/deep",
         b"cloud-credentials\t644\t0\t0\t/home/walked/id_mine",
         b"token\t644\t0\t0\t/home/walked/.docker/config.json",
+        b"cloud-credentials\t644\t0\t0\t/home/walked/closed/credentials",
+        b"password\t644\t0\t0\t/home/walked/url.env",
+        b"password\t644\t0\t0\t/home/walked/short.env",
+    }
+    assert rows(found, ABOVE) == {
+        b"755 0 0 /home",
+        b"755 0 0 /home/walked",
+        b"755 0 0 /home/walked/.aws",
+        b"755 0 0 /home/walked/.docker",
+        b"700 0 0 /home/walked/closed",
     }
     assert {one.status for one in found.values()} == {Status.OK}
+
+
+@pytest.mark.root
+def test_what_engines_keep_of_containers_is_left_out_wherever_it_lies(tmp_path: Path, stage: Stage) -> None:
+    plant = [f"mkdir -p {place}; cp /bin/true {place}/su; chmod 4755 {place}/su" for place in (*STORES, "/srv/walked/overlay2/mine/diff")]
+    found = walked(tmp_path, stage.do("umask 022", *plant), ["sh"])
+
+    assert rows(found, "tutela walk") == {b"S\t4755\t0\t0\tf\t/srv/walked/overlay2/mine/diff/su"}
+
+
+@pytest.mark.root
+def test_programs_with_capabilities_are_looked_for_in_packages_too(tmp_path: Path, stage: Stage) -> None:
+    listed = "/srv/walked/able\n/srv/walked/gains\n"
+    stage.do(
+        "umask 022", "mkdir -p /srv/walked", "cd /srv/walked", "cp /bin/true able; setcap cap_net_raw+ep able", "cp able able2; setcap cap_net_raw+ep able2"
+    )
+    found = walked(tmp_path, stage.do("cp able gains; chmod 4755 gains").plant("/var/lib/dpkg/info/aa-walked.list", listed, "644"), ["sh"])
+
+    assert rows(found, PACKAGED) == {b"/srv/walked/able", b"/srv/walked/gains"}
 
 
 @pytest.mark.root

@@ -1176,7 +1176,8 @@ NR > 3000 { exit 1 } # the rest is not looked at
 		else if (line ~ /_authToken[ \t]*=[ \t]*[^ \t]|"auth"[ \t]*:[ \t]*"[A-Za-z0-9+\/=]+"/) kind = "token"
 		else if (path ~ /kube/ && line ~ /^[ \t]*token:[ \t]*[A-Za-z0-9]/) kind = "token"
 		else if (base ~ /\.?my\.cnf$|\.cnf$|^\.pypirc$|^\.s3cfg$|^\.smbcredentials$/ && line ~ /^[ \t]*(password|secret_key)[ \t]*=[ \t]*[^ \t]/) kind = "password"
-		else if (base ~ /env/ && toupper(line) ~ /^(EXPORT[ \t]+)?[A-Z0-9_]*(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY)[A-Z0-9_]*[ \t]*=[ \t]*[^ \t]/ && line !~ /=[ \t]*["\047]?["\047]?[ \t]*$/) kind = "password"
+		else if (base ~ /env/ && line ~ /:\/\/[^\/:@ ]*:[^\/:@ $]+@/) kind = "password"
+		else if (base ~ /env/ && toupper(line) ~ /^(EXPORT[ \t]+)?[A-Z0-9_]*(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY)[A-Z0-9_]*[ \t]*=|^(EXPORT[ \t]+)?([A-Z0-9_]*_)?(PASS|PWD)[ \t]*=/ && tolower(line) !~ /=[ \t]*["\047]?(null|none|true|false)?["\047]?[ \t\r]*$/) kind = "password"
 	}
 	close(path)
 	if (kind != "") print kind "\t" $2 "\t" $3 "\t" $4 "\t" path
@@ -1225,10 +1226,10 @@ journal_logins() { # names and times of logins, from the journal of root: anybod
 	if [ "$ME" != 0 ]; then emit denied "$RC" "$named" "$OUT"; else emit_captured "$named"; fi
 }
 
-# Of whole paths. Left out are containers, which are hosts of their own, and what the kernel makes up.
-NOT_WALKED='/(proc|sys|dev|run|snap|var/lib/(docker|containers|containerd|kubelet|lxc|lxd|incus|machines|snapd))'
-SECRET_NAMES='/(root|home|etc|opt|srv|var/www)/(.*/)?([^/]*(\.(pem|key|ppk|env|ovpn)|_(rsa|ed25519|ecdsa|key)|my\.cnf)|id_[^/]*|\.env[^/]*|[^/]*(kubeconfig|credentials)[^/]*|\.(pgpass|netrc|npmrc|pypirc|dockercfg|s3cfg)|\.docker/config\.json|\.(aws|kube)/.*)|/etc/kubernetes/.*\.conf'
-NO_SECRETS='.*(\.pub|/(site-packages|dist-packages|node_modules|lib/python.*/test)/.*)'
+# Of whole paths. Left out are containers, which are hosts of their own, wherever their engine keeps them, and what the kernel makes up.
+NOT_WALKED='/(proc|sys|dev|run|snap|var/lib/(docker|containers|containerd|kubelet|lxc|lxd|incus|machines|snapd))|.*/(overlay2/[0-9a-z]{25,64}(-init)?|(overlay|vfs/dir)/[0-9a-f]{64}|io\.containerd\.snapshotter\.v1\.[a-z]+|(docker|containers/storage)/volumes)'
+SECRET_NAMES='/(root|home|etc|opt|srv|www|app|data[0-9]*|var/www|usr/local/(etc|[^/]*(nginx|apache|httpd|tomcat|openresty)[^/]*))/(.*/)?([^/]*(\.(pem|key|ppk|env|ovpn)|_(rsa|ed25519|ecdsa|key)|my\.cnf)|id_[^/]*|\.env[^/]*|[^/]*(kubeconfig|credentials)[^/]*|\.(pgpass|netrc|npmrc|pypirc|dockercfg|s3cfg)|\.docker/config\.json|\.(aws|kube)/.*)|/etc/kubernetes/.*\.conf'
+NO_SECRETS='.*(\.pub|\.(example|sample|dist|template)|/(site-packages|dist-packages|node_modules|testdata|pkg/mod|lib/python.*/test|vendor/.*/tests?)/.*)'
 
 walk_files() {
 	# Mount points of local file systems, each device once.
@@ -1282,7 +1283,14 @@ walk_files() {
 	rows=$OUT
 	OUT=$(printf %s "$rows" | awk '/^K/' | limit 10 awk "$SECRET_KIND") || status=truncated
 	emit "$status" "$RC" 'tutela secret-files' "$OUT"
-	owners 'tutela setuid-packages' "$(printf %s "$rows" | awk -F'\t' '$1 == "S" && n++ < 500 { print $6 }')"
+	# Nobody reads what lies in a directory that lets nobody through.
+	IFS=$NL
+	# shellcheck disable=SC2046 # one directory a line
+	set -- $(printf %s "$OUT" | awk '{ sub(/^[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*\t/, ""); while (sub(/\/[^\/]*$/, "") && $0 != "") if (!seen[$0]++ && n++ < 1000) print }')
+	IFS=' 	
+'
+	[ $# -eq 0 ] || ask lenient '' "stat -c '%a %u %g %n' (directories above secret files)" stat -c '%a %u %g %n' "$@"
+	owners 'tutela setuid-packages' "$(printf %s "$rows" | awk -F'\t' '$1 == "S" && n++ < 500 { print $6 } /^\// && m++ < 500 { sub(/( =)? (cap_|=).*/, ""); print }')"
 }
 
 owners() { # name paths : which of the paths, one a line, belong to a package

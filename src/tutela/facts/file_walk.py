@@ -1,7 +1,7 @@
 """What one bounded walk over the local file systems found: setuid programs, files that all may write, files of nobody, readable secrets.
 
 Sources: `tutela walk`, one find(1) pass; `tutela secret-files`, for which the probe looked at the content and kept only its kind;
-`tutela setuid-packages`, the found programs that belong to a package (dpkg: /var/lib/dpkg/info/*.list, rpm -qf); getcap(8).
+stat(1) of the directories above these; `tutela setuid-packages`, the found programs that belong to a package (dpkg: /var/lib/dpkg/info/*.list, rpm -qf); getcap(8).
 A walk that was cut short keeps what it found, with a hole beside it: a find is sure, its absence is not.
 """
 
@@ -15,13 +15,15 @@ from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import accounts
 from tutela.facts.accounts import Accounts
 from tutela.facts.look import Look
-from tutela.facts.sudo import LOOSE_DOORS, OPEN_DOORS
+from tutela.facts.sudo import LOOSE_DOORS, OPEN_DOORS, program_of
+from tutela.facts.unseen import unseen
 from tutela.language import Text
 from tutela.record import record
 
 WALK, SECRETS, PACKAGED = "tutela walk", "tutela secret-files", "tutela setuid-packages"
 CAPABILITIES = "getcap -r /usr /opt /srv /home"
-NEEDS = (WALK, SECRETS, PACKAGED, CAPABILITIES, *accounts.NEEDS)
+ABOVE = "stat -c '%a %u %g %n' (directories above secret files)"
+NEEDS = (WALK, SECRETS, ABOVE, PACKAGED, CAPABILITIES, *accounts.NEEDS)
 SENSITIVE = re.compile(
     r"/(etc|usr/s?bin|usr/local/s?bin|bin|sbin|usr/lib|lib|lib64|usr/lib64|boot|root|var/spool/cron|opt/[^/]+/s?bin)(/|$)|.*/(cron\.[a-z]+|systemd)(/|$)"
 )
@@ -78,7 +80,7 @@ class FileWalk:
     loose: tuple[LooseFile | Unobserved, ...]
     privileged: tuple[Privileged | Unobserved, ...]
     secrets: tuple[SecretFile | Unobserved, ...]
-    """Those that others than their owner may read; a group of one service alone is accepted."""
+    """Those that others than their owner may read and reach; a group of one service alone is accepted."""
     not_walked: tuple[str, ...]
     """Mounts of network file systems, which were left out."""
 
@@ -91,9 +93,11 @@ def parse(look: Look) -> FileWalk | Unobserved:
     people = look.fact(accounts.ageless)
     rows, skipped = _walk_rows(look)
     passed_by = tuple(_passed_by(rows))
+    found = look.text(PACKAGED)
+    owned = found if isinstance(found, Unobserved) else _both_names(found.split("\n"))
     return FileWalk(
         loose=(*_loose(rows, people), *_hole(walked), *passed_by),
-        privileged=(*_privileged(look, rows), *_capable(look), *_hole(walked), *passed_by),
+        privileged=(*_setuid(rows, owned), *_capable(look, owned), *_hole(walked), *passed_by),
         secrets=(*_secrets(look, people), *_hole(look.text(SECRETS)), *passed_by),
         not_walked=tuple(skipped),
     )
@@ -138,9 +142,9 @@ def _loose(rows: list[_Row], people: Accounts | Unobserved) -> Iterator[LooseFil
     for kind, mode, owner, _, _, path in rows:
         if kind == "W":
             yield LooseFile(path, mode, owner, "world-writable", SENSITIVE.match(path) is not None)
-        elif kind == "U" and isinstance(people, Accounts) and not people.remote:
+        elif kind == "U" and isinstance(people, Accounts) and not people.remote and not _dynamic(owner, path):
             yield LooseFile(path, mode, owner, "unowned", False)
-    if any(row[0] == "U" for row in rows):
+    if any(row[0] == "U" and not _dynamic(row[2], row[5]) for row in rows):
         if isinstance(people, Unobserved):
             yield people
         elif people.remote:
@@ -148,14 +152,25 @@ def _loose(rows: list[_Row], people: Accounts | Unobserved) -> Iterator[LooseFil
             yield Unobserved(Reason.NO_VANTAGE, "/etc/nsswitch.conf passwd", why)
 
 
-def _privileged(look: Look, rows: list[_Row]) -> Iterator[Privileged]:
-    found = look.text(PACKAGED)
-    owned = found if isinstance(found, Unobserved) else _both_names(found.split("\n"))
-    for kind, mode, owner, _, _, path in rows:
-        if kind == "S":
-            gains = "setuid" if int(mode, 8) & 0o4000 else "setgid"
-            strange = path.rpartition("/")[2] in NEVER_SETUID
-            yield Privileged(path, mode, owner, gains, False if strange else owned if isinstance(owned, Unobserved) else path in owned)
+def _dynamic(owner: int, path: str) -> bool:
+    """What a service with DynamicUser= keeps for its next start belongs to a number of systemd's own (systemd.exec(5))."""
+    return 61184 <= owner <= 65519 and re.match(r"/var/(lib|cache|log)/private/", path) is not None
+
+
+def _setuid(rows: list[_Row], owned: frozenset[str] | Unobserved) -> Iterator[Privileged]:
+    for kind, words, owner, _, _, path in rows:
+        mode = int(words, 8)
+        # On what nobody can execute the bits do nothing (execve(2)): `chmod -R g+s` leaves them on documents.
+        gains = "setuid" if mode & 0o4000 and mode & 0o111 else "setgid" if mode & 0o2010 == 0o2010 else None
+        if kind == "S" and gains is not None:
+            yield Privileged(path, words, owner, gains, _of_package(path, owned))
+
+
+def _of_package(path: str, owned: frozenset[str] | Unobserved) -> bool | Unobserved:
+    name = path.rpartition("/")[2]
+    if name in NEVER_SETUID or program_of(name) in NEVER_SETUID:
+        return False
+    return owned if isinstance(owned, Unobserved) else path in owned
 
 
 NEVER_SETUID = (OPEN_DOORS | LOOSE_DOORS) - frozenset(
@@ -169,7 +184,7 @@ def _both_names(paths: list[str]) -> frozenset[str]:
     return frozenset(paths) | {f"/usr{path}" for path in paths if re.match(r"/(s?bin|lib(64)?)/", path)}
 
 
-# Programs that distributions ship with capabilities; others need a declaration.
+# Programs of a distribution that come with capabilities. Bundles of older editions do not say which package they are of.
 SHIPPED_CAPABILITIES = (
     "*/ping",
     "*/ping4",
@@ -196,7 +211,7 @@ SHIPPED_CAPABILITIES = (
 )
 
 
-def _capable(look: Look) -> Iterator[Privileged | Unobserved]:
+def _capable(look: Look, owned: frozenset[str] | Unobserved) -> Iterator[Privileged | Unobserved]:
     if look.source(CAPABILITIES).status is Status.ABSENT:
         yield Unobserved(
             Reason.NO_ANSWER,
@@ -209,27 +224,69 @@ def _capable(look: Look) -> Iterator[Privileged | Unobserved]:
         yield text
         return
     for line in text.split("\n")[:MAX_ROWS]:
-        path, _, words = line.partition(" ")
-        # Older releases of getcap print ` = ` between path and capabilities.
-        words = words.removeprefix("= ").strip()
-        if path and words:
-            yield Privileged(path, "", 0, words, any(fnmatchcase(path, pattern) for pattern in SHIPPED_CAPABILITIES))
+        # Older releases of getcap print ` = ` between path and capabilities. A name may hold a blank.
+        found = re.fullmatch(r"(/.*?)(?: =)? ((?:cap_|=)\S*(?: .*)?)", line)
+        if found is not None:
+            path = found[1]
+            shipped = re.match(r"(/usr)?/(s?bin|lib(64|exec)?)/", path) and any(fnmatchcase(path, pattern) for pattern in SHIPPED_CAPABILITIES)
+            yield Privileged(path, "", 0, found[2], True if shipped else _of_package(path, owned))
 
 
 def _secrets(look: Look, people: Accounts | Unobserved) -> Iterator[SecretFile | Unobserved]:
     names = {account.uid: account.name for account in reversed(people.accounts)} if isinstance(people, Accounts) else {}
     own_group = _group_of_one(people)
+    above = _directories(look)
     for line in _lines(look, SECRETS):
         fields = line.split("\t", 4)
         if len(fields) != 5 or not _MODE.fullmatch(fields[1]) or not _NUMBER.fullmatch(fields[2]) or not _NUMBER.fullmatch(fields[3]):
             continue
         kind, mode, owner, group, path = fields[0], int(fields[1], 8), int(fields[2]), int(fields[3]), fields[4]
-        private = mode & 0o040 == 0 or group == 0 or own_group(group, owner)
-        if mode & 0o004 or private is False:
-            readers = "everybody" if mode & 0o004 else f"group {group}"
+        # Who else reads it is in each of these groups; a way that is open to all adds none.
+        needed, shut, unlisted = _way(path, above)
+        if shut or not mode & 0o044:
+            continue
+        if not mode & 0o004:
+            needed = [(owner, group), *needed]
+        private = [one == 0 or _either(own_group(one, owner), own_group(one, keeper)) for keeper, one in needed]
+        if True in private:
+            continue
+        doubt = next((one for one in private if isinstance(one, Unobserved)), unseen(look, ABOVE) or unlisted)
+        if doubt is not None:
+            yield doubt
+        else:
+            readers = f"group {needed[0][1]}" if needed else "everybody"
             yield SecretFile(path, kind, f"{mode:04o}", names.get(owner, str(owner)), readers)
-        elif isinstance(private, Unobserved):
-            yield private
+
+
+def _either(*values: bool | Unobserved) -> bool | Unobserved:
+    return True if True in values else next((one for one in values if isinstance(one, Unobserved)), False)
+
+
+def _directories(look: Look) -> dict[str, tuple[int, int, int]]:
+    """Mode, owner and group of directories."""
+    found = {}
+    for line in _lines(look, ABOVE):
+        fields = line.split(" ", 3)
+        if len(fields) == 4 and _MODE.fullmatch(fields[0]) and _NUMBER.fullmatch(fields[1]) and _NUMBER.fullmatch(fields[2]):
+            found[fields[3]] = int(fields[0], 8), int(fields[1]), int(fields[2])
+    return found
+
+
+def _way(path: str, above: dict[str, tuple[int, int, int]]) -> tuple[list[tuple[int, int]], bool, Unobserved | None]:
+    """Owner and group of the directories that only this group passes; whether one lets nobody but its owner through; and what was not seen."""
+    needed = []
+    unlisted = None
+    while (path := path.rpartition("/")[0]) != "":
+        if path not in above:
+            unlisted = Unobserved(Reason.NO_DATA, path, Text("看不到谁能进入该目录", "who may pass this directory was not seen"))
+            continue
+        mode, owner, group = above[path]
+        if mode & 0o001:
+            continue
+        if not mode & 0o010:
+            return [], True, None
+        needed.append((owner, group))
+    return needed, False, unlisted
 
 
 def _group_of_one(people: Accounts | Unobserved) -> Callable[[int, int], bool | Unobserved]:

@@ -49,6 +49,13 @@ _OPEN_DOORS = (
 OPEN_DOORS = frozenset(_OPEN_DOORS.split())
 _BUILD = re.compile(r"(?:\.(?:basic|tiny|nox|gtk3?|athena|motif|openbsd|traditional)|-(?:static|gtk|nox|lucid|multiarch|dbg))$|[0-9.]+$")
 """What distributions put behind the name of one build of a program: vim.basic, nc.openbsd, bash-static, python3.11."""
+
+
+def program_of(name: str) -> str:
+    """`vim` of `vim.basic`, `python` of `python3.11`: of which program this is a build."""
+    return _BUILD.sub("", name)
+
+
 # Programs that do it when their arguments can be chosen freely.
 _LOOSE_DOORS = (
     "systemctl journalctl service apt apt-get aptitude dnf yum zypper tar zip unzip 7z cp mv ln dd tee cat head tail find rsync chmod chown chgrp"
@@ -246,7 +253,7 @@ def _reason(command: str, account: Account | None) -> str | None:
         return "a whole directory"
     if path.startswith("/^") or re.search(r"[*?\[^]", command):
         return "wildcard"
-    if _BUILD.sub("", program) in OPEN_DOORS or program in OPEN_DOORS:
+    if program_of(program) in OPEN_DOORS or program in OPEN_DOORS:
         return "shell, editor or the like"
     if program in LOOSE_DOORS and not arguments:
         return "any arguments"
