@@ -60,6 +60,11 @@ def test_chinese_lines_about_a_profile_have_chinese_colons() -> None:
     assert [line for line in lines if ": " in line] == []
 
 
+def test_an_id_may_be_written_in_either_case() -> None:
+    for name in ("h-028", "Lb-4.6", "CAMPUS-L1", "SSH-Root-Login", "kpi-01"):
+        assert name.lower() in next(explain(name, CONTENT, None, Lang.EN)).lower()
+
+
 def test_what_is_never_shown_is_not_said_to_lie_on_the_host_alone() -> None:
     """Contacts come from the site file, guessed passwords from the test: no probe masks these."""
     assert "probe" not in "\n".join(explain("NC8", CONTENT, None, Lang.EN))

@@ -40,6 +40,9 @@ def test_bash_completes_commands_options_and_values(capsys: pytest.CaptureFixtur
     assert complete("tutela", "ledger", "fo") == ["forget"]
     assert complete("tutela", "ledger", "append", "--ki") == ["--kind"]
     assert "letter" in complete("tutela", "ledger", "append", "--kind", "le")
+    assert complete("tutela", "check", "--profile", "ca") == ["campus-L1"]
+    assert "/etc/passwd" in complete("tutela", "check", "--site", "/etc/passw")
+    assert complete("tutela", "check", "--timeout", "") == []
 
 
 @pytest.mark.program("man")

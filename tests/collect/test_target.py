@@ -33,6 +33,23 @@ def test_a_file_that_exists_is_a_bundle(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("ssh://h:99999", "'99999' is no port (1-65535)"),
+        ("ssh://h:0", "0 is no port (1-65535)"),
+        ("ssh://h:x", "'x' is no port (1-65535)"),
+        ("ssh://[2001:db8::1]:22x", "'22x' is no port (1-65535)"),
+        ("ssh://ops@", "'ssh://ops@' may only be ssh://[user@]host[:port]"),
+        ("ssh://", "'ssh://' may only be ssh://[user@]host[:port]"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_named(words: str, said: str) -> None:
+    with pytest.raises(UsageError) as problem:
+        read_target(words)
+    assert said in str(problem.value)
+
+
+@pytest.mark.parametrize(
     "words",
     [
         "",

@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING
 
 from tutela.cli import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN, said
 from tutela.cli.clock import now
-from tutela.cli.options import add_judging, add_looking, add_scanning, declared, look_of, read_rulebook, read_site_file, read_targets, ssh_options
+from tutela.cli.options import (
+    add_judging,
+    add_looking,
+    add_scanning,
+    declared,
+    look_of,
+    read_rulebook,
+    read_site_file,
+    read_targets,
+    refuse_bundles,
+    refuse_without_folder,
+    ssh_options,
+)
 from tutela.collect.target import BundleTarget, LocalTarget
 from tutela.errors import BundleError, TutelaError, UsageError
 from tutela.language import Lang, Text
@@ -110,6 +122,12 @@ def _checked(arguments: argparse.Namespace, lang: Lang) -> int:
     anchor = anchor_of(arguments.ledger)
     site_file = read_site_file(arguments.site)
     targets = read_targets(arguments.targets, lang)
+    refuse_bundles(arguments, targets)
+    for place in (arguments.output, arguments.keep):
+        if place is not None:
+            refuse_without_folder(place)
+    if arguments.output is not None and arguments.output.is_dir():
+        raise UsageError(Text(f"--output {arguments.output} 是文件夹；请写出文件名", f"--output {arguments.output} is a folder; name a file"))
     with stop_on_interrupt() as running, without_delay(targets):
         looking = Looking(
             targets, look_of(arguments, site_file), ssh_options(arguments), arguments.jobs, running, elsewhere_of(arguments, targets, site_file, running)

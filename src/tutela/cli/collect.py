@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tutela.cli import EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN
-from tutela.cli.options import add_looking, look_of, read_site_file, read_targets, ssh_options
+from tutela.cli.options import add_looking, look_of, read_site_file, read_targets, refuse_bundles, refuse_without_folder, ssh_options
 from tutela.errors import CollectError, UsageError
 from tutela.language import Lang, Text
 from tutela.report.inert import inert
@@ -43,6 +43,9 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
 
     site = read_site_file(arguments.site)
     targets = read_targets(arguments.targets, lang)
+    refuse_bundles(arguments, targets)
+    if arguments.output is not None:
+        refuse_without_folder(arguments.output)
     if len(targets) > 1 and arguments.output is None:
         raise UsageError(Text("多台主机请用 --output 指定文件夹", "name a folder with --output for several hosts"))
     lost: list[tuple[str, Text]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from tutela.language import Lang, Text
 
@@ -43,6 +44,18 @@ def options(command: argparse.ArgumentParser) -> Iterator[argparse.Action]:
             yield action
 
 
+def _values(action: argparse.Action) -> list[str] | None:
+    """What may stand behind an option; None: a file."""
+    if action.choices:
+        return [str(word) for word in action.choices]
+    if "--profile" in action.option_strings:
+        from tutela.library import load_content
+
+        return list(load_content().profiles)
+    # What has a type of its own is a number.
+    return None if action.type in (None, Path) else []
+
+
 def _words(command: argparse.ArgumentParser) -> str:
     positional = [str(word) for action in command._actions if not action.option_strings and action.choices for word in action.choices]  # noqa: SLF001
     return " ".join([*(word for action in options(command) for word in action.option_strings), *positional])
@@ -60,10 +73,11 @@ def bash(lang: Lang) -> str:
         lines.append(f'\t"{name} "*)')
         lines.append("\t\tcase $prev in")
         for action in options(command):
-            if action.choices:
-                lines.append(f'\t\t{"|".join(action.option_strings)}) COMPREPLY=($(compgen -W "{" ".join(map(str, action.choices))}" -- "$cur")); return ;;')
-            elif action.nargs != 0:
-                lines.append(f'\t\t{"|".join(action.option_strings)}) COMPREPLY=($(compgen -f -- "$cur")); return ;;')
+            if action.nargs == 0:
+                continue
+            values = _values(action)
+            offered = "-f" if values is None else f'-W "{" ".join(values)}"'
+            lines.append(f'\t\t{"|".join(action.option_strings)}) COMPREPLY=($(compgen {offered} -- "$cur")); return ;;')
         lines.append("\t\tesac")
         lines.append(f'\t\twords="{_words(command)}" ;;')
     lines += [
@@ -100,7 +114,8 @@ def zsh(lang: Lang) -> str:
         specs = []
         for action in options(command):
             about = (action.help or "").replace("[", "(").replace("]", ")").replace(":", " ").replace("%%", "%")
-            value = "" if action.nargs == 0 else ":value:(" + " ".join(map(str, action.choices)) + ")" if action.choices else ":value:_files"
+            values = _values(action)
+            value = "" if action.nargs == 0 else ":value:_files" if values is None else f":value:({' '.join(values)})" if values else ":value: "
             specs += [_quoted(f"{word}[{about}]{value}") for word in action.option_strings]
         before = len(name.split())
         lines.append(f"""\t"{name} "*) shift {before} words; (( CURRENT -= {before} )); _arguments {" ".join(specs)} '*:target:_files' ;;""")
@@ -119,6 +134,7 @@ def fish(lang: Lang) -> str:
             continue
         for action in options(command):
             words = [f"-l {word[2:]}" if word.startswith("--") else f"-s {word[1:]}" for word in action.option_strings]
-            value = "" if action.nargs == 0 else " -x -a " + _quoted(" ".join(map(str, action.choices))) if action.choices else " -r"
+            values = _values(action)
+            value = "" if action.nargs == 0 else " -r" if values is None else " -x -a " + _quoted(" ".join(values)) if values else " -x"
             lines.append(f"complete -c tutela -n '{seen}' {' '.join(words)}{value} -d {_quoted((action.help or '').replace('%%', '%'))}")
     return "\n".join([*lines, ""])

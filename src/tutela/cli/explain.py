@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tutela.assess import Assessment
     from tutela.checks import Check
 
+MAX_NEAR = 8
+"""Ids offered instead of one that does not exist."""
 MAX_EVIDENCE = 4
 """Sources of a check before the rest is a number."""
 IMPLEMENTATIONS = {
@@ -87,6 +89,10 @@ def explain(name: str, content: Content, assessment: Assessment | None, lang: La
     """
     clauses = {clause.id: (agreement, clause) for agreement in content.agreements.values() for clause in agreement.clauses}
     rows = {row.id: (table, row) for table in content.tables.values() for row in table.rows}
+    agreements = [agreement.id for agreement in content.agreements.values()]
+    known = [*content.profiles, *agreements, *clauses, *rows, *REASONS, *NEVER_COLLECTED, *content.checks, *content.by_catalogue()]
+    # People write h-028 and lb-4.6; no two ids differ in their case alone.
+    name = next((one for one in known if one == name), None) or next((one for one in known if one.lower() == name.lower()), name)
     check = content.check(name)
     if check is not None:
         yield from _check(check, content, assessment, lang)
@@ -109,22 +115,13 @@ def explain(name: str, content: Content, assessment: Assessment | None, lang: La
         yield from _reason(Reason(name), assessment, lang)
     elif name in content.profiles:
         yield from _profile(content.profiles[name], content, lang)
-    elif any(name == agreement.id for agreement in content.agreements.values()):
+    elif name in agreements:
         for agreement in content.agreements.values():
             if name == agreement.id:
                 yield from _agreement(agreement, lang)
     else:
-        known = [
-            *content.profiles,
-            *(agreement.id for agreement in content.agreements.values()),
-            *clauses,
-            *rows,
-            *REASONS,
-            *NEVER_COLLECTED,
-            *content.checks,
-            *content.by_catalogue(),
-        ]
-        near = difflib.get_close_matches(name.upper(), known, 5, 0.5) or difflib.get_close_matches(name, known, 5, 0.5)
+        near = [one for one in known if name.lower() in one.lower()][:MAX_NEAR] or difflib.get_close_matches(name.upper(), known, MAX_NEAR, 0.5)
+        near = near or difflib.get_close_matches(name, known, MAX_NEAR, 0.5)
         listed = ", ".join(near) or "-"
         raise UsageError(Text(f"没有编号 {name!r}；相近的有：{listed}", f"there is no id {name!r}; near ones: {listed}"))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,7 +66,7 @@ def add_looking(parser: argparse.ArgumentParser, lang: Lang) -> None:
     )
     group.add("--jobs", "-j", zh="同时检查的主机数（默认 16）", en="hosts looked at side by side (default 16)", type=positive, default=16, metavar="N")
     group.add("--timeout", zh="每台主机的时限（默认 180）", en="time limit for a host (default 180)", type=positive, default=180, metavar=Text("秒", "SECONDS"))
-    group.add("--ssh-config", zh="ssh 配置文件（同 ssh -F）", en="configuration file for ssh (its -F)", metavar=FILE)
+    group.add("--ssh-config", zh="ssh 配置文件（同 ssh -F）", en="configuration file for ssh (its -F)", type=Path, metavar=FILE)
 
 
 def add_scanning(parser: argparse.ArgumentParser, lang: Lang) -> None:
@@ -146,6 +148,8 @@ def _read_inventory(name: str, lang: Lang) -> Sequence[Target]:
     from tutela.collect.inventory import read_inventory
     from tutela.collect.inventory_variables import Beside
 
+    if not name:
+        raise UsageError(Text("@ 后面要写清单文件：@hosts.ini", "behind @ stands the inventory file: @hosts.ini"))
     path = Path(name)
     try:
         raw = path.read_bytes()
@@ -153,7 +157,7 @@ def _read_inventory(name: str, lang: Lang) -> Sequence[Target]:
         why = said_by_system(problem)
         if path.is_dir():
             why = Text("请写出清单文件，而不是文件夹", "name the inventory file, not a folder")
-        raise UsageError(Text(f"无法读取清单 @{name}：{why.zh}", f"cannot read the inventory @{name}: {why.en}")) from None
+        raise UsageError(Text(f"无法读取清单 {name}：{why.zh}", f"cannot read the inventory {name}: {why.en}")) from None
     found = read_inventory(raw, name, Beside(path.parent))
     if found.unused:
         zh = "、".join(f"{key}（{count} 台）" for key, count in found.unused.items())
@@ -180,6 +184,28 @@ def _each_once(targets: list[Target]) -> list[Target]:
                 )
             )
     return list(dict.fromkeys(targets))
+
+
+def refuse_bundles(arguments: argparse.Namespace, targets: list[Target]) -> None:
+    """What only a host can be asked, no recorded bundle answers. Raises UsageError."""
+    from tutela.collect.target import BundleTarget
+
+    asked = next((option for option, given in (("--passwords", arguments.passwords), ("--become", arguments.become)) if given), None)
+    bundle = next((target for target in targets if isinstance(target, BundleTarget)), None)
+    if asked is not None and bundle is not None:
+        raise UsageError(
+            Text(
+                f"{asked} 对证据包 {bundle.path} 不起作用：包里有什么在采集时已定；请在采集时使用（tutela collect {asked}）",
+                f"{asked} does nothing to the bundle {bundle.path}: what it holds was settled when it was collected; give it to tutela collect",
+            )
+        )
+
+
+def refuse_without_folder(path: Path) -> None:
+    """Where something is to be written there is a folder: better said now than after an hour of looking. Raises UsageError."""
+    if not path.parent.is_dir():
+        why = said_by_system(FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+        raise UsageError(Text(f"无法写入 {path}：{why.zh}", f"cannot write {path}: {why.en}"))
 
 
 def read_site_file(path: Path | None) -> Site | None:
@@ -243,5 +269,14 @@ def grid_addresses(site: Site | None) -> tuple[str, ...]:
 
 
 def ssh_options(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """Options for ssh that the user asked for."""
-    return ("-F", arguments.ssh_config) if arguments.ssh_config else ()
+    """Options for ssh that the user asked for.
+
+    Raises UsageError for a file that is not there: else every single host would say so.
+    """
+    path: Path | None = arguments.ssh_config
+    if path is None:
+        return ()
+    # ssh takes the word none for no file at all.
+    if str(path) != "none" and not path.exists():
+        raise UsageError(Text(f"没有 ssh 配置文件 {path}", f"there is no ssh configuration file {path}"))
+    return ("-F", str(path))

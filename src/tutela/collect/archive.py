@@ -59,7 +59,9 @@ def _of_probe(path: Path, raw: bytes) -> Bundle:
     """A bundle of bare probe output (`sh probe.sh > FILE`); when it was made is what the host said, since nobody else was there."""
     meta = read_frames(raw).get("meta") if raw.startswith(PROBE_STARTS) else None
     if meta is None:
-        raise BundleError(Text("既不是证据包，也不是探针输出", "it is neither a bundle nor the output of the probe"))
+        raise BundleError(
+            Text("既不是证据包，也不是探针输出；主机清单请写成 @文件", "it is neither a bundle nor the output of the probe; an inventory is written @file")
+        )
     started = re.search(rb"^started=(\d{1,11})$", meta.content, re.MULTILINE)
     if started is None:
         raise BundleError(Text("探针输出没有采集时间", "the probe's output does not say when it was made"))

@@ -10,7 +10,7 @@ from importlib import resources
 from ipaddress import ip_address
 
 from tutela.collect.run import Look, Running, Talk, run_probe, shown
-from tutela.collect.ssh import SSH_FAILED, explained, ssh_argv
+from tutela.collect.ssh import NOT_FOUND, SSH_FAILED, explained, ssh_argv
 from tutela.collect.target import SshTarget
 from tutela.errors import CollectError
 from tutela.language import Text
@@ -20,7 +20,6 @@ RATE = 10_000
 """Connections a second: a second vantage is somebody's own machine, not a scanner."""
 SECONDS = 90
 """For one address: two rounds over a host that drops everything, from a machine that may open eight thousand files."""
-NOT_FOUND = 127
 
 
 @record

@@ -1581,12 +1581,13 @@ ssh_effective() { # [-f file] : what sshd makes of its files; with Match, for so
 }
 
 ssh_keys() { # whose keys open this host, and the modes of all that sshd trusts
-	patterns='' host_keys=''
+	patterns='' host_keys='' pid_file=/run/sshd.pid
 	IFS=$NL
 	for line in ${effective-}; do
 		case $line in
 		'authorizedkeysfile '*) patterns="$patterns ${line#* }" ;;
 		'hostkey '*) host_keys="$host_keys ${line#* }" ;;
+		'pidfile /'*) pid_file=${line#* } ;;
 		esac
 	done
 	IFS=' 	
@@ -1595,9 +1596,16 @@ ssh_keys() { # whose keys open this host, and the modes of all that sshd trusts
 	patterns="$patterns $key_patterns"
 	IFS=$NL
 	# shellcheck disable=SC2086 # split at newlines on purpose
-	set -- /etc/ssh /run/sshd $seen
+	set --
+	for f in $seen; do [ ! -e "$f" ] || set -- "$@" "$f"; done
 	IFS=' 	
 '
+	# An older file in the place of another one may keep its old date; the time of that change does not lie.
+	[ $# -eq 0 ] || ask strict '' "stat -L -c '%Z %n' (ssh configuration)" stat -L -c '%Z %n' "$@"
+	line='' # sshd writes this file at its start, and again when it reads its configuration anew
+	{ read -r line <"$pid_file"; } 2>/dev/null
+	case $line in '' | *[!0-9]*) emit absent 0 "$pid_file" '' ;; *) emit ok 0 "$pid_file" "$line" ;; esac
+	set -- /etc/ssh /run/sshd "$@" "$pid_file"
 	# shellcheck disable=SC2086 # one word a directory
 	set -- "$@" $listed # whose time tells of a file that went, or came with an old date
 	for f in $host_keys; do set -- "$@" "$f"; done
@@ -2124,6 +2132,14 @@ kernel() {
 	interfaces=
 	for f in "$@"; do f=${f%/*}; interfaces=$interfaces${f##*/}$NL; done
 	emit ok 0 /proc/sys/net/ipv4/conf/ "${interfaces%"$NL"}"
+	files plain "$@"
+	set +f
+	set -- /proc/sys/net/ipv6/conf/*/accept_redirects
+	set -f
+	[ -e "$1" ] || set --
+	interfaces=
+	for f in "$@"; do f=${f%/*}; interfaces=$interfaces${f##*/}$NL; done
+	emit ok 0 /proc/sys/net/ipv6/conf/ "${interfaces%"$NL"}"
 	files plain "$@" \
 		/proc/sys/net/ipv4/tcp_syncookies /proc/sys/net/ipv4/icmp_echo_ignore_broadcasts /proc/sys/net/core/somaxconn \
 		/proc/sys/net/ipv4/conf/all/accept_redirects /proc/sys/net/ipv4/conf/default/accept_redirects \
@@ -2191,9 +2207,9 @@ applications() { # what marks application software outside packages: names of fi
 }
 
 web() { # configuration of web servers, directives of an allow-list only
-	files web /etc/nginx/nginx.conf /etc/apache2/apache2.conf /etc/apache2/ports.conf /etc/apache2/envvars /etc/httpd/conf/httpd.conf
-	for d in /etc/nginx/conf.d /etc/nginx/sites-enabled /etc/nginx/default.d /etc/nginx/snippets /etc/apache2/conf-enabled /etc/apache2/sites-enabled /etc/httpd/conf.d; do directory web "$d" '*'; done
-	directory web /etc/apache2/mods-enabled '*.conf'
+	files web /etc/nginx/nginx.conf /etc/apache2/apache2.conf /etc/apache2/ports.conf /etc/apache2/envvars /etc/apache2/httpd.conf /etc/httpd/conf/httpd.conf
+	for d in /etc/nginx/conf.d /etc/nginx/sites-enabled /etc/nginx/http.d /etc/nginx/vhosts.d /etc/nginx/default.d /etc/nginx/snippets /etc/apache2/conf-enabled /etc/apache2/sites-enabled /etc/httpd/conf.d; do directory web "$d" '*'; done
+	for d in /etc/apache2 /etc/apache2/mods-enabled /etc/apache2/conf.d /etc/apache2/vhosts.d /etc/apache2/sysconfig.d; do directory web "$d" '*.conf'; done
 	certificates
 }
 
@@ -2201,7 +2217,7 @@ certificates() { # when the certificates that web servers present end; of a file
 	name='openssl x509 -noout -enddate (certificates of web servers)'
 	if ! have openssl; then emit absent 127 "$name" ''; return; fi
 	set +f
-	set -- /etc/nginx/nginx.conf /etc/nginx/conf.d/*.conf /etc/nginx/default.d/*.conf /etc/nginx/sites-enabled/* /etc/apache2/sites-enabled/*.conf /etc/httpd/conf.d/*.conf
+	set -- /etc/nginx/nginx.conf /etc/nginx/conf.d/*.conf /etc/nginx/default.d/*.conf /etc/nginx/http.d/*.conf /etc/nginx/vhosts.d/*.conf /etc/nginx/sites-enabled/* /etc/apache2/sites-enabled/*.conf /etc/apache2/conf.d/*.conf /etc/apache2/vhosts.d/*.conf /etc/httpd/conf.d/*.conf
 	set -f
 	n=$#
 	while [ "$n" -gt 0 ]; do

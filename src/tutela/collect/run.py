@@ -239,6 +239,13 @@ def collect_local(look: Look, clock: Clock, running: Running | None = None, answ
     frames, rc, complaints = run_probe(argv, look.timeout_s, running, Talk(probe_text(), answer=[] if answer is None else answer))
     if rc != 0:
         words = shown(complaints)
+        if argv[0] == "sudo" and b"sudo" in complaints:
+            raise CollectError(
+                Text(
+                    f"本机 sudo 需要密码或未授权：{words}；请用 sudo 运行整条命令",
+                    f"sudo wants a password or refuses: {words}; run the whole command with sudo",
+                )
+            )
         raise CollectError(Text(f"探针以 {rc} 退出：{words}", f"the probe ended with {rc}: {words}"))
     try:
         return local_bundle(frames, clock())

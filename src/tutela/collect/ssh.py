@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SSH_FAILED = 255
 """ssh(1): exit status when the connection itself failed."""
+NOT_FOUND = 127
+"""sh(1): exit status when there is no such command."""
 
 
 def ssh_argv(target: SshTarget, look: Look, options: tuple[str, ...] = (), command: list[str] | None = None) -> list[str]:
@@ -120,6 +122,8 @@ def explained(target: SshTarget, rc: int, complaints: bytes, look: Look) -> Text
             f"{host} 拒绝登录：{words}；请检查用户名、密钥与 ssh-agent",
             f"{host} refused the login: {words}; check the user name, the key and ssh-agent",
         )
+    if look.become and rc == NOT_FOUND:
+        return Text(f"{host} 上没有 sudo；请以 root 登录，或去掉 --become", f"there is no sudo on {host}; log in as root, or leave out --become")
     if look.become and "sudo" in said:
         return Text(
             f"{host} 上 sudo 需要密码或未授权：{words}；请授权免密 sudo，或去掉 --become",

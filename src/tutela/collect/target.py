@@ -71,18 +71,23 @@ def read_target(words: str) -> Target:
 
 
 def _ssh(words: str) -> SshTarget:
+    wrong = UsageError(Text(f"地址 {words!r} 只能是 ssh://[用户@]主机[:端口]", f"the address {words!r} may only be ssh://[user@]host[:port]"))
     try:
         parts = urlsplit(words)
-        host, port = parts.hostname or "", parts.port
     except ValueError:
-        host, port = "", None
-        parts = urlsplit("ssh://")
+        raise wrong from None
+    host = parts.hostname
     # urlsplit drops newlines and tabs, which would name another host than the one that was written.
-    if not words.isprintable() or parts.path not in ("", "/") or parts.query or parts.fragment or parts.password is not None:
-        raise UsageError(Text(f"地址 {words!r} 只能是 ssh://[用户@]主机[:端口]", f"the address {words!r} may only be ssh://[user@]host[:port]"))
+    if not host or not words.isprintable() or parts.path not in ("", "/") or parts.query or parts.fragment or parts.password is not None:
+        raise wrong
+    try:
+        port = parts.port
+    except ValueError:
+        given = parts.netloc.rpartition(":")[2]
+        raise UsageError(Text(f"{given!r} 不是端口（1–65535）", f"{given!r} is no port (1-65535)")) from None
     # urlsplit lowers the host's case; ssh_config's Host patterns may mind.
     raw = parts.netloc.rpartition("@")[2]
-    if not raw.startswith("[") and host:
+    if not raw.startswith("["):
         host = raw.partition(":")[0]
     return ssh_target(host, host, parts.username, port)
 
@@ -97,5 +102,5 @@ def ssh_target(name: str, host: str, user: str | None, port: int | None) -> SshT
     if user is not None and not _USER.fullmatch(user):
         raise UsageError(Text(f"{user!r} 不是用户名", f"{user!r} is no user name"))
     if port is not None and not 0 < port < 65536:
-        raise UsageError(Text(f"{port} 不是端口", f"{port} is no port"))
+        raise UsageError(Text(f"{port} 不是端口（1–65535）", f"{port} is no port (1-65535)"))
     return SshTarget(name, host, user, port)
