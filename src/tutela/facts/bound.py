@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from fnmatch import filter as matching
+from itertools import pairwise
 
 from tutela.evidence import Unobserved
 from tutela.facts import exposure, firewall, interfaces, packages, sockets
@@ -98,7 +99,7 @@ def _name(program: str, words: tuple[str, ...]) -> str:
     """Services of the Erlang machine are told apart here: RabbitMQ says what it boots, CouchDB brings a machine of its own."""
     if program != "beam.smp":
         return program
-    if ("-s", "rabbit") in zip(words, words[1:], strict=False):
+    if ("-s", "rabbit") in pairwise(words):
         return "rabbitmq"
     return "couchdb" if any("/couchdb/" in word for word in words[:1]) else program
 

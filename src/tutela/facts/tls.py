@@ -17,6 +17,7 @@ from tutela.facts import exposure, hostname, outside
 from tutela.facts.look import Look
 from tutela.facts.outside import Place
 from tutela.facts.scans import Found, TlsSeen
+from tutela.facts.web import PROGRAMS
 from tutela.language import Text
 from tutela.record import record
 
@@ -26,7 +27,6 @@ OLD = ("SSLv2", "SSLv3", "TLSv1", "TLSv1.0", "TLSv1.1")
 HSTS_S = 15_552_000
 """hsts.min_age, seconds: 180 days."""
 WEB = ("http", "https")
-PROGRAMS = {"nginx": "nginx", "openresty": "nginx", "angie": "nginx", "apache2": "apache", "httpd": "apache"}
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 NEVER = frozenset({"sshd", "dropbear", "knockd", "rpcbind", "rpc.statd", "rpc.mountd", "chronyd", "ntpd", "systemd-resolve", "avahi-daemon", "snmpd", "telnetd", "inetutils-inetd"})  # fmt: skip
 """Programs that speak no TLS on the ports they hold."""

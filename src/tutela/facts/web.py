@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import sockets, units
-from tutela.facts.listing import entries
+from tutela.facts.listing import entries, matching
 from tutela.facts.look import Look
 from tutela.facts.protection_files import NEEDS as FILES
 from tutela.facts.protection_files import files
@@ -20,16 +20,32 @@ from tutela.language import Text
 from tutela.record import record
 
 NGINX = "/etc/nginx/nginx.conf"
-NGINX_DIRECTORIES = ("/etc/nginx/conf.d", "/etc/nginx/default.d", "/etc/nginx/sites-enabled")
-APACHE = ("/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf")
-APACHE_DIRECTORIES = ("/etc/apache2/mods-enabled", "/etc/apache2/conf-enabled", "/etc/apache2/sites-enabled", "/etc/httpd/conf.d")
+NGINX_FILES = (
+    ("/etc/nginx/conf.d", "http", r"[^.].*\.conf"),
+    ("/etc/nginx/http.d", "http", r"[^.].*\.conf"),
+    ("/etc/nginx/vhosts.d", "http", r"[^.].*\.conf"),
+    ("/etc/nginx/default.d", "server", r"[^.].*\.conf"),
+    ("/etc/nginx/sites-enabled", "http", r"[^.].*"),
+)
+"""Where nginx includes files as distributions ship it, into which block, and of which names: Alpine has http.d, openSUSE vhosts.d."""
+APACHE = {"/etc/apache2/apache2.conf": "/etc/apache2", "/etc/httpd/conf/httpd.conf": "/etc/httpd", "/etc/apache2/httpd.conf": "/etc/apache2"}
+"""Main files of Debian, the RHEL family, openSUSE and Alpine, and where relative paths in them begin (ServerRoot)."""
+APACHE_DIRECTORIES = (
+    *(f"/etc/apache2/{one}" for one in ("mods-enabled", "conf-enabled", "sites-enabled", "conf.d", "vhosts.d", "sysconfig.d")),
+    "/etc/httpd/conf.d",
+    "/etc/apache2",
+)
+MODULES_ONLY = re.compile(r".*\.load|.*/conf\.modules\.d/.*|/etc/letsencrypt/.*")
+"""Included files that load modules or set ciphers, and nothing that counts here."""
 ENVVARS = "/etc/apache2/envvars"
-NEEDS = (NGINX, *APACHE, ENVVARS, *(one + "/" for one in (*NGINX_DIRECTORIES, *APACHE_DIRECTORIES)), *sockets.NEEDS, *units.NEEDS, *FILES)
-PROGRAMS = {"nginx": "nginx", "openresty": "nginx", "angie": "nginx", "apache2": "apache", "httpd": "apache"}
+NEEDS = (NGINX, *APACHE, ENVVARS, *(one + "/" for one in (*(row[0] for row in NGINX_FILES), *APACHE_DIRECTORIES)), *sockets.NEEDS, *units.NEEDS, *FILES)
+PROGRAMS = dict.fromkeys(("nginx", "openresty", "angie"), "nginx") | dict.fromkeys(("apache2", "httpd"), "apache")
+PROGRAMS |= dict.fromkeys(("httpd-prefork", "httpd-worker", "httpd-event"), "apache")  # openSUSE
 OTHERS = frozenset({"caddy", "lighttpd", "haproxy", "traefik", "envoy", "litespeed", "lshttpd", "java", "node", "php-fpm", "gunicorn", "uwsgi"})
 WEB_PORTS = frozenset({80, 443, 8000, 8008, 8080, 8081, 8443, 8888})
 ADMIN_APPS = frozenset({"manager", "host-manager", "examples", "docs"})
 MAX_LINES = 20_000
+MAX_FILES = 500
 
 
 @record
@@ -84,21 +100,22 @@ def _other(kind: str) -> Server:
     return Server(kind, doubt, doubt, doubt, doubt, ())
 
 
-def _read(look: Look, directories: tuple[str, ...], pattern: str) -> tuple[list[tuple[str, str]], Unobserved | None]:
-    """Files with their text, and why it may not be all of them."""
-    found: list[tuple[str, str]] = []
+def _nginx_files(look: Look) -> tuple[list[tuple[str, str, str]], Unobserved | None]:
+    """Included files: path, block, text; and why it may not be all of them."""
+    found: list[tuple[str, str, str]] = []
     doubt: Unobserved | None = None
-    for directory in directories:
+    for directory, block, pattern in NGINX_FILES:
+        if directory.endswith(("http.d", "vhosts.d")) and look.source(f"{directory}/").status is Status.MISSING:
+            continue  # a bundle of an older probe; few distributions have them
         names = entries(look, directory)
         doubt = doubt or unseen(look, f"{directory}/")
         for name in () if isinstance(names, Unobserved) else names:
-            path = f"{directory}/{name}"
-            text = look.text(path)
             if not re.fullmatch(pattern, name):
                 continue
+            text = look.text(f"{directory}/{name}")
             if isinstance(text, str):
-                found.append((path, text))
-            doubt = doubt or unseen(look, path)
+                found.append((f"{directory}/{name}", block, text))
+            doubt = doubt or unseen(look, f"{directory}/{name}")
     return found, doubt
 
 
@@ -106,11 +123,11 @@ def _nginx(look: Look) -> Server:
     main = look.text(NGINX)
     if isinstance(main, Unobserved):
         return Server("nginx", main, main, main, main, ())
-    others, doubt = _read(look, NGINX_DIRECTORIES, r"[^.].*")
-    texts = [(NGINX, main), *others]
+    others, doubt = _nginx_files(look)
+    texts = [(NGINX, "main", main), *others]
     everywhere, shown, listings, user = False, 0, [], ""
-    for path, text in texts:
-        for number, depth, block, words, hidden in _nginx_lines(text, top="main" if path == NGINX else "http"):
+    for path, top, text in texts:
+        for number, depth, block, words, hidden in _nginx_lines(text, top=top):
             if words[:1] == ["server_tokens"] and block == "http":
                 everywhere = words[1:2] == ["off"]
             elif words[:1] == ["server_tokens"] and words[1:2] != ["off"]:
@@ -121,7 +138,7 @@ def _nginx(look: Look) -> Server:
                 user = words[1]
             elif words == ["end of server"] and not hidden:
                 shown += 0 if everywhere else 1
-    version_hidden = (everywhere and shown == 0) or (not everywhere and shown == 0 and any("server_tokens off" in text for _, text in texts))
+    version_hidden = (everywhere and shown == 0) or (not everywhere and shown == 0 and any("server_tokens off" in text for _, _, text in texts))
     user = user or "nobody"
     return Server("nginx", doubt or version_hidden, _sure(listings, doubt), user, user == "root", ())
 
@@ -151,25 +168,25 @@ def _nginx_lines(text: str, top: str) -> Iterator[tuple[int, int, str, list[str]
 
 
 def _apache(look: Look) -> Server:
-    main_path = next((name for name in APACHE if look.source(name).status is not Status.ABSENT), APACHE[0])
+    main_path = next((name for name in APACHE if look.source(name).status is not Status.ABSENT), "/etc/apache2/apache2.conf")
     main = look.text(main_path)
     if isinstance(main, Unobserved):
         return Server("apache", main, main, main, main, ())
-    others, doubt = _read(look, APACHE_DIRECTORIES, r"[^.].*\.conf")
-    texts = [(main_path, main), *others]
     tokens, signature, listings, user = "Full", "Off", [], ""
-    for path, text in texts:
-        for number, line in enumerate(text.split("\n")[:MAX_LINES], 1):
-            words = line.split()
-            key = words[0].lower() if words else ""
-            if key == "servertokens" and len(words) > 1:
-                tokens = words[1]
-            elif key == "serversignature" and len(words) > 1:
-                signature = words[1]
-            elif key == "options" and any(word.lower() in ("indexes", "+indexes", "all", "+all") for word in words[1:]):
-                listings.append(f"{path}:{number}")
-            elif key == "user" and len(words) > 1:
-                user = words[1]
+    doubt: Unobserved | None = None
+    for path, number, words in _apache_lines(look, main_path, main):
+        if isinstance(words, Unobserved):
+            doubt = doubt or words
+            continue
+        key = words[0].lower()
+        if key == "servertokens" and len(words) > 1:
+            tokens = words[1]
+        elif key == "serversignature" and len(words) > 1:
+            signature = words[1]
+        elif key == "options" and any(word.lower() in ("indexes", "+indexes", "all", "+all") for word in words[1:]):
+            listings.append(f"{path}:{number}")
+        elif key == "user" and len(words) > 1:
+            user = words[1]
     if user.startswith("${"):
         values = look.text(ENVVARS)
         found = re.search(rf"{re.escape(user[2:-1])}=(\w[\w-]{{0,40}})", values) if isinstance(values, str) else None
@@ -183,6 +200,45 @@ def _apache(look: Look) -> Server:
     nobody = Unobserved(Reason.FORMAT, main_path, Text("没有看到运行账户", "the account it runs as is not visible"))
     hidden = doubt or (tokens.lower() in ("prod", "productonly") and signature.lower() == "off")
     return Server("apache", hidden, listed, user or nobody, user == "root" if user else nobody, ())
+
+
+def _apache_lines(look: Look, path: str, text: str) -> Iterator[tuple[str, int, list[str] | Unobserved]]:
+    """Directives in the order in which Apache reads them, included files in place, since the last of some counts; and files that were not seen."""
+    root, read = APACHE[path], 0
+    stack = [(path, enumerate(text.split("\n")[:MAX_LINES], 1))]
+    while stack:
+        path, lines = stack[-1]
+        number, line = next(lines, (0, ""))
+        words = line.split()
+        if not number:
+            stack.pop()
+        elif words and words[0].lower() in ("include", "includeoptional") and len(words) > 1:
+            files = _apache_included(look, root, words[1].strip("\"'"))
+            read += 1 if isinstance(files, Unobserved) else len(files)
+            if isinstance(files, Unobserved) or read > MAX_FILES:
+                yield path, number, files if isinstance(files, Unobserved) else Unobserved(Reason.FORMAT, path, Text("包含的文件过多", "too many includes"))
+                if read > MAX_FILES:
+                    return
+                continue
+            texts = [(name, look.text_or_none(name)) for name in files]
+            for name, inner in reversed(texts):
+                if isinstance(inner, str):
+                    stack.append((name, enumerate(inner.split("\n")[:MAX_LINES], 1)))
+                elif inner is not None:
+                    yield name, 0, inner
+        elif words:
+            yield path, number, words
+
+
+def _apache_included(look: Look, root: str, wanted: str) -> tuple[str, ...] | Unobserved:
+    """Paths that an Include stands for; a directory stands for all its files."""
+    pattern = wanted if wanted.startswith("/") else f"{root}/{wanted}"
+    if MODULES_ONLY.fullmatch(pattern):
+        return ()
+    if pattern.rstrip("/") in APACHE_DIRECTORIES:
+        pattern = f"{pattern.rstrip('/')}/*"
+    names = matching(look, pattern)
+    return names if isinstance(names, Unobserved) else tuple(name for name in names if not MODULES_ONLY.fullmatch(name))
 
 
 def _tomcat_unit(look: Look) -> bool:
