@@ -21,6 +21,7 @@ from tutela.evidence.bundle import Frames, read_frames, whole_frames, write_fram
 from tutela.facts import accounts, sockets, ssh, units
 from tutela.facts.look import Look
 from tutela.facts.memory import Memory
+from tutela.facts.sshd.grid import Grid
 from tutela.library import load_content
 from tutela.report.json import Lines, document, encoded
 from tutela.site import Site
@@ -250,12 +251,12 @@ def test_who_has_an_account_is_one_fact_on_all_days_and_ages_are_those_of_the_da
 def test_who_can_log_in_is_not_made_again_because_something_else_listens(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory, made = Memory(), []
 
-    class Counted(ssh._Grid):
+    class Counted(Grid):
         def __init__(self, look: Look, reached: object) -> None:
             made.append(look)
             super().__init__(look, reached)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ssh, "_Grid", Counted)
+    monkeypatch.setattr(ssh, "Grid", Counted)
     given = read_bundle(path)
 
     def judged(port: int) -> Look:

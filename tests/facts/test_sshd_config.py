@@ -15,6 +15,7 @@ from tutela.evidence import Unobserved
 from tutela.facts import guards, source_limits, ssh, ssh_keys, ssh_servers, sshd_config
 from tutela.facts.look import Look
 from tutela.facts.netfilter.addresses import EVERYONE
+from tutela.facts.sshd.settings import seconds as read_seconds
 from tutela.facts.sshd_config import Client, SshdConfig
 from tutela.record import replace
 
@@ -261,7 +262,7 @@ def test_no_configuration_raises(text: str) -> None:
 
 @pytest.mark.parametrize(("words", "seconds"), [("120", 120), ("2m", 120), ("1h30m", 5400), ("0", 0), ("1w", 604800)])
 def test_times_are_read(words: str, seconds: int) -> None:
-    assert ssh._seconds(words) == seconds
+    assert read_seconds(words) == seconds
 
 
 @pytest.mark.parametrize(

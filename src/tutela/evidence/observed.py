@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
@@ -65,3 +66,25 @@ def observed(evidence: Evidence) -> bytes | Unobserved:
         return evidence.content
     code, why = _BY_STATUS[evidence.status.value]
     return Unobserved(code, evidence.name, why)
+
+
+def any_of(answers: Iterable[bool | Unobserved]) -> bool | Unobserved:
+    """Whether one of them holds, in Kleene's strong logic: the first doubt counts where none surely does."""
+    doubt: Unobserved | None = None
+    for answer in answers:
+        if answer is True:
+            return True
+        if isinstance(answer, Unobserved):
+            doubt = doubt or answer
+    return doubt if doubt is not None else False
+
+
+def all_of(answers: Iterable[bool | Unobserved]) -> bool | Unobserved:
+    """Whether all of them hold; of none at all that is so."""
+    doubt: Unobserved | None = None
+    for answer in answers:
+        if answer is False:
+            return False
+        if isinstance(answer, Unobserved):
+            doubt = doubt or answer
+    return doubt if doubt is not None else True

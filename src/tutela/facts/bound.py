@@ -7,11 +7,11 @@ Sources: exposure (sockets and packet filter), the processes of data services (p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from fnmatch import filter as matching
 from itertools import pairwise
 
 from tutela.evidence import Unobserved
+from tutela.evidence.observed import any_of
 from tutela.facts import exposure, firewall, interfaces, packages, sockets
 from tutela.facts.look import Look
 from tutela.record import record
@@ -223,19 +223,14 @@ def present(look: Look, service: Service, configured: bool | Unobserved = False)
     """Whether an engine is on this host: a package, a process, a socket or a configuration. False is established, never assumed."""
     up = running(look, service)
     open_at = endpoints(look, service)
-    answers: Iterable[bool | Unobserved] = (
-        up if isinstance(up, Unobserved) else bool(up),
-        open_at if isinstance(open_at, Unobserved) else any(not isinstance(one.process, Unobserved) for one in open_at) or _maybe(open_at),
-        installed(look, service.packages),
-        configured,
+    return any_of(
+        (
+            up if isinstance(up, Unobserved) else bool(up),
+            open_at if isinstance(open_at, Unobserved) else any(not isinstance(one.process, Unobserved) for one in open_at) or _maybe(open_at),
+            installed(look, service.packages),
+            configured,
+        )
     )
-    doubt: Unobserved | None = None
-    for answer in answers:
-        if answer is True:
-            return True
-        if isinstance(answer, Unobserved):
-            doubt = doubt or answer
-    return doubt if doubt is not None else False
 
 
 def _maybe(found: tuple[Endpoint, ...]) -> bool | Unobserved:
