@@ -2601,7 +2601,7 @@ data_services() { # databases, caches, queues, clusters and file shares: what ru
 	files yaml /etc/mongod.conf /etc/mongos.conf /etc/elasticsearch/elasticsearch.yml /etc/opensearch/opensearch.yml /etc/kibana/kibana.yml /etc/opensearch-dashboards/opensearch_dashboards.yml \
 		/var/lib/kubelet/config.yaml /etc/etcd/etcd.conf.yml /etc/cassandra/cassandra.yaml /etc/cassandra/conf/cassandra.yaml /etc/docker/daemon.json
 	directory yaml /etc/kubernetes/manifests '*.yaml'
-	files settings /etc/memcached.conf /etc/sysconfig/memcached /etc/etcd/etcd.conf /etc/default/etcd /etc/rabbitmq/rabbitmq.conf /etc/kafka/server.properties /opt/kafka/config/server.properties \
+	files settings /etc/memcached.conf /etc/sysconfig/memcached /etc/etcd/etcd.conf /etc/default/etcd /etc/etcd.env /etc/rabbitmq/rabbitmq.conf /etc/kafka/server.properties /opt/kafka/config/server.properties \
 		/etc/rsyncd.conf /etc/samba/smb.conf /etc/nfs.conf /etc/default/nfs-kernel-server /etc/sysconfig/nfs
 	directory settings /etc/nfs.conf.d '*.conf'
 	directory settings /etc/samba '*.conf'

@@ -6,6 +6,8 @@ Defaults count: the API server lets anonymous requests in (to what RBAC gives th
 
 from __future__ import annotations
 
+import re
+
 from tutela.evidence import Reason, Unobserved
 from tutela.facts import bound, plain_yaml
 from tutela.facts.bound import Endpoint, Process, Service
@@ -16,17 +18,18 @@ from tutela.record import record
 ETCD = ("etcd",)
 KUBELET = ("kubelet",)
 APISERVER = ("kube-apiserver",)
-BUNDLED = ("k3s", "k3s-server", "k3s-agent", "k0s", "rke2")
+BUNDLED = ("k3s", "k3s-server", "k3s-agent", "k0s", "rke2", "kubelite")
+"""Programs that are several components in one; kubelite is MicroK8s."""
 SERVICE = Service(
     processes=(*ETCD, *KUBELET, *APISERVER, "kube-scheduler", "kube-controller", "kube-controller-manager", "kube-controller-", *BUNDLED),
-    ports=(2379, 2380, 6443, 10250, 10255, 10257, 10259, 10251, 10252),
+    ports=(2379, 2380, 6443, 16443, 10250, 10255, 10257, 10259, 10251, 10252),
     packages=("etcd", "etcd-server", "kubelet", "kubernetes-node", "kubernetes-master", "k3s"),
 )
 PORTS = SERVICE.ports
 PLAIN = {10255: "kubelet read-only", 10251: "kube-scheduler insecure", 10252: "kube-controller-manager insecure"}
 """Ports that never ask."""
 KUBELET_FILE = "/var/lib/kubelet/config.yaml"
-ETCD_FILES = ("/etc/etcd/etcd.conf", "/etc/default/etcd")
+ETCD_FILES = ("/etc/etcd/etcd.conf", "/etc/default/etcd", "/etc/etcd.env")
 ETCD_YAML = "/etc/etcd/etcd.conf.yml"
 MANIFESTS = "/etc/kubernetes/manifests"
 NEEDS = (*bound.NEEDS, KUBELET_FILE, *ETCD_FILES, ETCD_YAML, f"{MANIFESTS}/")
@@ -37,7 +40,7 @@ class Component:
     """Component(name='etcd', asks=False, reached='open')"""
 
     name: str
-    """etcd | kube-apiserver | kubelet | kubelet read-only"""
+    """etcd | kube-apiserver | kube-apiserver insecure | kubelet | kubelet read-only | …"""
     asks: bool | Unobserved
     """A stranger is refused: certificates are demanded, anonymous requests are not taken."""
     reached: str | Unobserved
@@ -61,7 +64,8 @@ def parse(look: Look) -> ClusterServices | Unobserved:
     if isinstance(up, Unobserved) and isinstance(found, Unobserved):
         return up
     if not isinstance(found, Unobserved):
-        found = tuple(one for one in found if one.port in PORTS)  # health ports on loopback and node ports are not meant
+        # Health ports on loopback and node ports are not meant; the API server listens where it is told to.
+        found = tuple(one for one in found if one.port in PORTS or one.process in APISERVER)
     hidden = look.fact(bound.unseen_forwarding)
     return ClusterServices(
         present=bound.present(look, SERVICE),
@@ -79,7 +83,7 @@ def _components(look: Look, up: tuple[Process, ...], found: tuple[Endpoint, ...]
             alone = not isinstance(asks, Unobserved) and _reached(found, (2380,)) in ("loopback", "nowhere")
             components.append(Component("etcd", asks if isinstance(asks, Unobserved) else asks[0] and (alone or asks[1]), _reached(found, (2379, 2380))))
         elif one.name in APISERVER:
-            components.append(Component("kube-apiserver", one.option("anonymous-auth") == "false", _reached(found, (6443,))))
+            components += _apiserver(one, found)
         elif one.name in KUBELET:
             components.append(Component("kubelet", _kubelet(look, one), _reached(found, (10250,))))
         elif one.name in BUNDLED:
@@ -103,11 +107,45 @@ def _reached(found: tuple[Endpoint, ...] | Unobserved, ports: tuple[int, ...]) -
     return next((one for one in states if isinstance(one, Unobserved)), "loopback" if states else "nowhere")
 
 
+def _apiserver(one: Process, found: tuple[Endpoint, ...] | Unobserved) -> list[Component]:
+    secure = one.option("secure-port") or "6443"
+    port = int(secure) if re.fullmatch("[0-9]{1,5}", secure) else 6443
+    asks: bool | Unobserved = one.option("anonymous-auth") == "false"
+    if asks is False and one.option("authentication-config") is not None:
+        asks = Unobserved(
+            Reason.FORMAT, bound.PROCESSES, Text("匿名请求由没有读取的文件规定", "a file that is not read says which anonymous requests are taken")
+        )
+    components = [Component(one.name, asks, _reached(found, (port,)))]
+    others = () if isinstance(found, Unobserved) else tuple(other.port for other in found if other.process in APISERVER and other.port != port)
+    if others:  # before version 1.20 it had a second port, which never asks
+        components.append(Component("kube-apiserver insecure", asks=False, reached=_reached(found, others)))
+    return components
+
+
 def _etcd(look: Look, one: Process) -> tuple[bool, bool] | Unobserved:
     """Whether the clients' port demands a certificate, and whether the members' does."""
-    client, peer = one.option("client-cert-auth"), one.option("peer-client-cert-auth")
-    if client is not None or peer is not None:
-        return client in ("", "true"), peer in ("", "true")
+    said = _etcd_settings(look, one)
+    if isinstance(said, Unobserved):
+        return said
+    if not said.get("listen-client-urls"):
+        # It listens on loopback by default; a member that others reach was told so elsewhere, in its environment.
+        return Unobserved(Reason.NO_DATA, bound.PROCESSES, Text("没有看到 etcd 的设置", "the settings of etcd were not seen"))
+    return _demands(said, ""), _demands(said, "peer-")
+
+
+def _demands(said: dict[str, str], part: str) -> bool:
+    """Certificates are demanded; over plain HTTP etcd passes over that setting."""
+    urls = said.get(f"listen-{part or 'client-'}urls", "")
+    plain = any(url.strip().startswith("http://") and not _LOOPBACK.match(url.strip()) for url in urls.split(","))
+    return said.get(f"{part}client-cert-auth") in ("", "true") and not plain
+
+
+_LOOPBACK = re.compile(r"http://(127\.|localhost:|\[::1\])")
+_ETCD_SETTINGS = ("client-cert-auth", "peer-client-cert-auth", "listen-client-urls", "listen-peer-urls")
+
+
+def _etcd_settings(look: Look, one: Process) -> dict[str, str] | Unobserved:
+    """By their names as options: of the file it was told to use, which is then its only source, else of the command line before the environment."""
     if one.option("config-file") is not None:
         text = look.text(ETCD_YAML) if one.option("config-file") == ETCD_YAML else _other(one)
         if isinstance(text, Unobserved):
@@ -115,19 +153,26 @@ def _etcd(look: Look, one: Process) -> tuple[bool, bool] | Unobserved:
         settings = plain_yaml.read(text)
         if settings is None:
             return Unobserved(Reason.FORMAT, ETCD_YAML, Text("看不懂的 YAML", "YAML that is not understood"))
-        told = [settings.get(f"{part}.client-cert-auth", ("false",))[-1] == "true" for part in ("client-transport-security", "peer-transport-security")]
-        return told[0], told[1]
-    if one.container:
-        return False, False  # its flags are its whole configuration
-    values: dict[str, str] = {}
+        told = {key: ",".join(settings.get(key, ())) for key in _ETCD_SETTINGS[2:]} | {
+            f"{part}client-cert-auth": settings.get(f"{section}.client-cert-auth", ("false",))[-1]
+            for part, section in (("", "client-transport-security"), ("peer-", "peer-transport-security"))
+        }
+        return told | {"listen-client-urls": told["listen-client-urls"] or "http://localhost:2379"}
+    values = {key: value for key in _ETCD_SETTINGS if (value := one.option(key)) is not None}
+    if one.container or "listen-client-urls" in values:
+        return values  # who writes it on the command line writes all there
     for name in ETCD_FILES:
+        if "listen-client-urls" in values:
+            break  # each distribution has one of them
         text_or_none = look.text_or_none(name)
         if isinstance(text_or_none, Unobserved):
             return text_or_none
         for line in (text_or_none or "").split("\n"):
             key, _, value = line.partition("=")
-            values[key.strip()] = value.strip().strip("\"'").lower()
-    return values.get("ETCD_CLIENT_CERT_AUTH") == "true", values.get("ETCD_PEER_CLIENT_CERT_AUTH") == "true"
+            key = key.strip().removeprefix("ETCD_").lower().replace("_", "-")
+            if key in _ETCD_SETTINGS:
+                values.setdefault(key, value.strip().strip("\"'").lower())
+    return values
 
 
 def _other(one: Process) -> Unobserved:
@@ -141,6 +186,8 @@ def _kubelet(look: Look, one: Process) -> bool | Unobserved:
     config = one.option("config")
     if config is None:
         return False  # the flags' own default takes anonymous requests
+    if one.option("config-dir") is not None:
+        return _other(one)  # files in it win
     text = look.text(KUBELET_FILE) if config == KUBELET_FILE else _other(one)
     if isinstance(text, Unobserved):
         return text
