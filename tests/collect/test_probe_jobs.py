@@ -179,6 +179,28 @@ def test_what_jobs_name_is_read_and_what_their_scripts_name(tmp_path: Path, awk:
 
 @pytest.mark.root
 @pytest.mark.parametrize("awk", probe.AWKS)
+def test_the_scripts_of_a_folder_that_a_job_runs_are_read(tmp_path: Path, awk: str) -> None:
+    stage = Stage(tmp_path).awk(awk)
+    stage.plant(
+        "/etc/cron.d/nightly", "15 2 * * * root cd / && /usr/bin/run-parts --report /etc/nightly.d/\n16 2 * * * root rsync -a /srv/folder /mnt\n", "644"
+    )
+    stage.plant("/etc/nightly.d/10-files", f"#!/bin/sh\n. /etc/nightly.conf\nRESTIC_PASSWORD={CANARY} restic backup /srv\n", "755")
+    stage.plant("/etc/nightly.d/20-off", "#!/bin/sh\nborg create /srv/repo::now /srv\n", "644")
+    stage.plant("/etc/nightly.conf", "TARGET=/srv/mirror\n", "644")
+    stage.plant("/srv/folder/10-files", "#!/bin/sh\nno job runs it\n", "755")
+
+    found = stage.frames(["sh"], "--quick")
+
+    assert found["/etc/nightly.d/"].content == b"10-files\n20-off"
+    assert found["/etc/nightly.d/10-files (job)"].content == b"#!/bin/sh\n. /etc/nightly.conf\nRESTIC_PASSWORD=*** restic backup /srv"
+    assert found["/etc/nightly.conf (job)"].content == b"TARGET=/srv/mirror"
+    assert not [name for name in found if name.startswith("/srv/folder")]
+    left = found["stat -L -c '%a %u %g %s %Y %F %n' (paths that jobs name)"].content.decode().split("\n")
+    assert {(row.split()[0], row.rpartition(" ")[2]) for row in left} >= {("755", "/etc/nightly.d/10-files"), ("644", "/etc/nightly.d/20-off")}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("awk", probe.AWKS)
 def test_every_name_in_a_listing_has_a_source_so_that_one_without_was_not_seen(tmp_path: Path, awk: str) -> None:
     stage = Stage(tmp_path).awk(awk)
     stage.do("mkdir -p /etc/sysctl.d/sub.conf /etc/cron.daily", "rm -f /etc/sysctl.d/*.conf || true")

@@ -319,7 +319,7 @@ directory() { # how directory pattern : the names in it as one source "<director
 #   hba      pg_hba.conf: options after the method lose their values
 #   server   command lines of data services: values of an allow-list of options (NC9)
 # With frames=1 it reads frames, answers, and lines of how, suffix and path, and prints framed sources; else it filters its input.
-# With names it prints paths of these kinds that jobs among the sources name on standard error, one row a path: script, settings or left.
+# With names it prints paths of these kinds that jobs among the sources name on standard error, one row a path: script, folder (of scripts), settings or left.
 
 AWK='
 function secret_key(k) {
@@ -849,6 +849,10 @@ function job_names(s,   n, w, i) {
 	n = split(s, w, " ")
 	if (s ~ /^EnvironmentFiles=\//) note_file("settings", substr(w[1], 18))
 	for (i = 1; i < n; i++) if (w[i] == "." || w[i] == "source") note_file("settings", w[i + 1])
+	for (i = 1; i < n; i++) if (w[i] ~ /(^|\/)run-parts$/) {
+		while (++i < n && w[i] !~ /^\//);
+		if (index(names, "script") && w[i] ~ /^\/[A-Za-z0-9_.\/@+-]+$/ && w[i] !~ /^\/etc\/cron\.(hourly|daily|weekly|monthly)\/?$/) note("folder", w[i], 20)
+	}
 	if (s ~ /^(Exec|[@*0-9]|\t? *[a-z])/) for (i = 1; i <= n; i++) note_file("script", w[i])
 	if (s ~ /(^|[ \/=])(restic|autorestic|borg|borgmatic|rsync|rclone|duplicity|duply|kopia|pgbackrest|xtrabackup|mariabackup|mariadb-backup|mysqldump|mariadb-dump|mydumper|pg_dump|pg_dumpall|pg_basebackup|mongodump|zfs|btrfs|tar|scp|aws|s3cmd|gsutil|ossutil|aide|clamscan|clamdscan|tripwire|touch|date|cp)( |$)|^[A-Za-z_]+=\//)
 		for (i = 1; i <= n; i++) if (w[i] !~ /^[A-Za-z0-9@_.-]+:/) note_left(w[i])
@@ -988,7 +992,7 @@ BEGIN {
 		print path suffix
 		print body
 	}
-	printf "%s%s%s", rows["script"], rows["settings"], rows["left"] >"/dev/stderr"
+	printf "%s%s%s%s", rows["script"], rows["folder"], rows["settings"], rows["left"] >"/dev/stderr"
 	if (frames) exit
 }
 { line = redact($0); if ((how != "last" && how != "server") || line != "") print line }
@@ -1982,10 +1986,11 @@ jobs() { # what runs by itself: units, timers, cron; the scripts and settings th
 }
 
 jobs_named() { # what jobs name, what the scripts among that name, and what they leave behind
-	left='' seen_files=$NL
+	left='' folders='' listed='' seen_files=$NL
 	named
-	if [ -n "$programs$settings" ]; then
+	if [ -n "$programs$settings$folders" ]; then
 		redacted settings files_of_jobs || return
+		listed=$folders folders=''
 		named
 		[ -z "$programs$settings" ] || redacted '' files_of_jobs || return
 	fi
@@ -1995,6 +2000,7 @@ jobs_named() { # what jobs name, what the scripts among that name, and what they
 
 files_of_jobs() { # another part of the probe may read the same file in its own way
 	SUFFIX=' (job)'
+	for folder in $folders; do directory script "$folder" '*'; done
 	# shellcheck disable=SC2086 # one word a path
 	files script $programs
 	# shellcheck disable=SC2086
@@ -2011,6 +2017,10 @@ named() { # `programs` and `settings`: the files in NAMED that were not read yet
 			case "$left " in *" $f "*) ;; *) left="$left $f" ;; esac
 			continue
 			;;
+		folder*)
+			case "$folders " in *" ${f%/} "*) ;; *) folders="$folders ${f%/}" ;; esac
+			continue
+			;;
 		esac
 		case $seen_files in *"$NL$f$NL"*) continue ;; esac
 		if [ -f "$f" ] && [ -r "$f" ]; then
@@ -2025,6 +2035,7 @@ named() { # `programs` and `settings`: the files in NAMED that were not read yet
 left_behind() { # mode and time of the paths that jobs name, and what the ends of their logs say
 	set +f
 	set -- /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/*
+	for f in $listed; do set -- "$@" "$f"/*; done
 	set -f
 	found="$left $*"
 	set --

@@ -276,8 +276,13 @@ class _OfScript:
         return _Program((), (self.path,), (), ()) if isinstance(text, Unobserved) else _program(look, text.split("\n"), {})
 
 
+def _source(path: str) -> str:
+    """Where a script stands that a job names; those of cron's own folders are read anyway."""
+    return path if path.startswith("/etc/cron.") else path + SCRIPT
+
+
 def _script(look: Look, path: str) -> tuple[str, ...] | None:
-    text = look.text(path + SCRIPT)
+    text = look.text(_source(path))
     return None if isinstance(text, Unobserved) else tuple(text.split("\n")[:MAX_LINES])
 
 
@@ -293,6 +298,9 @@ def _program(look: Look, commands: list[str], settings: dict[str, str]) -> _Prog
                 lines += _joined(script)
             elif not path.startswith(PACKAGED):
                 opaque.append(path)
+        for folder in _folders(command):
+            for part in _parts(look, folder):
+                lines += [] if isinstance(part, Unobserved) else _joined(_script(look, part) or ())
     for line in lines:
         found = re.match(r"(?:\.|source) (/\S+)", line)
         if found is not None:
@@ -306,6 +314,40 @@ def _program(look: Look, commands: list[str], settings: dict[str, str]) -> _Prog
     filled += [f"{key}={value}" for key, value in settings.items()]
     made = tuple(line for line in filled if line and line != "#")
     return _Program(made, tuple(dict.fromkeys(opaque)), tuple(_markers(made)), tuple(_logs(made)))
+
+
+_FOLDER = re.compile(r"(?:^|[ /])run-parts (?:[^ /;|&)]\S* ){0,10}(/[^ ;|&)]+)")
+
+
+def _folders(command: str) -> list[str]:
+    """Directories whose scripts a command runs with run-parts(8)."""
+    return [found[1].rstrip("/") for found in _FOLDER.finditer(command)]
+
+
+def _parts(look: Look, folder: str) -> Iterator[str | Unobserved]:
+    """What run-parts runs there; a hole for what was not seen."""
+    names = entries(look, folder)
+    if isinstance(names, Unobserved):
+        yield names
+        return
+    if (doubt := unseen(look, PATHS)) is not None:
+        yield doubt
+        return
+    modes = look.fact(_modes)
+    for name in names:
+        path = f"{folder}/{name}"
+        if name.startswith(".") or not modes.get(path, 0o100) & 0o100 or (skipped := _skipped(look, name)) is True:
+            continue
+        script = look.text(_source(path))
+        yield skipped if isinstance(skipped, Unobserved) else script if isinstance(script, Unobserved) else path
+
+
+def _skipped(look: Look, name: str) -> bool | Unobserved:
+    """Whether run-parts leaves out a name: Debian's takes none with a dot in it."""
+    if _PLAIN_NAME.fullmatch(name):
+        return False
+    doubt = unseen(look, os_release.NEEDS[0])
+    return _family(look, look.fact(os_release.parse)) == "debian" if doubt is None else doubt
 
 
 @record
@@ -379,9 +421,15 @@ class _Reader:
         for entry in tables:
             if isinstance(entry, Unobserved):
                 yield entry
-            elif "run-parts" not in entry.command and "/etc/cron." not in entry.command:
+            elif not set(_folders(entry.command)) & {f"/etc/cron.{period}" for period in PERIODS}:  # these are jobs of their own
                 yield self._from_cron(entry)
+                yield from self._holes(entry.command)
         yield from self._periodic([entry for entry in tables if not isinstance(entry, Unobserved)])
+
+    def _holes(self, *commands: str) -> Iterator[Unobserved]:
+        """What was not seen of the scripts in folders that a job runs."""
+        for folder in (one for command in commands for one in _folders(command)):
+            yield from (part for part in _parts(self.look, folder) if isinstance(part, Unobserved))
 
     # --- timers
 
@@ -396,6 +444,7 @@ class _Reader:
                     yield Unobserved(Reason.NO_DATA, unit.starts, Text("定时器启动的服务没有列出", "the service that the timer starts is not listed"))
                 else:
                     yield self._from_timer(unit, service)
+                    yield from self._holes(*(command.words for command in service.commands))
 
     def _from_timer(self, timer: Unit, service: Unit) -> Plan:
         gaps = [calendar_gap(one) for one in timer.calendar]
@@ -454,14 +503,13 @@ class _Reader:
 
     def _periodic(self, tables: list[_Entry]) -> Iterator[Plan | Unobserved]:
         """Scripts in /etc/cron.daily and its like; they run when a table names their directory."""
-        system = self.look.fact(os_release.parse)
         for period, interval in PERIODS.items():
             directory = f"/etc/cron.{period}"
             names = entries(self.look, directory)
             if isinstance(names, Unobserved):
                 yield names
                 continue
-            called = any(directory in entry.command or "/run-crons" in entry.command for entry in tables)  # SUSE's run-crons knows all of them
+            called = any(directory in _folders(entry.command) or "/run-crons" in entry.command for entry in tables)  # SUSE's run-crons knows all of them
             for name in names:
                 path = f"{directory}/{name}"
                 if self.look.source(path).status is Status.ABSENT or name.startswith("."):
@@ -471,9 +519,9 @@ class _Reader:
                     enabled, why_not = False, Text(f"没有任务调用 {directory}", f"nothing calls {directory}")
                 elif not self.modes.get(path, 0o100) & 0o100:
                     enabled, why_not = False, Text("文件没有执行权限", "the file is not executable")
-                elif not _PLAIN_NAME.fullmatch(name) and (doubt := unseen(self.look, os_release.NEEDS[0])) is not None:
-                    enabled, why_not = doubt, Text("不知道 run-parts 是否跳过带点的文件名", "whether run-parts skips a name with a dot in it is not known")
-                elif not _PLAIN_NAME.fullmatch(name) and _family(self.look, system) == "debian":
+                elif isinstance(skipped := _skipped(self.look, name), Unobserved):
+                    enabled, why_not = skipped, Text("不知道 run-parts 是否跳过带点的文件名", "whether run-parts skips a name with a dot in it is not known")
+                elif skipped:
                     enabled, why_not = False, Text("run-parts 跳过带点的文件名", "run-parts skips a name with a dot in it")
                 program = self.look.fact(_OfScript(path))
                 doubt = _untold(path)
