@@ -194,6 +194,8 @@ def _kubelet(look: Look, one: Process) -> bool | Unobserved:
     settings = plain_yaml.read(text)
     if settings is None:
         return Unobserved(Reason.FORMAT, KUBELET_FILE, Text("看不懂的 YAML", "YAML that is not understood"))
+    if any(plain_yaml.hides(settings, key) for key in ("authentication.anonymous.enabled", "authorization.mode")):
+        return Unobserved(Reason.FORMAT, KUBELET_FILE, Text("看不出是否接受匿名请求", "whether anonymous requests are taken is not seen"))
     anonymous = settings.get("authentication.anonymous.enabled", ("false",))[-1]
     allow_all = settings.get("authorization.mode", ("Webhook",))[-1] == "AlwaysAllow"
     return anonymous == "false" and not allow_all

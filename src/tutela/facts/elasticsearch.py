@@ -70,7 +70,7 @@ def _authentication(look: Look, texts: dict[str, str | Unobserved | None]) -> bo
         settings = plain_yaml.read(text)
         if settings is None:
             return Unobserved(Reason.FORMAT, path, Text("看不懂的 YAML", "YAML that is not understood"))
-        if engine == "opensearch":
+        if engine == "opensearch" and not plain_yaml.hides(settings, "plugins.security.disabled"):
             return settings.get("plugins.security.disabled", ("false",))[-1].lower() != "true"
         said = settings.get("xpack.security.enabled")
         if said is not None:

@@ -113,6 +113,8 @@ def _by_file(settings: plain_yaml.Flat | Unobserved) -> bool | Unobserved:
         return transition if isinstance(transition, Unobserved) else False
     if settings.get("security.authorization", ("disabled",))[-1] == "enabled":
         return True
+    if plain_yaml.hides(settings, "security.authorization"):
+        return Unobserved(Reason.FORMAT, FILES["mongod"], Text("看不出 authorization 的取值", "the value of authorization is not seen"))
     return "security.keyFile" in settings or settings.get("security.clusterAuthMode", ("",))[-1] == "x509"
 
 

@@ -86,6 +86,12 @@ def read(text: str) -> Flat | None:
     return {path: tuple(values) for path, values in found.items()}
 
 
+def hides(settings: Flat, key: str) -> bool:
+    """Whether `security: {authorization: enabled}`, of which the probe leaves only `security`, may hold the key."""
+    above = key.split(".")
+    return any("***" in settings.get(".".join(above[:depth]), ()) for depth in range(1, len(above) + 1))
+
+
 def _parent(stack: list[tuple[int, str, int]], indent: int, *, in_list: bool) -> tuple[str, int] | None:
     """Path of what a line at `indent` belongs to, and the index it gets in a list."""
     while stack:
