@@ -79,6 +79,7 @@ BUILT_IN = {
 Keys whose start depends on how the kernel was built or on its version are left out.
 """
 FILTERS = "/proc/sys/net/ipv4/conf"
+REDIRECTS = "/proc/sys/net/ipv6/conf"
 NEEDS = (
     *("/proc/sys/" + key.replace(".", "/") for key in (*NETWORK, *KERNEL)),
     *(directory + "/" for directory in DIRECTORIES),
@@ -113,6 +114,8 @@ class Sysctl:
     kernel: tuple[Setting, ...]
     unfiltered: tuple[str, ...] | Unobserved
     """Interfaces (and `default`) on which no reverse path filter works: the kernel takes the larger value of `all` and the interface."""
+    redirected: tuple[str, ...] | Unobserved
+    """Interfaces that take redirects of IPv6: only their own value counts, and one that was there before `default` was set keeps its own."""
     ignored: tuple[str, ...]
     """Keys that /etc/sysctl.conf sets and that nothing reads at boot."""
 
@@ -129,6 +132,7 @@ def parse(look: Look) -> Sysctl | Unobserved:
         network=tuple(_setting(look, layers, key) for key in NETWORK),
         kernel=tuple(_setting(look, layers, key) for key in KERNEL),
         unfiltered=_unfiltered(look),
+        redirected=_redirected(look),
         ignored=layers.ignored(),
     )
 
@@ -149,18 +153,42 @@ def _setting(look: Look, layers: _Layers, key: str) -> Setting:
         drift = persistent
     elif persistent is None:
         drift = key in BUILT_IN and BUILT_IN[key] != running
-        if drift and key == "net.ipv4.ip_forward":
-            by_itself = _forwards_itself(look)
+        if drift:
+            by_itself = _by_itself(look, key, running)
             drift = by_itself if isinstance(by_itself, Unobserved) else not by_itself
     else:
         drift = persistent != running
     return Setting(key, running, persistent, file, drift)
 
 
-def _forwards_itself(look: Look) -> bool | Unobserved:
-    """Container engines and libvirt turn forwarding on at each start; no file has to."""
+def _by_itself(look: Look, key: str, running: int) -> bool | Unobserved:
+    """Whether the value, which no file sets, comes again with each start."""
+    if key == "net.ipv4.conf.all.accept_redirects" and running == 0:
+        # The kernel turns it off at the moment at which forwarding is turned on.
+        forwards = value_of(look, "net.ipv4.ip_forward")
+        return forwards if isinstance(forwards, Unobserved) else forwards == 1
+    if key == "net.ipv4.ip_forward":
+        names = entries(look, FILTERS)
+        if isinstance(names, tuple) and any(re.fullmatch(_ENGINES_BRIDGE, name) for name in names):
+            return True
+        return _up(look, *_FORWARD) or (names if isinstance(names, Unobserved) else False)
+    if key == "fs.suid_dumpable" and running == 2:
+        return _up(look, "apport")
+    return False
+
+
+def _up(look: Look, *services: str) -> bool | Unobserved:
     seen = look.fact(units.up)
-    return seen if isinstance(seen, Unobserved) else bool(seen.running("docker", "libvirtd", "virtnetworkd", "k3s", "kubelet"))
+    return seen if isinstance(seen, Unobserved) else bool(seen.running(*services))
+
+
+_FORWARD = (
+    *("docker", "snap.docker.dockerd", "libvirtd", "virtnetworkd", "lxd", "snap.lxd.daemon", "incus", "lxc-net"),
+    *("kubelet", "k3s", "k3s-agent", "rke2-server", "rke2-agent", "snap.microk8s.daemon-kubelite"),
+)
+"""They turn forwarding on at each start; no file has to."""
+_ENGINES_BRIDGE = r"(docker|virbr|lxdbr|incusbr|lxcbr|cni|podman)[0-9]+"
+"""What they make then; libvirtd itself ends when nobody asks it for two minutes."""
 
 
 def value_of(look: Look, key: str) -> int | Unobserved | None:
@@ -204,6 +232,23 @@ def _unfiltered(look: Look) -> tuple[str, ...] | Unobserved:
         elif text and max(_number(text) or 0, everywhere or 0) not in (1, 2):
             found.append(interface)
     return doubt if doubt is not None and not found else tuple(found)
+
+
+def _redirected(look: Look) -> tuple[str, ...] | Unobserved:
+    if value_of(look, "net.ipv6.conf.all.forwarding") == 1 or _ipv6_off(look) is True:
+        return ()  # a router takes none
+    names = below(look, REDIRECTS, "accept_redirects")
+    if isinstance(names, Unobserved):
+        return names
+    found: list[str] = []
+    for name in names:
+        interface = name[len(REDIRECTS) + 1 : -len("/accept_redirects")]
+        text = "" if interface in ("all", "default", "lo") else look.text_or_none(name)
+        if isinstance(text, Unobserved):
+            return text
+        if _number(text or "0"):
+            found.append(interface)
+    return tuple(found)
 
 
 @record
@@ -311,7 +356,8 @@ def _stands_for(pattern: str, key: str) -> bool:
 
 
 def _value(words: str | None) -> int | str:
-    number = _number(words or "")
+    """Of `1 # on` the kernel takes the number before the blank."""
+    number = _number((words or "").partition(" ")[0])
     return " ".join((words or "").split()) if number is None else number
 
 
