@@ -8,6 +8,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import cmarkgfm
@@ -162,6 +163,15 @@ def test_nagios_state(name: str, fail_on: str, code: int) -> None:
     assert code == status(standard(name), options(fail_on=fail_on))
     assert line.startswith("TUTELA " + ("OK", "WARNING", "CRITICAL", "UNKNOWN")[code])
     assert line.count("\n") == 1
+
+
+def test_nagios_counts_two_hosts_of_one_name_as_two() -> None:
+    good = standard("keeps")[0]
+    bad = replace(standard("breaks")[0], subject=good.subject)
+
+    for several in ((good, bad), (bad, good)):
+        line = "".join(FORMATS["nagios"].render(several, Lang.EN, options()))  # type: ignore[arg-type]
+        assert f"2 hosts, 1 not compliant, 0 not reached: {bad.subject} ({bad.bundle.digest[7:15]})" in line
 
 
 @pytest.mark.parametrize("name", [*NAMES, "empty"])

@@ -37,6 +37,32 @@ def test_what_a_host_says_never_reaches_the_terminal_raw(lang: Lang, details: bo
     assert "\\u202e" in words
 
 
+@pytest.mark.parametrize("form", ["text", "html"])
+def test_hosts_of_one_name_are_told_apart_by_their_bundles(form: str) -> None:
+    one = standard("keeps")[0]
+    other = replace(standard("breaks")[0], subject=one.subject)
+
+    words = "".join(FORMATS[form].render((one, other), Lang.EN, options()))  # type: ignore[arg-type]
+
+    for each in (one, other):
+        assert f" ({each.bundle.digest[7:15]})" in words
+
+
+@pytest.mark.parametrize("form", ["text", "html"])
+def test_a_fleet_says_on_how_many_hosts_rights_were_lacking(form: str) -> None:
+    one = standard("breaks")[0]
+    denied = replace(one, verdicts=tuple(replace(verdict, code=Reason.PRIVILEGE) for verdict in one.verdicts))
+    other = standard("keeps")[0]
+
+    words = "".join(FORMATS[form].render((denied, other), Lang.EN, options()))  # type: ignore[arg-type]
+
+    assert "On 1 host checks are unknown for want of privilege" in words
+
+
+def test_an_unreachable_host_has_no_oldest_datum() -> None:
+    assert f", {standard('lost')[0].subject}\n" not in said("site", Lang.EN).partition("oldest datum")[2]
+
+
 def test_colour_comes_only_when_asked_and_changes_no_word() -> None:
     import re
 

@@ -21,7 +21,7 @@ from tutela.record import record
 from tutela.report.findings import age, said_own_parameters, unreachable, when
 from tutela.report.inert import inert
 from tutela.report.options import Options
-from tutela.report.words import RESULTS, STANDINGS, joined
+from tutela.report.words import RESULTS, STANDINGS, joined, value
 
 MAX_REMARK = 3
 """Observed values that a remark lists."""
@@ -304,10 +304,10 @@ class _Form:
                 continue
             for seen in verdict.observations:
                 if seen.met is False:
-                    listed = "; ".join(map(inert, seen.observed[:MAX_REMARK])) + (
-                        f"; +{len(seen.observed) - MAX_REMARK}" if len(seen.observed) > MAX_REMARK else ""
-                    )
-                    made.append(Text(f"{_number(verdict)} {seen.label.zh}：{listed or '没有'}", f"{_number(verdict)} {seen.label.en}: {listed or 'none'}"))
+                    values = [value(one) for one in seen.observed[:MAX_REMARK]]
+                    more = f"; +{len(seen.observed) - MAX_REMARK}" if len(seen.observed) > MAX_REMARK else ""
+                    zh, en = "; ".join(inert(one.zh) for one in values) + more, "; ".join(inert(one.en) for one in values) + more
+                    made.append(Text(f"{_number(verdict)} {seen.label.zh}：{zh or '没有'}", f"{_number(verdict)} {seen.label.en}: {en or 'none'}"))
         return list(dict.fromkeys(made))
 
     def evidence(self, id_: str) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from tutela.report.inert import inert, inert_lines
 from tutela.report.json import moment
 from tutela.report.options import Options
 from tutela.report.row import row
+from tutela.report.words import value, wanted
 
 COLUMNS = (
     "subject",
@@ -69,8 +70,8 @@ def _cells(assessment: Assessment, verdict: Verdict, lang: Lang) -> list[str]:
         inert(verdict.waived_by or ""),
         "" if verdict.code is None else verdict.code.value,
         say(verdict.reason),
-        "\n".join(f"{say(seen.label)}: {', '.join(map(inert, seen.observed))}" for seen in unmet),
-        "\n".join(f"{say(seen.label)}: {inert(seen.expected)}" for seen in unmet),
+        "\n".join(f"{say(seen.label)}: {', '.join(say(value(one)) for one in seen.observed)}" for seen in unmet),
+        "\n".join(f"{say(seen.label)}: {say(wanted(seen.expected))}" for seen in unmet),
         "\n".join(inert_lines(verdict.check.remedy.in_(lang))),
         assessment.bundle.digest,
         inert(listed_own_parameters(assessment, verdict.check) or ""),

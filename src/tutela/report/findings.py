@@ -6,6 +6,7 @@ Nothing is judged here; it is the assessment, read once for all.
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
@@ -15,6 +16,7 @@ from tutela.agreement.model import Party, Table
 from tutela.assess.assessment import Assessment, ClauseStanding, Standing
 from tutela.assess.verdict import Verdict
 from tutela.checks import Check, Outcome, Severity
+from tutela.evidence import Reason
 from tutela.evidence.bundle import AGAIN
 from tutela.language import Text, same
 from tutela.record import record
@@ -286,6 +288,39 @@ def sort_key(subject: str) -> tuple[str, str]:
     return unicodedata.normalize("NFKC", subject).casefold(), subject
 
 
+def told_apart(assessments: Sequence[Assessment]) -> list[str]:
+    """The names of the subjects, in their order. Where several have one name, each gets the first digits of its bundle's digest: two hosts, or two looks at one."""
+    counted = Counter(one.subject for one in assessments)
+    return [one.subject if counted[one.subject] == 1 else f"{one.subject} ({one.bundle.digest.removeprefix('sha256:')[:8]})" for one in assessments]
+
+
+def hidden(assessment: Assessment) -> int:
+    """How much is unknown because whoever looked may not read it."""
+    return sum(1 for verdict in assessment.verdicts if verdict.code is Reason.PRIVILEGE)
+
+
+def said_hidden(assessment: Assessment) -> Text | None:
+    """The sentence about it, if there is anything."""
+    number = hidden(assessment)
+    if not number:
+        return None
+    return Text(
+        f"其中 {number} 项因权限不足而未知（U2）：以 root 运行，或加 --become。",
+        f"{number} unknown for want of privilege (U2): run as root, or with --become.",
+    )
+
+
+def said_hidden_of_fleet(assessments: Sequence[Assessment]) -> Text | None:
+    """The same of several subjects."""
+    number = sum(1 for one in assessments if hidden(one))
+    if not number:
+        return None
+    return Text(
+        f"其中 {number} 台有检查因权限不足而未知（U2）：以 root 登录，或加 --become。",
+        f"On {_count(number, 'host')} checks are unknown for want of privilege (U2): log in as root, or use --become.",
+    )
+
+
 @record
 class FleetFinding:
     """One check that fails on some subjects of a fleet."""
@@ -298,9 +333,9 @@ class FleetFinding:
 def across(assessments: Sequence[Assessment]) -> list[FleetFinding]:
     """Failures of a fleet: worst first, then those on most subjects."""
     found: dict[str, list[tuple[Verdict, str]]] = {}
-    for assessment in assessments:
+    for name, assessment in zip(told_apart(assessments), assessments, strict=True):
         for verdict in failures(assessment):
-            found.setdefault(verdict.check.id, []).append((verdict, assessment.subject))
+            found.setdefault(verdict.check.id, []).append((verdict, name))
     made = [
         FleetFinding(max((verdict for verdict, _ in hits), key=lambda verdict: verdict.severity.rank), tuple(subject for _, subject in hits))
         for hits in found.values()

@@ -32,10 +32,13 @@ from tutela.report.findings import (
     name_of,
     of_advice,
     of_result,
+    said_hidden,
+    said_hidden_of_fleet,
     said_own_parameters,
     said_twice,
     sort_key,
     summary,
+    told_apart,
     unknowns,
     unreachable,
     waivers,
@@ -197,12 +200,14 @@ class _Page:
             alarm = word is RESULTS["fail"] or word is RESULTS["unknown"]
             rows.append([self.say(word), *(el("td", n, class_="num" + (" alarm" if n and alarm else "" if n else " zero")) for n in numbers)])
         share = Text("适用的检查中有 {percent}% 未能判定。", "{percent} % of the applicable checks are undecided.")
+        hidden = said_hidden(one)
         head: list[Text | str] = ["", *(SEVERITIES[severity] for severity in Severity), TOTAL]
         return joined(
             [
                 self.h2(Text("计数", "Counts")),
                 self.table(head, rows, 1),
                 el("p", self.say(share.with_values(percent=one.summary.unknown_percent)), class_="dim"),
+                el("p", self.say(hidden), class_="dim") if hidden is not None else None,
             ]
         )
 
@@ -336,6 +341,9 @@ class _Page:
         if not assessments:
             return
         yield self.h2(Text("主机", "Hosts"), len(assessments)) + self.fleet_table(assessments)
+        hidden = said_hidden_of_fleet(assessments)
+        if hidden is not None:
+            yield el("p", self.say(hidden), class_="dim") + "\n"
         found = across(assessments)
         if found:
             yield self.h2(Text("全部主机中最重的问题", "Worst findings across the hosts"))
@@ -355,9 +363,9 @@ class _Page:
         head: list[Text | str] = [Text("主机", "host"), Text("总评", "headline"), SEVERITIES[Severity.CRITICAL], SEVERITIES[Severity.HIGH]]
         head += [*(RESULTS[word] for word in shown), Text("未知率", "undecided")]
         rows: list[list[object]] = []
-        for number, one in enumerate(assessments, 1):
+        for number, (called, one) in enumerate(zip(told_apart(assessments), assessments, strict=True), 1):
             word, why = headline(one), unreachable(one)
-            name = joined([el("a", one.subject, href=f"#s{number}"), el("div", self.say(why), class_="dim") if why is not None else None])
+            name = joined([el("a", called, href=f"#s{number}"), el("div", self.say(why), class_="dim") if why is not None else None])
             failed = [one.summary.results["fail"][severity.value] for severity in (Severity.CRITICAL, Severity.HIGH)]
             numbers = [el("td", n, class_="num alarm" if n else "num zero") for n in failed]
             numbers += [el("td", n, class_="num" if n else "num zero") for n in (sum(one.summary.results[result].values()) for result in shown)]

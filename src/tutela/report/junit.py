@@ -16,7 +16,7 @@ from tutela.report.inert import inert
 from tutela.report.json import moment
 from tutela.report.markup import Markup, el, joined
 from tutela.report.options import Options
-from tutela.report.words import SEVERITIES
+from tutela.report.words import SEVERITIES, value, wanted
 
 _WAIVED = Text("由 {by} 豁免", "waived by {by}")
 _SEEN = Text("所见", "seen")
@@ -95,7 +95,7 @@ def _detail(verdict: Verdict, lang: Lang) -> Markup:
     lines: list[str] = []
     for seen in verdict.observations:
         if seen.met is not True:
-            lines.append(f"{_SEEN.in_(lang)}: {seen.label.in_(lang)}: {', '.join(seen.observed)}")
-            lines.append(f"{_EXPECTED.in_(lang)}: {seen.expected}")
+            lines.append(f"{_SEEN.in_(lang)}: {seen.label.in_(lang)}: {', '.join(value(one).in_(lang) for one in seen.observed)}")
+            lines.append(f"{_EXPECTED.in_(lang)}: {wanted(seen.expected).in_(lang)}")
     lines += [f"{_DO.in_(lang)}:", *verdict.check.remedy.in_(lang).split("\n")]
     return joined([[Markup("\n") if at else None, line] for at, line in enumerate(lines)])

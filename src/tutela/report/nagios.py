@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from tutela.assess.assessment import Assessment, Standing
 from tutela.checks import Severity
 from tutela.language import Lang, Text
-from tutela.report.findings import Headline, duties, failures, headline, summary, unreachable
+from tutela.report.findings import Headline, duties, failures, headline, summary, told_apart, unreachable
 from tutela.report.inert import inert
 from tutela.report.options import Options
 
@@ -52,8 +52,8 @@ def _sentence(assessments: Sequence[Assessment], options: Options) -> Text:
         worst = failures(one)[:1]
         first = f" [{worst[0].check.id}]" if worst else ""
         return Text(f"{one.subject}：{said.zh}{first}{_own(one).zh}", f"{one.subject}: {said.en}{first}{_own(one).en}")
-    states = {one.subject: _status(one, options) for one in assessments}
-    bad = sorted((subject for subject in states if states[subject]), key=lambda subject: (_WORST_FIRST.index(states[subject]), subject))
+    states = [(_status(one, options), name) for name, one in zip(told_apart(assessments), assessments, strict=True)]
+    bad = [name for state, name in sorted(states, key=lambda one: (_WORST_FIRST.index(one[0]), one[1])) if state]
     names = ", ".join(bad[:MAX_NAMES]) + (f" +{len(bad) - MAX_NAMES}" if len(bad) > MAX_NAMES else "")
     lost = sum(1 for one in assessments if unreachable(one) is not None)
     zh = f"{len(assessments)} 台主机，{len(bad)} 台未合规，{lost} 台无法连接"

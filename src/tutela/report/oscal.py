@@ -21,7 +21,7 @@ from tutela.report.findings import HEADLINES, headline, listed_own_parameters, n
 from tutela.report.inert import inert
 from tutela.report.json import encoded, moment
 from tutela.report.options import Options
-from tutela.report.words import PARTIES, STANDINGS
+from tutela.report.words import PARTIES, STANDINGS, value, wanted
 
 VERSION = "1.1.3"
 _OURS = UUID("6f3c2a52-6d0e-5c0b-9f7d-3f8f0a7c7d11")
@@ -127,7 +127,12 @@ def _selection(one: Assessment, lang: Lang) -> dict[str, Any]:
 
 def _observation(one: Assessment, verdict: Verdict, key: tuple[str, str, str], item: str, lang: Lang) -> dict[str, Any]:
     lines = [verdict.reason.in_(lang)] if verdict.reason is not None else []
-    lines += [_SEEN.in_(lang).format(label=seen.label.in_(lang), seen=", ".join(seen.observed) or "-", expected=seen.expected) for seen in verdict.observations]
+    lines += [
+        _SEEN.in_(lang).format(
+            label=seen.label.in_(lang), seen=", ".join(value(one).in_(lang) for one in seen.observed) or "-", expected=wanted(seen.expected).in_(lang)
+        )
+        for seen in verdict.observations
+    ]
     made: dict[str, Any] = {
         "uuid": _id("observation", *key, verdict.check.id),
         "title": _prose(f"{name_of(verdict)}: {verdict.check.title.in_(lang)}"),

@@ -19,6 +19,7 @@ from tutela.report.findings import headline, said_own_parameters, unreachable
 from tutela.report.inert import inert, inert_lines
 from tutela.report.json import encoded, moment
 from tutela.report.options import Options
+from tutela.report.words import value, wanted
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {Severity.CRITICAL: "error", Severity.HIGH: "error", Severity.MEDIUM: "warning", Severity.LOW: "note", Severity.INFO: "note"}
@@ -109,7 +110,11 @@ def _message(verdict: Verdict, lang: Lang) -> str:
         parts.append(literal(verdict.reason.in_(lang)))
     for seen in verdict.observations:
         if seen.met is not True:
-            values = {"label": seen.label.in_(lang), "seen": ", ".join(seen.observed) or "-", "expected": seen.expected}
+            values = {
+                "label": seen.label.in_(lang),
+                "seen": ", ".join(value(one).in_(lang) for one in seen.observed) or "-",
+                "expected": wanted(seen.expected).in_(lang),
+            }
             parts.append(literal(_SEEN.in_(lang).format(**values)))
     return "\n".join(parts)
 

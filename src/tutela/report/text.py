@@ -13,7 +13,6 @@ from tutela.agreement.model import Party
 from tutela.assess.assessment import Assessment, ClauseStanding, Standing
 from tutela.assess.verdict import Observation, Verdict
 from tutela.checks import Outcome, Severity
-from tutela.evidence import Reason
 from tutela.language import Lang, Text
 from tutela.report import reachable
 from tutela.report.beginning import beginning
@@ -34,10 +33,13 @@ from tutela.report.findings import (
     name_of,
     of_advice,
     of_result,
+    said_hidden,
+    said_hidden_of_fleet,
     said_own_parameters,
     said_twice,
     sort_key,
     summary,
+    told_apart,
     unknowns,
     unreachable,
     waivers,
@@ -86,10 +88,6 @@ _SEEN_AT = Text("证据", "evidence")
 _NOTE = Text("说明", "note")
 _NOT_SEEN = Text("没看到", "not seen")
 _SHARE = Text("适用的检查中有 {percent}% 未能判定。", "Undecided: {percent} % of the applicable checks.")
-_HIDDEN = Text(
-    "其中 {number} 项因权限不足而未知（U2）：以 root 运行，或加 --become。",
-    "{number} unknown for want of privilege (U2): run as root, or with --become.",
-)
 _AS_ABOVE = Text("见上文第 {number} 项", "as in {number} above")
 _NOTHING = Text("无", "none")
 _DATA_OF = Text("数据采集于 {at}，最旧的一项距判定 {age}。", "Data of {at}; the oldest was {age} old when judged.")
@@ -330,9 +328,9 @@ class _Page:
         rows += [[self.say(word), *map(str, row)] for word, row in counts(one)]
         yield from table(rows, right=range(1, len(rows[0])))
         yield from wrapped(self.say(_SHARE.with_values(percent=one.summary.unknown_percent)), self.width, first="  ", rest="  ")
-        hidden = sum(1 for verdict in one.verdicts if verdict.code is Reason.PRIVILEGE)
-        if hidden:
-            yield from wrapped(self.say(_HIDDEN.with_values(number=hidden)), self.width, first="  ", rest="  ")
+        hidden = said_hidden(one)
+        if hidden is not None:
+            yield from wrapped(self.say(hidden), self.width, first="  ", rest="  ")
 
     def clauses(self, one: Assessment) -> Iterator[str]:
         if not one.clauses:
@@ -454,7 +452,10 @@ class _Page:
             yield from wrapped(self.say(own), self.width)
         yield from self.heading(_FLEET)
         yield from self.fleet_table(assessments)
-        lost = [(one.subject, why) for one in assessments if (why := unreachable(one)) is not None]
+        hidden = said_hidden_of_fleet(assessments)
+        if hidden is not None:
+            yield from wrapped(self.say(hidden), self.width, first="  ", rest="  ")
+        lost = [(name, why) for name, one in zip(told_apart(assessments), assessments, strict=True) if (why := unreachable(one)) is not None]
         if lost:
             yield from self.heading(_UNREACHED, len(lost))
             for subject, why in lost:
@@ -480,13 +481,16 @@ class _Page:
         head = [self.say(Text("主机", "host")), self.say(Text("总评", "headline"))]
         head += [self.say(SEVERITIES[severity]) for severity in severities]
         rows = [[*head, *(self.say(RESULTS[word]) for word in results), self.say(Text("未知率", "undecided"))]]
+        marks = [name[len(one.subject) :] for name, one in zip(told_apart(assessments), assessments, strict=True)]
         for one in assessments:
             failed = [str(one.summary.results["fail"][severity.value]) for severity in severities]
             total = [str(sum(one.summary.results[word].values())) for word in results]
             rows.append([inert(one.subject), self.say(HEADLINES[headline(one)]), *failed, *total, f"{one.summary.unknown_percent} %"])
         taken = sum(max(width(row[at]) for row in rows) + 2 for at in range(1, len(rows[0])))
         room = max(8, self.width - taken - 2)
-        yield from table([[shortened(row[0], room), *row[1:]] for row in rows], right=range(2, len(rows[0])))
+        # A long name is cut, what tells it from another is not.
+        names = [shortened(row[0], room - len(mark)) + mark for mark, row in zip(["", *marks], rows, strict=True)]
+        yield from table([[name, *row[1:]] for name, row in zip(names, rows, strict=True)], right=range(2, len(rows[0])))
 
     def fleet_basis(self, assessments: Sequence[Assessment]) -> Iterator[str]:
         yield from self.heading(_BASIS)
@@ -495,7 +499,10 @@ class _Page:
             yield from self.basic(Text("协议", "agreement"), words)
         keys = sorted({key for assessment in assessments for key in assessment.rulebook.derived})
         yield from self.basic(Text("推定默认值", "derived"), ", ".join(keys) or self.say(_NOTHING))
-        oldest = min(assessments, key=lambda one: one.summary.oldest_datum)
+        seen = [one for one in assessments if unreachable(one) is None]
+        if not seen:
+            return
+        oldest = min(seen, key=lambda one: one.summary.oldest_datum)
         yield from self.basic(
             Text("最旧数据", "oldest datum"), f"{when(oldest.summary.oldest_datum, self.options.zone)} ({self.say(age(oldest))}), {oldest.subject}"
         )
