@@ -155,6 +155,14 @@ def test_of_a_command_line_only_an_allow_list_leaves_the_host(awk: list[str], na
 
 
 @pytest.mark.parametrize("awk", AWKS, ids=" ".join)
+@pytest.mark.parametrize("name", ["node", "MainThread", "node-MainThread"])
+def test_node_is_known_by_each_of_its_names(awk: list[str], name: str) -> None:
+    line = "\x1f".join([f"pid=7 name={name} uid=5 container=0 args", "/usr/share/kibana/bin/../node/bin/node", "/usr/share/kibana/src/cli/dist", ""])
+
+    assert masked(awk, "server", line + "\n").startswith("pid=7 name=kibana uid=5 container=0 args /usr/share/kibana/bin/../node/bin/node ")
+
+
+@pytest.mark.parametrize("awk", AWKS, ids=" ".join)
 def test_java_is_named_by_its_service_or_left_out(awk: list[str]) -> None:
     head = "pid=7 name=java uid=5 container=0 args"
     text = "\x1f".join([head, "java", f"-Dpassword={CANARY}", "kafka.Kafka", ""]) + "\n" + "\x1f".join([head, "java", "-jar", f"{CANARY}.jar"]) + "\n"

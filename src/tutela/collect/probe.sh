@@ -773,7 +773,7 @@ function server_line(s,   n, w, i, k, v, out, before, head) {
 	if (n == 2 && w[2] ~ / /) { n = split(w[2], w, " ") + 1; for (i = n; i > 1; i--) w[i] = w[i - 1] } # a title that the program wrote itself
 	if (w[2] ~ /^postgres:/ || w[2] ~ /^(ray|redis-(rdb|aof))/) return ""
 	if (head ~ / name=conmon /) return head # one a container: only whose it is counts
-	if (head ~ / name=(java|node|python[0-9.]*) /) {
+	if (head ~ / name=(java|node|(node-)?MainThread|python[0-9.]*) /) {
 		k = (s ~ /org\.elasticsearch\.(bootstrap|server)/) ? "elasticsearch" : (s ~ /org\.opensearch\.bootstrap/) ? "opensearch" : (s ~ /kafka\.Kafka|org\.apache\.kafka\.server/) ? "kafka" : (s ~ /org\.apache\.zookeeper\.server/) ? "zookeeper" : (s ~ /org\.apache\.cassandra\.service/) ? "cassandra" : (s ~ /org\.apache\.hadoop/) ? "hadoop" : (s ~ /kibana/) ? "kibana" : (s ~ /opensearch-dashboards/) ? "opensearch-dashboards" : (s ~ /jupyter/) ? "jupyter" : (s ~ /\/ray\/dashboard/) ? "ray" : ""
 		if (k == "") return ""
 		sub(/ name=[^ ]+ /, " name=" k " ", head)
@@ -2501,7 +2501,7 @@ data_processes() { # data services that run: process, user, whether in a contain
 		comm=${f#* } f=/proc/${f%% *}
 		case $comm in
 		mysqld* | mariadbd* | redis-* | valkey-* | keydb-* | postgres | postmaster | mongod | mongos | memcached | etcd | kube* | k3s* | k0s | rke2 | dockerd | containerd | conmon | beam.smp | clickhouse* | influxd | couchdb | minio | consul | sqlservr | tnslsnr | oracle | dmserver | rsync | smbd | ksmbd* | tgtd | jupyter* | raylet | gcs_server | ganesha.nfsd | opensearch* | kibana) ;;
-		java | node | python* ) ;;
+		java | node | MainThread | node-MainThread | python* ) ;; # the latter two are what Node.js 24 and 26 call themselves
 		*) continue ;;
 		esac
 		uid='' where=0
