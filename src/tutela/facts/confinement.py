@@ -46,22 +46,27 @@ def parse(look: Look) -> Confinement | Unobserved:
         return enabled
     command_line = look.text("/proc/cmdline")
     doubt = unseen(look, "/proc/cmdline")
-    off = set() if isinstance(command_line, Unobserved) else {word for word in command_line.split() if word in ("selinux=0", "enforcing=0", "apparmor=0")}
+    words = [] if isinstance(command_line, Unobserved) else command_line.split()
     if enforce is not None:
-        return Confinement("selinux", enforce.strip() == "1", _selinux_after_boot(look, off, doubt), None, ())
+        return Confinement("selinux", enforce.strip() == "1", _selinux_after_boot(look, words, doubt), None, ())
     if enabled is not None and enabled.strip() == "Y":
-        return _apparmor(look, doubt or "apparmor=0" not in off)
+        return _apparmor(look, doubt or "apparmor=0" not in words)
     return Confinement("none", enforcing=False, after_boot=False, profiles=None, complaining=())
 
 
-def _selinux_after_boot(look: Look, off: set[str], doubt: Unobserved | None) -> bool | Unobserved:
-    if off & {"selinux=0", "enforcing=0"}:
+def _selinux_after_boot(look: Look, words: list[str], doubt: Unobserved | None) -> bool | Unobserved:
+    """As libselinux reads it: the first line with a mode counts, only with SELINUX= at its very beginning; `enforcing=` given to the kernel wins."""
+    asked = next((word.partition("=")[2] for word in words if word.startswith("enforcing=")), None)
+    if "selinux=0" in words or asked == "0":
         return False
-    text = look.text(CONFIG)
+    text = look.text_or_none(CONFIG)
     if isinstance(text, Unobserved):
         return text
-    found = re.findall(r"(?m)^[ \t]*SELINUX[ \t]*=[ \t]*(\w{1,20})", text)
-    return bool(found) and found[-1].lower() == "enforcing" and (doubt or True)
+    found = re.search(r"(?m)^SELINUX=[ \t]*(?i:(enforcing|permissive|disabled))", text or "")
+    mode = found[1].lower() if found else "permissive"
+    if mode == "disabled":
+        return False
+    return doubt or asked == "1" or mode == "enforcing"
 
 
 def _apparmor(look: Look, after_boot: bool | Unobserved) -> Confinement:
