@@ -6,6 +6,7 @@ Source: the end-of-life table `content/eol.yaml` (catalogue H.0.5).
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, timedelta
 
 from tutela.evidence import Reason, Unobserved
@@ -68,9 +69,12 @@ def parse(look: Look) -> Support | Unobserved:
 
 
 def _row(look: Look, system: OsRelease) -> System | None:
-    major = system.version.partition(".")[0]
-    rows = [row for row in look.reference.systems if row.id == system.id]
-    return next((row for row in rows if row.version == system.version), None) or next((row for row in rows if row.version == major), None)
+    """By the whole version, or by as much of its beginning as the table knows: `9` of `9.8`, `3.20` of `3.20.3`."""
+    rows = {row.version: row for row in look.reference.systems if row.id == system.id}
+    version = system.version
+    while version not in rows and "." in version:
+        version = version.rpartition(".")[0]
+    return rows.get(version)
 
 
 def _minor(system: OsRelease, row: System) -> bool | Unobserved:
@@ -89,7 +93,7 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 def _attached(look: Look) -> bool | Unobserved:
-    """Whether `pro status --format json` proves the extension: attached, and its security updates switched on."""
+    """Whether `pro status --format json` proves the extension: attached, its security updates switched on, and its contract still running."""
     doubt = unseen(look, "pro status --format json")
     if doubt is not None:
         return doubt
@@ -99,6 +103,9 @@ def _attached(look: Look) -> bool | Unobserved:
     except (ValueError, RecursionError):
         return False
     if not isinstance(status, dict) or status.get("attached") is not True:
+        return False
+    expires = status.get("expires")
+    if isinstance(expires, str) and re.match(r"\d{4}-\d\d-\d\d", expires) and expires[:10] < look.today.isoformat():
         return False
     services = status.get("services")
     return isinstance(services, list) and any(isinstance(one, dict) and one.get("name") == "esm-infra" and one.get("status") == "enabled" for one in services)
