@@ -7,6 +7,7 @@ Refused: tags, aliases (a few lines of them can grow to gigabytes), duplicate ke
 from __future__ import annotations
 
 import datetime
+import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -48,7 +49,9 @@ def read_yaml(raw: bytes, file: str, as_text: frozenset[str] = frozenset()) -> D
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as problem:
-        raise ContentError(Text(f"不是 UTF-8 文本（第 {problem.start} 字节）", f"not UTF-8 text (byte {problem.start})"), file=file) from None
+        raise ContentError(
+            Text(f"不是 UTF-8 文本（第 {problem.start} 字节）；请另存为 UTF-8", f"not UTF-8 text (byte {problem.start}); save it as UTF-8"), file=file
+        ) from None
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     marks: dict[Path, tuple[int, int]] = {}
     try:
@@ -160,16 +163,20 @@ _MISTAKES = {
 def _not_yaml(problem: Any, file: str, text: str) -> ContentError:
     """The parser's complaint, with what is usually behind it."""
     mark = getattr(problem, "problem_mark", None) or getattr(problem, "context_mark", None)
-    words = getattr(problem, "problem", None) or str(problem)
+    words = getattr(problem, "problem", None) or getattr(problem, "reason", None) or str(problem)
     said = next((mistake for part, mistake in _MISTAKES.items() if part in words), same(words))
     if mark is None:
         return ContentError(Text(f"YAML 写法有误：{said.zh}", f"not valid YAML: {said.en}"), file=file)
-    lines = text.split("\n")
-    if lines[mark.line : mark.line + 1] and lines[mark.line][mark.column : mark.column + 1] == "\t":
+    at, column = mark.line, mark.column
+    lines = dict(enumerate(text.split("\n")))
+    # The parser notices a colon that is none in the line behind it only.
+    wide = next((number for number in (at - 1, at) if "：" in lines.get(number, "") and ":" not in lines[number]), None)
+    if lines.get(at, "")[column : column + 1] == "\t":
         said = _TAB
-    elif any("：" in line and ":" not in line for line in lines[max(mark.line - 1, 0) : mark.line + 1]):
+    elif wide is not None:
+        at, column = wide, lines[wide].index("：")
         said = Text("键后面要用英文冒号加空格（: ），不是“：”", "behind a key stands an ASCII colon with a blank, not the full-width one")
-    return ContentError(Text(f"YAML 写法有误：{said.zh}", f"not valid YAML: {said.en}"), file=file, line=mark.line + 1, column=mark.column + 1)
+    return ContentError(Text(f"YAML 写法有误：{said.zh}", f"not valid YAML: {said.en}"), file=file, line=at + 1, column=column + 1)
 
 
 _KINDS = {"map", "seq", "str", "int", "float", "bool", "null", "timestamp"}
@@ -201,7 +208,9 @@ class Node:
             for key in self.data:
                 if key not in known:
                     words = ", ".join(sorted(known))
-                    Node(self.document, (*self.path, key), None).wrong(f"未知的键；可用：{words}", f"unknown key; known are: {words}")
+                    near = next(iter(difflib.get_close_matches(key, known, 1)), None)
+                    meant = Text("", "") if near is None else Text(f"，是不是 {near}？", f" (did you mean {near}?)")
+                    Node(self.document, (*self.path, key), None).wrong(f"未知的键{meant.zh}；可用：{words}", f"unknown key{meant.en}; known are: {words}")
         return self
 
     def has(self, key: str) -> bool:
@@ -247,7 +256,7 @@ class Node:
     def integer(self) -> int:
         """A whole number."""
         if not isinstance(self.data, int) or isinstance(self.data, bool):
-            self.wrong("应为整数", "a whole number is expected")
+            self.wrong("应为整数，不加引号", "a whole number is expected, without quotes")
         return int(self.data)
 
     def boolean(self) -> bool:

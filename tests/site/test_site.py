@@ -41,6 +41,11 @@ def test_the_template_with_every_line_in_use_is_valid_and_shows_every_setting(la
     [
         ("schema: tutela/site/1\nnetworks: {admin: [10.0.0.1/8]}\n", "s.yaml:2:20", "not a network"),
         ("schema: tutela/site/1\nnetwork: {}\n", "s.yaml:2:1", "unknown key"),
+        ("schema: tutela/site/1\nlog_server: [a]\n", "s.yaml:2:1", "did you mean log_servers?"),
+        ("schema: tutela/site/1\nnetworks:\n\tadmin: []\n", "s.yaml:3:1", "there is a tab"),
+        ("schema: tutela/site/1\nname：x\nprofile: campus-L1\n", "s.yaml:2:5", "full-width"),
+        ("schema: tutela/site/1\nweak_tokens: [*exuni]\nname: x\n", "s.yaml:2:", "aliases"),
+        ("schema: tutela/site/1\nname: @x\n", "s.yaml:2:7", "quote a value"),
         ("schema: tutela/site/2\n", "s.yaml:1:1", "not one of"),
         ("name: x\n", "s.yaml:1:1", "schema is missing"),
         ("schema: tutela/site/1\nschema: tutela/site/1\n", "s.yaml:2:1", "occurs twice"),
@@ -88,3 +93,14 @@ def test_what_is_left_blank_declares_nothing() -> None:
     (declared,) = read_site(text.encode(), "s.yaml").data_sets or ()
 
     assert (declared.reason, declared.backup_by, declared.rpo_hours, declared.encrypted_by) == ("", "", None, "")
+
+
+@pytest.mark.parametrize(("written", "read"), [("yes", "yes"), ("no", "no"), ('"no"', "no"), ("true", "yes")])
+def test_an_answer_needs_no_quotes(written: str, read: str) -> None:
+    text = f"schema: tutela/site/1\nattestations:\n- {{clause: HL-2.6a, by: a, on: 2026-01-01, expires: 2026-12-31, reference: r, answer: {written}}}\n"
+    assert read_site(text.encode(), "s.yaml").attestations[0].answer == read
+
+
+def test_a_file_in_gbk_is_told_to_be_saved_as_utf_8() -> None:
+    with pytest.raises(ContentError, match="save it as UTF-8"):
+        read_site("schema: tutela/site/1\nname: 示例\n".encode("gbk"), "s.yaml")

@@ -119,8 +119,13 @@ def _attestation(node: Node) -> Attestation:
         on=node.get("on").date(),
         expires=node.get("expires").date(),
         reference=node.get("reference").text(),
-        answer=node.get("answer", "yes").one_of(("yes", "no")),
+        answer=_answer(node.get("answer", "yes")),
     )
+
+
+def _answer(node: Node) -> str:
+    """Yes or no; without quotes YAML takes these words for true and false."""
+    return ("yes" if node.data else "no") if isinstance(node.data, bool) else node.one_of(("yes", "no"))
 
 
 def _accounts(node: Node) -> Accounts:
