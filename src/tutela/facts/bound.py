@@ -23,8 +23,10 @@ ACTIVATORS = frozenset(["systemd", "xinetd", "inetd", "inetutils-inetd"])
 """Programs that hold a socket and start its service for whoever connects."""
 FORWARDERS = ACTIVATORS | {"docker-proxy", "rootlessport", "rootlesskit", "conmon", "pasta", "pasta.avx2", "slirp4netns"}
 """Programs that listen for somebody else: a container, a socket unit."""
-GENERAL = frozenset(["java", "node", "MainThread", "node-MainThread", "beam.smp"])
-"""Programs of which only the command line says what they do. Node.js has called itself by the name of a thread since version 23.6."""
+NODE = ("node", "MainThread", "node-MainThread")
+"""Node.js has called itself by the name of a thread since version 23.6."""
+GENERAL = frozenset(["java", *NODE, "beam.smp"])
+"""Programs of which only the command line says what they do."""
 
 
 @record

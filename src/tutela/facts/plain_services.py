@@ -10,6 +10,7 @@ import re
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import exposure
+from tutela.facts.bound import ACTIVATORS
 from tutela.facts.exposure import Port
 from tutela.facts.look import Look
 from tutela.language import Text
@@ -43,7 +44,8 @@ PROGRAMS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"snmpd$"), "snmp"),
     (re.compile(r"rpcbind$"), "rpcbind"),
 )
-_SYSLOG = re.compile(r"(rsyslogd|syslog-ng|in:imtcp|vector|fluent-bit)$")
+SHARED = frozenset(["rsh", "x11", "vnc"])
+"""Whose ports others use as well: Java takes logs on 514, other programs stand on the many ports of displays."""
 
 
 @record
@@ -98,7 +100,7 @@ def _service(port: Port) -> str | None:
     if port.protocol == "tcp" and 5900 <= port.port <= 5963:
         return "vnc"
     by_port = PORTS.get((port.protocol, port.port))
-    if by_port == "rsh" and _SYSLOG.match(name):
+    if by_port == "rsh" and name not in ("", *ACTIVATORS):
         return None  # syslog over TCP has long used the port of rsh
     return by_port
 
@@ -112,6 +114,8 @@ def _outside(service: str, port: Port) -> bool | Unobserved:
 
 
 def _protected(look: Look, service: str, port: Port) -> bool | Unobserved:
+    if isinstance(port.process, Unobserved) and (service == "ftp" or service in SHARED):
+        return port.process
     if service == "ftp":
         return _ftp(look, port)
     if service == "snmp":
@@ -131,8 +135,10 @@ def _ftp(look: Look, port: Port) -> bool | Unobserved:
     if isinstance(text, Unobserved):
         return text
     settings = dict(re.findall(r"(?m)^([a-z_]+)=(\S+)", text.lower()))
-    forced = all(settings.get(key, "yes") == "yes" for key in ("force_local_logins_ssl", "force_local_data_ssl"))
-    return settings.get("ssl_enable", "no") == "yes" and forced
+    return all(
+        settings.get(key, default) in ("yes", "true", "1")
+        for key, default in (("ssl_enable", "no"), ("force_local_logins_ssl", "yes"), ("force_local_data_ssl", "yes"))
+    )
 
 
 def _snmp(look: Look) -> bool | Unobserved:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import sockets, units
+from tutela.facts.bound import NODE
 from tutela.facts.listing import entries, matching
 from tutela.facts.look import Look
 from tutela.facts.protection_files import NEEDS as FILES
@@ -41,7 +42,7 @@ ENVVARS = "/etc/apache2/envvars"
 NEEDS = (NGINX, *APACHE, ENVVARS, *(one + "/" for one in (*(row[0] for row in NGINX_FILES), *APACHE_DIRECTORIES)), *sockets.NEEDS, *units.NEEDS, *FILES)
 PROGRAMS = dict.fromkeys(("nginx", "openresty", "angie"), "nginx") | dict.fromkeys(("apache2", "httpd"), "apache")
 PROGRAMS |= dict.fromkeys(("httpd-prefork", "httpd-worker", "httpd-event"), "apache")  # openSUSE
-OTHERS = frozenset({"caddy", "lighttpd", "haproxy", "traefik", "envoy", "litespeed", "lshttpd", "java", "node", "MainThread", "node-MainThread", "php-fpm", "gunicorn", "uwsgi"})
+OTHERS = frozenset({"caddy", "lighttpd", "haproxy", "traefik", "envoy", "litespeed", "lshttpd", "java", *NODE, "php-fpm", "gunicorn", "uwsgi"})
 WEB_PORTS = frozenset({80, 443, 8000, 8008, 8080, 8081, 8443, 8888})
 ADMIN_APPS = frozenset({"manager", "host-manager", "examples", "docs"})
 MAX_LINES = 20_000
