@@ -1,6 +1,6 @@
 """Programs that listen and that no package brought, so that the system's updates never reach them.
 
-Source: /proc/PID/exe of listening processes; the files of packages (dpkg: /var/lib/dpkg/info/*.list, rpm -qf).
+Source: /proc/PID/exe of listening processes; the files of packages (dpkg: /var/lib/dpkg/info/*.list, rpm -qf); mounts, where snaps lie.
 Programs inside containers are judged by their image.
 """
 
@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 
 from tutela.evidence import Reason, Unobserved
-from tutela.facts import sockets
+from tutela.facts import mounts, sockets
 from tutela.facts.look import Look
 from tutela.language import Text
 from tutela.record import record
 
 PROGRAMS = "stat -c '%N' /proc/*/exe (of listening processes)"
 OWNED = "programs that a package owns"
-NEEDS = (PROGRAMS, OWNED, *sockets.NEEDS)
+NEEDS = (PROGRAMS, OWNED, *sockets.NEEDS, *mounts.NEEDS)
+_SNAP = re.compile(r"/(?:var/lib/snapd/)?snap/[^/]+/[^/]+")
 _CONTAINER = re.compile(r"(docker-|libpod-|crio-|cri-containerd-|nerdctl-|lxc|machine-)")
 
 
@@ -59,12 +60,26 @@ def parse(look: Look) -> Unpackaged | Unobserved:
             odd.append(Unobserved(Reason.FORMAT, PROGRAMS, Text(f"无法理解：{line[:100]!r}", f"not understood: {line[:100]!r}")))
         elif int(found[1]) not in inside:
             ports.setdefault(found[2], set()).update(one.port for one in seen.listening if one.pid == int(found[1]))
-    return Unpackaged((*(_program(look, path, ports[path]) for path in sorted(ports) if not _owned(path, owned)), *odd))
+    programs: list[Program | Unobserved] = []
+    for path in sorted(path for path in ports if not _owned(path, owned)):
+        snap = _of_snap(look, path)
+        if snap is not True:
+            programs.append(snap if isinstance(snap, Unobserved) else _program(look, path, ports[path]))
+    return Unpackaged((*programs, *odd))
 
 
 def _owned(path: str, owned: list[str]) -> bool:
     """Packages may still call a program by the place it had before /bin became a link to /usr/bin."""
     return path in owned or (path.startswith("/usr/") and path.removeprefix("/usr") in owned)
+
+
+def _of_snap(look: Look, path: str) -> bool | Unobserved:
+    """Whether a snap brought it: an image of its own, which only snapd mounts there and keeps up to date."""
+    found = _SNAP.match(path)
+    if found is None:
+        return False
+    known = look.fact(mounts.parse)
+    return known if isinstance(known, Unobserved) else any(mount.path == found[0] and mount.type == "squashfs" for mount in known.all)
 
 
 def _program(look: Look, path: str, ports: set[int]) -> Program:
