@@ -1792,6 +1792,8 @@ update_settings() { # sources of packages, automatic updates, age of the metadat
 	directory plain /etc/apt/apt.conf.d '*'
 	directory plain /etc/apt/sources.list.d '*'
 	files plain /etc/apt/apt.conf /etc/apt/sources.list /run/reboot-required /run/reboot-required.pkgs /proc/version
+	# Since when it stands: each package that asks for a restart writes it again.
+	if [ -e /run/reboot-required ]; then ask lenient '' 'stat -L -c %W /run/reboot-required' stat -L -c %W /run/reboot-required; fi
 	directory plain /etc/systemd/system/timers.target.wants ''
 	directory plain /usr/lib/systemd/system/timers.target.wants ''
 	if [ -d /etc/yum.repos.d ]; then

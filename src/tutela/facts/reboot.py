@@ -1,7 +1,8 @@
 """Whether something that was installed takes effect only after a restart, and since when it waits.
 
 Source: /run/reboot-required (written by packages on Debian and Ubuntu), /boot against uname(1), and on RPM systems the packages that dnf's needs-restarting lists.
-How long it waits is a lower bound: the marker is written again by every package that asks for a restart.
+How long it waits is a lower bound where the file system does not tell when the marker was made (Linux before 5.19):
+it is written again by every package that asks for a restart.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from tutela.record import record
 
 MARKER = "/run/reboot-required"
 MARKED = "/run/reboot-required.pkgs"
+MADE = "stat -L -c %W /run/reboot-required"
 UNAME = "uname -srm"
 VERSION = "/proc/version"
 RPM = r"rpm -q --qf %{NAME}\t%{INSTALLTIME}\n glibc systemd dbus dbus-broker dbus-daemon linux-firmware microcode_ctl"
-NEEDS = (MARKER, MARKED, UNAME, VERSION, RPM, *since_boot.NEEDS, *update_files.NEEDS, *packages.NEEDS)
+NEEDS = (MARKER, MARKED, MADE, UNAME, VERSION, RPM, *since_boot.NEEDS, *update_files.NEEDS, *packages.NEEDS)
 
 
 @record
@@ -42,6 +44,8 @@ class Reboot:
     """One of the two, or a package that came since the start."""
     hours: int | Unobserved
     """How long it waits at least; 0 when nothing waits."""
+    from_the_first: bool | Unobserved
+    """Whether it was looked when the marker was first made; where no file system tells, the last time it was written has to do."""
 
 
 def parse(look: Look) -> Reboot | Unobserved:
@@ -55,13 +59,15 @@ def parse(look: Look) -> Reboot | Unobserved:
     running = found[1]
     files = look.fact(update_files.parse)
     marked = _marked(look)
-    newest, behind = _kernels(look, running, files)
+    newest, behind, newer = _kernels(look, running, files)
     came = _since_start(look)
     states = (marked, behind, came if isinstance(came, Unobserved) else bool(came))
     waiting = True if True in states else next((one for one in states if isinstance(one, Unobserved)), False)
     names = _packages(look) if isinstance(came, Unobserved) else tuple(sorted({*_packages(look), *came}))
     since = () if isinstance(came, Unobserved) else tuple(came.values())
-    return Reboot(marked, names, running, newest, behind, waiting, _hours(look, files, marked, behind, newest, waiting, since))
+    made = _made(look) if marked is True else None
+    hours = _hours(look, files, marked, behind, newer, waiting, since, None if isinstance(made, Unobserved) else made)
+    return Reboot(marked, names, running, newest, behind, waiting, hours, made if isinstance(made, Unobserved) else True)
 
 
 def _marked(look: Look) -> bool | Unobserved:
@@ -95,24 +101,25 @@ def _since_start(look: Look) -> dict[str, datetime] | Unobserved:
 _KERNEL = re.compile(r"/boot/vmlinuz-([A-Za-z0-9._+~-]{1,100})|/lib/modules/([A-Za-z0-9._+~-]{1,100})/vmlinuz")
 
 
-def _kernels(look: Look, running: str, files: UpdateFiles | Unobserved) -> tuple[str | Unobserved, bool | Unobserved]:
+def _kernels(look: Look, running: str, files: UpdateFiles | Unobserved) -> tuple[str | Unobserved, bool | Unobserved, tuple[str, ...]]:
+    """The newest kernel, whether it is another than the one that runs, and which wait: all that are newer, or the same name built anew."""
     if isinstance(files, Unobserved):
-        return files, files
+        return files, files, ()
     releases = {name for path in files.by_path if (one := _KERNEL.fullmatch(path)) and "rescue" not in (name := one[1] or one[2])}
     alike = {name for name in releases if _kind(name) == _kind(running)}
     if running not in alike:
         # A kernel that the host does not hold was started from elsewhere: a container, a cloud, a rescue system.
         why = Text("看不到正在运行的内核的文件", "the file of the running kernel is not to be seen")
         missing = Unobserved(Reason.NO_VANTAGE, "/boot", why)
-        return missing, missing
+        return missing, missing, ()
     newer = newer_rpm if re.search(r"\.(el|fc|oe|an|al)[0-9]", running) else newer_deb
     newest = running
     for name in alike:
         if newer(name, newest) > 0:
             newest = name
     if newest != running:
-        return newest, True
-    return newest, _rebuilt(look, running)
+        return newest, True, tuple(name for name in alike if newer(name, running) > 0)
+    return newest, _rebuilt(look, running), (running,)
 
 
 def _kind(release: str) -> str:
@@ -143,9 +150,10 @@ def _hours(
     files: UpdateFiles | Unobserved,
     marked: bool | Unobserved,
     behind: bool | Unobserved,
-    newest: str | Unobserved,
+    newer: tuple[str, ...],
     waiting: bool | Unobserved,
     came: tuple[datetime, ...],
+    made: datetime | None,
 ) -> int | Unobserved:
     if waiting is False:
         return 0
@@ -155,10 +163,20 @@ def _hours(
         return files
     since = list(came)
     if marked is True and MARKER in files.by_path:
-        since.append(files.by_path[MARKER].modified)
+        since.append(made or files.by_path[MARKER].modified)
     if behind is True:
-        paths = (f"/boot/vmlinuz-{newest}", f"/lib/modules/{newest}/vmlinuz")
+        # The first of them began the wait; those that came later do not begin it anew.
+        paths = [path for name in newer for path in (f"/boot/vmlinuz-{name}", f"/lib/modules/{name}/vmlinuz")]
         since += [files.by_path[path].changed for path in paths if path in files.by_path]
     if not since:
         return Unobserved(Reason.NO_DATA, MARKER, Text("看不到从何时开始等待", "since when it waits is not to be seen"))
     return max(0, int((look.now - min(since)).total_seconds() // 3600))
+
+
+def _made(look: Look) -> datetime | Unobserved | None:
+    """When the marker was made; None where the file system does not say."""
+    text = look.text(MADE)
+    if isinstance(text, Unobserved):
+        return text
+    found = re.fullmatch(r"([1-9][0-9]{5,10})\s*", text)
+    return datetime.fromtimestamp(int(found[1]), UTC) if found else None
