@@ -27,6 +27,8 @@ def sshd(start: int, changed: int, clocks: Sources) -> bool | Unobserved:
         guards.PROCESSES: f"pid=611 name=sshd parent=1 start={start} args=sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups",
         ssh_servers.FILES: "\n".join(f"644 0 0 {changed} {path}" for path in ("/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/10-site.conf")),
         next(name for name in SSH if name.startswith(guards.SHOW)): "",
+        ssh_servers.STATUS_CHANGES: f"{changed} /etc/ssh/sshd_config",
+        ssh_servers.PID_FILE: {"status": "absent"},
     }
     found = scenes.look({"sources": SSH | clocks | sources}).fact(ssh_servers.parse)
     assert isinstance(found, ssh_servers.SshServers)

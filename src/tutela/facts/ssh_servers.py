@@ -23,7 +23,10 @@ EFFECTIVE = "sshd -T"
 TEST = "sshd -t"
 ENVIRONMENTS = ("/etc/default/ssh", "/etc/sysconfig/sshd")
 FILES = "stat -L -c '%a %u %g %Y %n' (ssh files)"
-NEEDS = (CONFIG, VENDOR_CONFIG, EFFECTIVE, TEST, FILES, *ENVIRONMENTS, *guards.NEEDS, *sockets.NEEDS, *units.NEEDS)
+STATUS_CHANGES = "stat -L -c '%Z %n' (ssh configuration)"
+PID_FILE = "/run/sshd.pid"
+"""Where nothing says otherwise."""
+NEEDS = (CONFIG, VENDOR_CONFIG, EFFECTIVE, TEST, FILES, STATUS_CHANGES, PID_FILE, *ENVIRONMENTS, *guards.NEEDS, *sockets.NEEDS, *units.NEEDS)
 
 
 @record
@@ -275,7 +278,7 @@ def _server(
     if not processes and isinstance(added := _unit_options(look, socket), Unobserved):
         base = added
     valid, complaint = _valid(look, f"{TEST}{suffix}")
-    stale, newest = _stale(look, config, processes, guarding) if processes else (False, None)
+    stale, newest = _stale(look, config, base, processes, guarding) if processes else (False, None)
     ports: tuple[int, ...] | Unobserved = _ports(pids, listening)
     if socket is not None and not ports:
         ports = socket.listens
@@ -432,21 +435,45 @@ def _changed(look: Look) -> dict[str, datetime] | Unobserved:
     return {one[5]: datetime.fromtimestamp(max(0, int(one[4])), tz=UTC) for one in found if one is not None}
 
 
-def _stale(look: Look, config: SshdConfig | Unobserved, processes: list[Process], guarding: Guards) -> tuple[bool | Unobserved, str | None]:
-    """Whether a file is newer than what the running server has read."""
-    if isinstance(config, Unobserved):
-        return config, None
-    known = _changed(look)
-    if isinstance(known, Unobserved):
-        return known, None
+def _read_at(look: Look, base: dict[str, str] | Unobserved, processes: list[Process], guarding: Guards, changed: dict[str, datetime]) -> datetime | Unobserved:
+    """When the running server read its files: it writes its pid file then, at a reload too, whoever sent the signal."""
+    pids = {process.pid for process in processes}
+    pid_file = PID_FILE if isinstance(base, Unobserved) else base.get("pidfile", PID_FILE)
+    number = look.text_or_none(pid_file)
+    if isinstance(number, Unobserved):
+        return number
+    if pid_file in changed and number is not None and {number} == {str(pid) for pid in pids}:
+        return changed[pid_file]
     read = processes[0].started
     for process in processes[1:]:
         if isinstance(read, datetime) and isinstance(process.started, datetime):
             read = min(read, process.started)
     if isinstance(guarding.units, dict):
         for unit in guarding.units.values():
-            if unit.main_pid in {process.pid for process in processes} and unit.changed is not None and isinstance(read, datetime):
+            if unit.main_pid in pids and unit.changed is not None and isinstance(read, datetime):
                 read = max(read, unit.changed)  # a reload keeps the process and changes the unit's state
+    return read
+
+
+def _status_changes(look: Look) -> dict[str, datetime] | Unobserved:
+    """When these files were last put in place, or their owner or mode set."""
+    lines = look.lines(STATUS_CHANGES)
+    if isinstance(lines, Unobserved):
+        return lines
+    found = (re.fullmatch(r"([0-9]{1,12}) (/.*)", line) for line in lines)
+    return {one[2]: datetime.fromtimestamp(int(one[1]), tz=UTC) for one in found if one is not None}
+
+
+def _stale(
+    look: Look, config: SshdConfig | Unobserved, base: dict[str, str] | Unobserved, processes: list[Process], guarding: Guards
+) -> tuple[bool | Unobserved, str | None]:
+    """Whether a file is newer than what the running server has read."""
+    if isinstance(config, Unobserved):
+        return config, None
+    known = _changed(look)
+    if isinstance(known, Unobserved):
+        return known, None
+    read = _read_at(look, base, processes, guarding, known)
     if isinstance(read, Unobserved):
         return read, None
     times = {path: known[path] for path in config.files if path in known}
@@ -460,4 +487,14 @@ def _stale(look: Look, config: SshdConfig | Unobserved, processes: list[Process]
             # A file that went, or came with an old date as packages bring it, is newer than nothing.
             why = Text("之后目录中有文件增删或改名，运行中的服务未必读过", "a file came, went or was renamed there since; the running server may not know")
             return Unobserved(Reason.NO_DATA, directory, why), None
+    placed = _status_changes(look)
+    if isinstance(placed, Unobserved):
+        return placed, None
+    for path in config.files:
+        if path in placed and placed[path] > read + since_boot.SLACK:
+            why = Text(
+                "之后换成了日期更早的文件，或只改了权限：重新加载 SSH 服务即可确认",
+                "since then an older file took its place, or only its mode changed: reload the SSH server to be sure",
+            )
+            return Unobserved(Reason.NO_DATA, path, why), None
     return False, None
