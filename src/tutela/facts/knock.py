@@ -161,7 +161,7 @@ def _commands(values: dict[str, str]) -> list[str]:
 
 
 def _ports(command: str) -> set[int]:
-    found = re.findall(r"(?:--dports?|dport|port|to any port)[ =]+\{?\s*([0-9]{1,5})|-d ([0-9]{1,5})\b", command)
+    found = re.findall(r"""(?:--dports?|dport|port|to any port)[ =]+["']?\{?\s*([0-9]{1,5})|-d ([0-9]{1,5})\b""", command)
     return {int(one or other) for one, other in found}
 
 
@@ -207,7 +207,7 @@ def _within(words: str | None, bounds: tuple[int, int]) -> bool:
 
 
 def _command(look: Look, name: str, command: str) -> Iterator[Problem | Unobserved]:
-    opens = re.search(r"\b(ACCEPT|accept|allow|add element)\b", command) is not None and not re.search(r"\s(-D|--delete|delete)\s", command)
+    opens = re.search(r"\b(ACCEPT|accept|allow|add element)\b", command) is not None and not re.search(r"\s(-D|--delete|delete|--remove-\S+)\s", command)
     if opens and "%IP%" not in command:
         yield Problem("KN-4.6", name, "opens for everyone: no %IP%")
     program = command.split(" ", 1)[0]
@@ -268,4 +268,5 @@ def _neutral(command: str) -> list[str]:
     command = re.sub(r"(-I|--insert)(\s+\S+)\s+[0-9]+(?=\s)", r"\1\2", command)
     command = re.sub(r"\binsert\s+[0-9]+\b", "", command)
     command = re.sub(r"\btimeout\s+[0-9]+[a-z]\b", "", command)
-    return [word for word in command.split() if word not in ("-A", "-I", "-D", "--append", "--insert", "--delete", "add", "delete", "insert")]
+    command = re.sub(r"--(?:add|remove)-", "--", command)  # of firewall-cmd(1)
+    return [word for word in command.split() if word not in ("-A", "-I", "-D", "--append", "--insert", "--delete", "add", "delete", "del", "insert")]
