@@ -16,10 +16,11 @@ from tutela.language import Text
 from tutela.record import record
 
 GRUB = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg")
-USER = "/boot/grub2/user.cfg"
+EFI = "/boot/efi/EFI/"
+"""On UEFI RHEL 8 and openEuler keep GRUB's configuration in a directory of their own below."""
 SECURE_BOOT = "od -An -tu1 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 RESCUE = ("/etc/systemd/system/rescue.service.d/", "/etc/systemd/system/emergency.service.d/")
-NEEDS = (*GRUB, USER, SECURE_BOOT, "/etc/shadow", "/proc/cmdline", *RESCUE)
+NEEDS = (*GRUB, "/boot/grub2/user.cfg", SECURE_BOOT, "/etc/shadow", "/proc/cmdline", *RESCUE)
 ROOM_CLAUSES = ("HL-1.3", "HL-1.3a", "HL-1.3b")
 
 
@@ -46,23 +47,22 @@ def parse(look: Look) -> Boot | Unobserved:
 
 
 def _grub(look: Look) -> bool | Unobserved:
-    seen = False
-    for name in GRUB:
-        text = look.text_or_none(name)
+    here = [name for name in GRUB if look.source(name).status is not Status.ABSENT]
+    # Where one of them is, the one below EFI does no more than lead to it.
+    names = here or [name for name in look.names(EFI) if name.endswith("/grub.cfg") and look.source(name).status is not Status.ABSENT]
+    for name in names:
+        text = look.text(name)
         if isinstance(text, Unobserved):
             return text
-        if text is None:
-            continue
-        seen = True
         if "set superusers=" in text and "password ***" in text:
             return True
         if "set superusers=" in text and "password from user.cfg" in text:
-            user = look.text_or_none(USER)
+            user = look.text_or_none(name.removesuffix("grub.cfg") + "user.cfg")
             if isinstance(user, Unobserved):
                 return user
             if user is not None and "GRUB2_PASSWORD=" in user:
                 return True
-    if not seen:
+    if not names:
         return Unobserved(Reason.FORMAT, GRUB[0], Text("没有 GRUB 配置，引导程序未知", "no GRUB configuration: the boot loader is not known"))
     return False
 
