@@ -2167,7 +2167,9 @@ kernel() {
 		/etc/sysctl.conf /etc/ufw/sysctl.conf /etc/ufw/ufw.conf /etc/default/ufw /proc/modules /etc/ld.so.preload
 	for d in /etc/sysctl.d /run/sysctl.d /usr/local/lib/sysctl.d /usr/lib/sysctl.d /etc/modprobe.d /run/modprobe.d /usr/lib/modprobe.d; do directory plain "$d" '*.conf'; done
 	[ -L /lib ] || for d in /lib/sysctl.d /lib/modprobe.d; do directory plain "$d" '*.conf'; done
-	files grub /boot/grub/grub.cfg /boot/grub2/grub.cfg /boot/grub2/user.cfg
+	set +f
+	files grub /boot/grub/grub.cfg /boot/grub2/grub.cfg /boot/grub2/user.cfg /boot/efi/EFI/*/grub.cfg /boot/efi/EFI/*/user.cfg
+	set -f
 	directory plain /etc/systemd/system/rescue.service.d '*.conf'
 	directory plain /etc/systemd/system/emergency.service.d '*.conf'
 	f=/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c
