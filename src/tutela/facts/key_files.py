@@ -70,7 +70,8 @@ def parse(look: Look) -> KeyFiles | Unobserved:
         return people
     users = {account.uid: account.name for account in reversed(people.accounts)}
     groups = people.groups if isinstance(people.groups, Unobserved) else {group.gid: group.name for group in people.groups}
-    homes = {account.home for account in people.accounts if account.uid != 0} - {"/", "/bin", "/sbin", "/usr/sbin", "/usr/bin", "/etc"}
+    # Of some accounts the home is a directory of the system; RHEL's operator lives in /root.
+    homes = {account.home for account in people.accounts if account.uid != 0} - {"/", "/bin", "/sbin", "/usr/sbin", "/usr/bin", "/etc", "/root"}
     files: list[KeyFile | Unobserved] = []
     for row in rows.split("\n"):
         fields = row.split(" ", 3)
