@@ -96,6 +96,7 @@ def test_of_erlang_terms_only_who_is_for_loopback_alone_stays(awk: list[str], li
         (f"host all all 0.0.0.0/0 ldap ldapserver=x ldapbindpasswd={CANARY}", "host all all 0.0.0.0/0 ldap ldapserver=*** ldapbindpasswd=***"),
         (f'host all all ::/0 radius radiussecrets="{CANARY} x"', "host all all ::/0 radius radiussecrets=***"),
         (f"# {CANARY}", ""),
+        (f"  # {CANARY} \\", "# \\"),
         ("hostssl all all ::/0 trust clientcert=no-verify map=x", "hostssl all all ::/0 trust clientcert=no-verify map=***"),
         ("hostssl all all ::/0 cert clientcert=1", "hostssl all all ::/0 cert clientcert=1"),
         (f"hostssl all all ::/0 cert clientcert={CANARY} clientcert=1", "hostssl all all ::/0 cert clientcert=*** clientcert=1"),

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import scenes
+from tutela.evidence import Unobserved
 from tutela.facts import cluster_services, elasticsearch, exports, memcached, mongodb, mysql, other_services, outside, postgresql, redis
 from tutela.facts.exports import Export
 from tutela.facts.look import Look
@@ -80,6 +81,49 @@ def test_a_record_that_the_server_would_refuse_is_not_guessed_at(line: str) -> N
     assert isinstance(found.faults, tuple)
     assert not any(isinstance(one, postgresql.Fault) for one in found.faults)
     assert len(found.faults) == 1
+
+
+@pytest.mark.parametrize(
+    ("directory", "text", "expected"),
+    [
+        ("/etc/postgresql/15/main", "# a comment \\\nhost all all ::/0 trust\nlocal all all \\\n peer", ["peer"]),
+        ("/etc/postgresql/13/main", "# a comment \\\nhost all all ::/0 trust", ["trust"]),
+        ("/var/lib/pgsql/9.6/data", "host all all ::1/128 md5 # mine \\\nhost all all ::/0 trust", ["md5", "trust"]),
+        ("/etc/postgresql/13/main", "host all all ::/0 \\\n trust", []),
+        ("/etc/postgresql/13/main", "host all all ::/0 trust \\\n", []),
+        ("/var/lib/pgsql/data", "local all all \\\n peer", ["peer"]),
+        ("/var/lib/pgsql/data", "# a comment \\\nhost all all ::/0 trust", []),
+    ],
+)
+def test_a_backslash_continues_a_line_since_version_14(directory: str, text: str, expected: list[str]) -> None:
+    changes = {
+        "/etc/postgresql/*/* /var/lib/pgsql/*/data (clusters)": directory,
+        f"{directory}/postgresql.conf": f"hba_file = '{directory}/pg_hba.conf'",
+        f"{directory}/postgresql.auto.conf": {"status": "absent"},
+        f"{directory}/pg_hba.conf": text,
+    }
+    found = look(changes).fact(postgresql.parse)
+    assert isinstance(found, postgresql.Postgresql)
+    assert isinstance(found.clusters, tuple)
+    cluster = found.clusters[0]
+    assert isinstance(cluster, postgresql.Cluster)
+
+    records = () if isinstance(cluster.records, Unobserved) else cluster.records
+
+    assert [one.method for one in records] == expected
+
+
+def test_backslashes_in_a_quoted_setting_stand_for_characters() -> None:
+    """As PostgreSQL 15 shows it in pg_file_settings."""
+    settings = r"listen_addresses = '127.\060.0.1\,a''b'"
+    automatic = {"/etc/postgresql/15/main/postgresql.auto.conf": {"status": "absent"}}
+    found = look({"/etc/postgresql/15/main/postgresql.conf": settings} | automatic).fact(postgresql.parse)
+
+    assert isinstance(found, postgresql.Postgresql)
+    assert isinstance(found.clusters, tuple)
+    cluster = found.clusters[0]
+    assert isinstance(cluster, postgresql.Cluster)
+    assert cluster.listen_addresses == "127.0.0.1,a'b"
 
 
 def exported(text: str) -> list[tuple[str, str, bool]]:

@@ -811,7 +811,7 @@ function server_value(k, v) {
 	return "***"
 }
 function hba_line(s,   v) {
-	if (s ~ /^[ \t]*#/) return ""
+	if (s ~ /^[ \t]*#/) return s ~ /\\$/ ? "# \\" : "" # a comment may go on in the next line
 	gsub(/\001/, "", s)
 	gsub(/clientcert=/, "clientcert\001", s)
 	gsub(/=("[^"]*"|[^ \t,]*)/, "=***", s)

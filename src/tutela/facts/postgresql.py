@@ -230,6 +230,7 @@ def _cluster(look: Look, directory: str) -> Cluster:
     )
 
 
+_ESCAPED = re.compile(r"\\([0-7]{1,3})|\\(.)|''")
 _SETTING = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.]{0,80})\s*(?:=\s*|\s+)('(?:[^'\\]|''|\\.)*'|[^\s#']+)")
 
 
@@ -261,7 +262,7 @@ def _read_settings(look: Look, path: str, settings: dict[str, str]) -> Unobserve
             continue
         key, value = found[1].lower(), found[2]
         if value.startswith("'"):
-            value = value[1:-1].replace("''", "'")
+            value = _ESCAPED.sub(lambda part: chr(int(part[1], 8)) if part[1] else part[2] or "'", value[1:-1])
         if key not in ("include", "include_if_exists", "include_dir"):
             settings[key] = value
             continue
@@ -304,8 +305,11 @@ def _records(look: Look, path: str) -> tuple[Record, ...] | Unobserved:
     text = look.text(path)
     if isinstance(text, Unobserved):
         return text
+    joins = _joins(path, text)
+    if joins is None:
+        return _strange(path, "# … \\")
     records: list[Record] = []
-    stack: list[tuple[str, Iterator[tuple[int, str]]]] = [(path, _logical_lines(text))]
+    stack: list[tuple[str, Iterator[tuple[int, str]]]] = [(path, _logical_lines(text, joins))]
     read = 0
     while stack:
         name, lines = stack[-1]
@@ -329,7 +333,7 @@ def _records(look: Look, path: str) -> tuple[Record, ...] | Unobserved:
             read += len(opened)
             if read > MAX_FILES or len(stack) > MAX_DEPTH:
                 return _strange(name, line)
-            stack += [(one, _logical_lines(inner)) for one, inner in reversed(opened)]
+            stack += [(one, _logical_lines(inner, joins)) for one, inner in reversed(opened)]
             continue
         record = _record(fields, name, number)
         if record is None or len(records) >= MAX_RECORDS:
@@ -343,12 +347,20 @@ def _strange(name: str, line: str) -> Unobserved:
     return Unobserved(Reason.FORMAT, name, Text(f"无法理解的一行：{quoted!r}", f"a line that is not understood: {quoted!r}"))
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers; a backslash at the end continues one."""
+def _joins(path: str, text: str) -> bool | None:
+    """Whether a backslash at the end of a line continues it, a comment too: since PostgreSQL 14. None: it matters, and no directory names the version."""
+    version = re.search(r"/([0-9]{1,2})(?:\.[0-9])?/", path)
+    if version is not None:
+        return int(version[1]) >= 14
+    return None if re.search(r"#.*\\$", text, re.MULTILINE) else True
+
+
+def _logical_lines(text: str, joins: bool) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers."""
     held, start = "", 0
     for number, line in enumerate(text.split("\n"), start=1):
         start = start or number
-        if line.endswith("\\") and len(held) < 10_000:
+        if joins and line.endswith("\\") and len(held) < 10_000:
             held += line[:-1]
             continue
         yield start, held + line
@@ -407,6 +419,8 @@ def _record(fields: list[list[str]], file: str, line: int) -> Record | None:
     if len(fields) < 3 or not rest or rest[0][0] not in METHODS:
         return None
     options = [word for field in rest[1:] for word in field]
+    if any("=" not in word for word in options):
+        return None  # the server refuses the whole file
     return Record(
         kind=kind,
         databases=tuple(fields[1]),
