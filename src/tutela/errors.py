@@ -85,3 +85,10 @@ class ScanError(TutelaError):
 
 class LedgerError(TutelaError):
     """The ledger refuses: something does not verify, is damaged, or was asked for wrongly."""
+
+
+def last_line(complaints: bytes) -> str:
+    """The last line of a command's complaints, safe to print."""
+    lines = [line.strip() for line in complaints.decode("utf-8", "backslashreplace").splitlines() if line.strip()]
+    last = lines[-1] if lines else "-"
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in last)[:300]

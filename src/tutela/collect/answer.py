@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from tutela.collect.run import shown
-from tutela.errors import BundleError
+from tutela.errors import BundleError, last_line
 from tutela.evidence import Bundle, Evidence, Vantage
 from tutela.evidence.bundle import read_frames, write_frames
 from tutela.evidence.scan import FROM_ELSEWHERE
@@ -25,7 +24,7 @@ def make_bundle(subject: str, frames: bytes, at: datetime, meta: dict[str, str],
     sources = read(frames)
     forged = next((name for name in sources if name.startswith(FROM_ELSEWHERE)), None)
     if forged is not None:
-        words = shown(forged.encode())
+        words = last_line(forged.encode())
         raise BundleError(
             Text(
                 f"主机自己交来了只有别处才能看到的 {words!r}：未采用其任何内容；请当作可能被入侵处理",

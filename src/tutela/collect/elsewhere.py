@@ -9,10 +9,10 @@ import re
 from importlib import resources
 from ipaddress import ip_address
 
-from tutela.collect.run import Look, Running, Talk, run_probe, shown
+from tutela.collect.run import Look, Running, Talk, run_probe
 from tutela.collect.ssh import NOT_FOUND, SSH_FAILED, explained, ssh_argv
 from tutela.collect.target import SshTarget
-from tutela.errors import CollectError
+from tutela.errors import CollectError, last_line
 from tutela.language import Text
 from tutela.record import record
 
@@ -58,7 +58,7 @@ def look_from(
     if rc == SSH_FAILED:
         raise CollectError(explained(place, rc, complaints, plain))
     if rc != 0:
-        last = shown(complaints)
+        last = last_line(complaints)
         raise CollectError(Text(f"{place.name} 上的探测以 {rc} 退出：{last}", f"the scan on {place.name} ended with {rc}: {last}"))
     found = read_answer(said, addresses)
     if found is None:

@@ -16,7 +16,7 @@ from functools import cache
 from pkgutil import get_data
 from typing import TYPE_CHECKING
 
-from tutela.errors import BundleError, CollectError, said_by_system
+from tutela.errors import BundleError, CollectError, last_line, said_by_system
 from tutela.language import Text
 from tutela.record import field, record
 
@@ -238,7 +238,7 @@ def collect_local(look: Look, clock: Clock, running: Running | None = None, answ
         argv = ["sudo", "-n", *argv]
     frames, rc, complaints = run_probe(argv, look.timeout_s, running, Talk(probe_text(), answer=[] if answer is None else answer))
     if rc != 0:
-        words = shown(complaints)
+        words = last_line(complaints)
         if argv[0] == "sudo" and b"sudo" in complaints:
             raise CollectError(
                 Text(
@@ -261,10 +261,3 @@ def local_bundle(frames: bytes, at: datetime) -> Bundle:
     from tutela.collect.answer import make_bundle, named_by_host  # noqa: PLC0415 - the probe comes first
 
     return named_by_host(make_bundle("localhost", frames, at, {"transport": "local"}))
-
-
-def shown(complaints: bytes) -> str:
-    """The last line of a command's complaints, safe to print."""
-    lines = [line.strip() for line in complaints.decode("utf-8", "backslashreplace").splitlines() if line.strip()]
-    last = lines[-1] if lines else "-"
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in last)[:300]

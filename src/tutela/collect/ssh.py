@@ -10,9 +10,9 @@ import shlex
 from typing import TYPE_CHECKING
 
 from tutela.collect.answer import Reader, make_bundle
-from tutela.collect.run import Look, Running, Talk, probe_arguments, probe_text, run_probe, shown
+from tutela.collect.run import Look, Running, Talk, probe_arguments, probe_text, run_probe
 from tutela.collect.target import SshTarget
-from tutela.errors import BundleError, CollectError
+from tutela.errors import BundleError, CollectError, last_line
 from tutela.evidence import Bundle, Status
 from tutela.evidence.bundle import read_frames
 from tutela.language import Text
@@ -95,7 +95,7 @@ def _noise(target: SshTarget, frames: bytes) -> Text | None:
     """What to say when something else than the probe spoke first; None when nothing did."""
     if not frames or frames.startswith(tuple(f"{status} ".encode() for status in Status)):
         return None
-    words = shown(frames[:300].partition(b"\n")[0])
+    words = last_line(frames[:300].partition(b"\n")[0])
     return Text(
         f"{target.host} 在探针之前输出了 {words!r}；请检查该账户的 shell 启动文件（如 .bashrc）：没有终端时不应输出任何内容",
         f"{target.host} said {words!r} before the probe did; the start-up files of the account's shell (.bashrc) must print nothing without a terminal",
@@ -104,7 +104,7 @@ def _noise(target: SshTarget, frames: bytes) -> Text | None:
 
 def explained(target: SshTarget, rc: int, complaints: bytes, look: Look) -> Text:
     """Why ssh, or what it ran, failed, and what to do about it."""
-    words = shown(complaints)
+    words = last_line(complaints)
     said = complaints.decode("utf-8", "backslashreplace")
     host = target.host
     if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
