@@ -141,6 +141,25 @@ def test_a_terminal_that_lacks_a_character_shows_an_escape(encoding: str) -> Non
     assert (done.stderr, len(done.stdout.splitlines()) > 40) == ("", True)
 
 
+@pytest.mark.parametrize("form", ["html", "json", "jsonl", "sarif", "junit", "csv", "oscal", "prometheus"])
+def test_what_programs_read_is_utf_8_in_any_locale(form: str) -> None:
+    done = run(f'PYTHONIOENCODING=gb18030 "$0" "$@" --format {form} | iconv -f utf-8 -t utf-8', "check", str(EXAMPLE))
+
+    assert done.stderr == ""
+    assert "新密码" in done.stdout or form in ("json", "jsonl", "prometheus")
+
+
+@pytest.mark.program("script")
+@pytest.mark.parametrize(("says", "widest"), [(0, 80), (50, 50), (200, 80)])
+def test_a_report_is_no_wider_than_the_terminal(says: int, widest: int) -> None:
+    done = run(f'TERM=dumb script -qec "stty cols {says}; $0 $*" /dev/null </dev/null', "check", str(EXAMPLE))
+
+    prose = [line.rstrip("\r") for line in done.stdout.split("\n") if "H-0" in line]
+    assert len(prose) > 20
+    assert max(map(width, prose)) <= widest
+    assert "\x1b" not in done.stdout
+
+
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_no_error_steers_a_terminal_whatever_it_names(lang: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "no\x1b[2Jsuch\u202e.bundle", "--lang", lang]) == 1

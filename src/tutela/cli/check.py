@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from tutela.cli.options import (
     refuse_without_folder,
     ssh_options,
 )
+from tutela.cli.terminal import colourful, columns
 from tutela.collect.target import BundleTarget, LocalTarget
 from tutela.errors import BundleError, TutelaError, UsageError
 from tutela.language import Lang, Text
@@ -48,6 +48,8 @@ SILENT_S = 0.05
 """When a host has said nothing for so long, what it said so far is judged."""
 COLLECT = 256
 """Hosts after which garbage is looked for: some ten megabytes of it."""
+FOR_PEOPLE = ("text", "nagios", "checklist.txt")
+"""Formats that are read as they are, in whatever encoding the reader's locale has."""
 FAIL_ON = ("critical", "high", "medium", "low", "info", "never")
 
 
@@ -324,8 +326,10 @@ class _Run:
             yield line if raw else line.decode()
 
     def _takes_utf8(self) -> bool:
-        """Whether lines may be written as the bytes they are; a terminal of another encoding is written to as text, like everything else."""
-        return self.arguments.output is not None or str(sys.stdout.encoding).lower() == "utf-8"
+        """Whether what is written is UTF-8: what programs read always is, and says so itself; people and terminals get their own encoding."""
+        if self.arguments.output is not None or str(sys.stdout.encoding).lower() == "utf-8":
+            return True
+        return self.form.name not in FOR_PEOPLE and not sys.stdout.isatty()
 
     def _replayed(self, paths: list[Path], running: Running) -> Iterator[str | bytes]:
         from tutela.assess import assess
@@ -401,15 +405,16 @@ class _Run:
     def _options(self) -> Options:
         from tutela.report import Options
 
-        wanted = self.arguments.color
-        to_terminal = self.arguments.output is None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        colour = wanted == "always" or (wanted == "auto" and to_terminal)
-        return Options(colour=colour, details=self.arguments.all, tables=self.content.tables, fail_on=self.arguments.fail_on)
+        wanted, to_terminal = self.arguments.color, self.arguments.output is None
+        colour = wanted == "always" or (wanted == "auto" and to_terminal and colourful())
+        width = columns() if to_terminal else 80
+        return Options(colour=colour, width=width, details=self.arguments.all, tables=self.content.tables, fail_on=self.arguments.fail_on)
 
     def _write(self, pieces: Iterator[str] | Iterator[bytes] | Iterator[str | bytes]) -> None:
         if self.arguments.output is None:
+            utf8 = self._takes_utf8()
             for piece in pieces:
-                put(piece)
+                put(piece.encode("utf-8", "backslashreplace") if utf8 and isinstance(piece, str) else piece)
             return
         from tutela.collect.archive import write_whole
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tutela.cli.options import add_judging, declared, read_rulebook, read_site_file
+from tutela.cli.terminal import columns
 from tutela.errors import UsageError
 from tutela.evidence import Reason
 from tutela.language import Lang, Text
@@ -62,10 +61,9 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
 
     content = load_content(tuple(arguments.content))
     assessment = _last(arguments, content)
-    columns = min(os.get_terminal_size().columns, 100) if sys.stdout.isatty() else 80
     for line in explain(arguments.id, content, assessment, lang):
         indent = line[: len(line) - len(line.lstrip())]
-        for piece in wrapped(line.strip(), columns, first=indent, rest=indent):
+        for piece in wrapped(line.strip(), columns(100), first=indent, rest=indent):
             print(piece)
     return 0
 

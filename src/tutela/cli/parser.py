@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Container
 from importlib import import_module
 from typing import Any, NoReturn
 
 from tutela import __version__
 from tutela.cli import COMMANDS, EXIT_ERROR
+from tutela.cli.terminal import columns
 from tutela.language import Lang, Text
 
 _ARGPARSE_ZH = {
@@ -69,8 +69,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
     """Help in columns, where a Chinese character takes two."""
 
     def __init__(self, prog: str) -> None:
-        columns = os.get_terminal_size().columns if os.isatty(1) else 80
-        super().__init__(prog, max_help_position=26, width=min(max(columns, 60), 100))
+        super().__init__(prog, max_help_position=26, width=max(columns(100), 60))
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         from tutela.report.columns import wrapped

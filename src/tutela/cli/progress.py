@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -17,7 +18,7 @@ class Progress:
         self.unreachable = 0
         self.started = time.monotonic()
         self.shown = 0.0
-        self.watched = sys.stderr.isatty()
+        self.watched = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._line()
 
     def step(self, count: int = 1, *, unreachable: bool = False) -> None:
