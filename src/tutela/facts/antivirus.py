@@ -27,7 +27,6 @@ AGENTS = {
     "ds_agent": "Trend Micro Deep Security",
     "aegis": "Alibaba Cloud Security Center",
     "AliYunDun": "Alibaba Cloud Security Center",
-    "aliyun": "Alibaba Cloud Security Center",
     "YDService": "Tencent Cloud CWP",
     "hostguard": "Huawei Cloud HSS",
     "cbagentd": "Carbon Black",
@@ -36,9 +35,10 @@ AGENTS = {
     "eea": "ESET",
     "kesl": "Kaspersky",
     "qaxsafe": "QiAnXin",
+    "ElasticEndpoint": "Elastic Defend",
     "elastic-endpoint": "Elastic Defend",
 }
-"""Units of endpoint products."""
+"""Units of endpoint products. Alibaba's aliyun.service is none: it runs commands that the console sends."""
 
 
 @record
