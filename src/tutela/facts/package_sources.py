@@ -207,8 +207,8 @@ def _foreign(look: Look, system: OsRelease, uri: str, suite: str) -> bool | Unob
     if not system.codename or not any(last == name or last.startswith(f"{name}-") for name in (system.id, *system.like)):
         return False
     name = re.split(r"[-/]", suite, maxsplit=1)[0]
-    if name == system.codename:
-        return False
+    if name == system.codename or not name.isalpha():
+        return False  # Kylin's archives call their suites 10.1: that is no name of a release
     if name in _MOVING[:3]:
         settings = look.fact(apt_settings.parse)
         if isinstance(settings, AptSettings) and not isinstance(settings.releases, Unobserved):

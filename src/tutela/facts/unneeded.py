@@ -24,8 +24,10 @@ BY_PROCESS = {
     "sendmail": "mail",
     "sendmail-mta": "mail",
     "master": "mail",
+    "smtpd": "mail",
+    "postscreen": "mail",
 }
-"""Program -> service; `master` is Postfix."""
+"""Program -> service; `master` is Postfix, and the last two are its children, which hold its socket while they serve somebody."""
 BY_PORT = {111: "rpcbind", 631: "cups", 5353: "avahi"}
 """Sockets that systemd holds for a service that does not run yet."""
 DOUBTFUL = (25, 111, 631, 5353)
