@@ -140,11 +140,13 @@ def _persistent(storage: str | Unobserved, files: LogFiles | Unobserved) -> bool
     if isinstance(files, Unobserved):
         return files
     on_disk, in_memory = (
-        any(_CURRENT.fullmatch(one.path) for one in files.files if one.path.startswith(place)) for place in ("/var/log/journal/", "/run/log/journal/")
+        max((one.modified for one in files.files if one.path.startswith(place) and _CURRENT.fullmatch(one.path)), default=None)
+        for place in ("/var/log/journal/", "/run/log/journal/")
     )
-    if not on_disk and any(isinstance(one, Unobserved) for one in files.loose):
-        return next(one for one in files.loose if isinstance(one, Unobserved))
-    return on_disk and not in_memory
+    if on_disk is None:
+        return next((one for one in files.loose if isinstance(one, Unobserved)), False)
+    # One that was written in memory before journald was restarted stays there until the next boot.
+    return in_memory is None or in_memory <= on_disk
 
 
 def _text_logs(look: Look, files: LogFiles) -> bool:
