@@ -177,6 +177,18 @@ def test_a_mark_that_no_rule_sets_is_on_no_packet() -> None:
     assert reached(saved("-A INPUT -j MARK --set-xmark 0x8000/0x8000", "-A INPUT -m mark --mark 0x8000/0x8000 -j DROP", policy="ACCEPT"))[0] == NOBODY
 
 
+def test_a_mark_that_is_set_only_in_a_chain_that_nobody_calls_is_on_no_packet() -> None:
+    """As kube-proxy before Kubernetes 1.28 leaves them: the host's own ports were all undecided."""
+    drops = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -m mark --mark 0x8000/0x8000 -j DROP\nCOMMIT\n"
+    sets = "-A KUBE-MARK-DROP -j MARK --set-xmark 0x8000/0x8000\n-A PREROUTING -j KUBE-SERVICES\n-A POSTROUTING -j KUBE-MARK-DROP\n"
+    idle = f"{drops}*nat\n:PREROUTING ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n:KUBE-MARK-DROP - [0:0]\n:KUBE-SERVICES - [0:0]\n{sets}"
+
+    for called, sure in (("", EVERYONE[4]), ("-A KUBE-SERVICES -p tcp --dport 80 -j KUBE-MARK-DROP\n", NOBODY)):
+        read = iptables_save.read(f"{idle}{called}COMMIT\n", 4, "x")
+        assert read is not None
+        assert reached(Host(read[0], UNSEEN)) == (sure, EVERYONE[4] - sure)
+
+
 def test_sets_of_ipset_are_read() -> None:
     sets = iptables_save.read_sets("create admins hash:net family inet hashsize 1024 maxelem 65536\nadd admins 192.0.2.0/28\nadd admins 198.51.100.7\n")
     read = iptables_save.read("*filter\n:INPUT DROP [0:0]\n-A INPUT -m set --match-set admins src -p tcp --dport 22 -j ACCEPT", 4, "x", sets)

@@ -57,7 +57,7 @@ def read(text: str, family: int, origin: str, sets: Mapping[str, IpSet] | None =
     bases: list[Base] = []
     tables: set[str] = set()
     table = ""
-    reader = _Reader(family, sets, frozenset(_number(mark) for mark in _MARKS.findall(text)))
+    reader = _Reader(family, sets, _marks(text))
     for raw in text.split("\n"):
         line = raw.strip()
         if not line or line.startswith("#") or line == "COMMIT":
@@ -82,6 +82,35 @@ def read(text: str, family: int, origin: str, sets: Mapping[str, IpSet] | None =
         else:
             return None  # -D, -N and the like: a script, no saved table
     return Ruleset({key: compacted(rules) for key, rules in chains.items()}, tuple(bases), (origin,) if chains else ()), frozenset(tables)
+
+
+_JUMP = re.compile(r"(?<= )(?:-j|-g|--jump|--goto) (\S+)")
+
+
+def _marks(text: str) -> frozenset[int]:
+    """Marks that a packet on its way in may get: kube-proxy keeps a chain for one that most nodes never call."""
+    table = ""
+    jumps: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    set_in: dict[tuple[str, str], set[int]] = {}
+    for line in text.split("\n"):
+        if line.startswith("*"):
+            table = line[1:].strip()
+        found = _RULE.match(line)
+        if found is None:
+            continue
+        chain = (table, found[1])
+        jumps.setdefault(chain, set()).update((table, target) for target in _JUMP.findall(line))
+        set_in.setdefault(chain, set()).update(_number(mark) for mark in _MARKS.findall(line))
+    open_ends = [chain for chain in jumps if HOOKS.get(chain[1]) in ("prerouting", "input", "forward")]
+    called = set(open_ends)
+    while open_ends:
+        new = jumps.get(open_ends.pop(), set()) - called
+        called |= new
+        open_ends += new
+    return frozenset(mark for chain in called for mark in set_in.get(chain, ()))
+
+
+_RULE = re.compile(r"\s*(?:\[[0-9:]+\] )?-[AI] (\S+) ")
 
 
 def read_sets(text: str) -> dict[str, IpSet]:
