@@ -2130,12 +2130,15 @@ storage() {
 		if [ "$ME" = 0 ]; then run_masked luks cryptsetup luksDump --disable-locks "$node"; else emit denied 0 "cryptsetup luksDump --disable-locks $node" ''; fi
 	done
 	for device in $disks; do
-		case $device in zram* | loop* | ram* | sr* | fd* | vd* | xvd* | nbd* | rbd* | md*) continue ;; esac
+		case $device in zram* | loop* | ram* | sr* | fd* | vd* | xvd* | nbd* | rbd* | md* | zd* | drbd* | bcache*) continue ;; esac
 		if [ -n "$QUICK" ]; then emit skipped 0 "smartctl -n standby -H -j /dev/$device" ''; continue; fi
 		if [ "$ME" != 0 ] && have smartctl; then emit denied 0 "smartctl -n standby -H -j /dev/$device" ''; continue; fi
 		run_any smartctl -n standby -H -j "/dev/$device"
 	done
-	if have zfs; then run zfs get -H -o name,property,value encryption,mountpoint; fi
+	if [ -d /sys/module/zfs ]; then # where it is not loaded, old tools would load it
+		run zfs get -H -o name,property,value encryption,mountpoint
+		run zpool status -x
+	fi
 }
 
 kernel() {

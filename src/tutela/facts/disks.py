@@ -22,7 +22,8 @@ HOSTS = "/sys/class/scsi_host"
 NEEDS = (MDSTAT, LSBLK, ZPOOL)
 CONTROLLERS = frozenset({"megaraid_sas", "megaraid_mbox", "aacraid", "smartpqi", "hpsa", "cciss", "arcmsr", "3w-sas", "3w-9xxx", "mpi3mr"})
 """Kernel drivers of RAID controllers."""
-NO_DISKS = re.compile(r"zram|loop|ram|sr|fd|vd|xvd|nbd|rbd|md")
+NO_DISKS = re.compile(r"zram|loop|ram|sr|fd|vd|xvd|nbd|rbd|md|zd|drbd|bcache")
+"""What lsblk calls a disk and what no disk stands behind alone: ZFS volumes (zd), copies over the network, caches."""
 
 
 @record
@@ -89,7 +90,7 @@ def _smart(look: Look, name: str) -> bool | Unobserved:
     return Unobserved(Reason.NO_ANSWER, source.name, Text("硬盘没有给出健康状态", "the disk says nothing about its health"))
 
 
-_ARRAY = re.compile(r"(md\S{1,40}) : (active|inactive)(?: \((?:auto-)?read-only\))?(?: (linear|raid\d{1,2}|multipath))?(.{0,4000})")
+_ARRAY = re.compile(r"(md\S{1,40}) : (active|inactive|broken)(?: \((?:auto-)?read-only\))?(?: (linear|raid\d{1,2}|multipath))?(.{0,4000})")
 
 
 def _arrays(look: Look) -> tuple[Array, ...] | Unobserved:
@@ -103,16 +104,29 @@ def _arrays(look: Look) -> tuple[Array, ...] | Unobserved:
         if found is None:
             continue
         name, state, level, members = found.groups()
-        counted = re.search(r"\[\d{1,4}/\d{1,4}\] \[[U_]{1,4096}\]", lines[number + 1] if number + 1 < len(lines) else "")
+        below_it = lines[number + 1] if number + 1 < len(lines) else ""
+        if state == "inactive" and re.search(r"super external:[a-z]", below_it):
+            continue  # what the firmware (IMSM, DDF) calls a container: the arrays in it are listed for themselves
+        counted = re.search(r"\[\d{1,4}/\d{1,4}\] \[[U_]{1,4096}\]", below_it)
         word = counted[0] if counted else state
         healthy = state == "active" and "(F)" not in members and (counted is None or "_" not in counted[0])
         arrays.append(Array(name, level or "?", word, healthy))
     pools = look.text_or_none(ZPOOL)
-    if isinstance(pools, str):
+    if isinstance(pools, Unobserved):
+        if _of_zfs(look):
+            arrays.append(Array("zpool", "zfs", "?", pools))
+    elif pools is not None:
         good = pools.strip() in ("all pools are healthy", "no pools available")
         if not good or "healthy" in pools:
-            arrays.append(Array("zpool", "zfs", pools.strip().split("\n")[0][:60], good))
+            said = " ".join(re.findall(r"(?m)^ *((?:pool|state): \S{1,60})", pools)[:2]) or pools.strip()[:60]
+            arrays.append(Array("zpool", "zfs", said, good))
     return tuple(arrays)
+
+
+def _of_zfs(look: Look) -> bool:
+    """Whether a disk holds a part of a ZFS pool."""
+    listed = devices(look)
+    return not isinstance(listed, Unobserved) and any(one.fstype == "zfs_member" for one in listed)
 
 
 def _controllers(look: Look) -> tuple[str | Unobserved, ...]:
