@@ -81,6 +81,8 @@ class FileWalk:
     privileged: tuple[Privileged | Unobserved, ...]
     secrets: tuple[SecretFile | Unobserved, ...]
     """Those that others than their owner may read and reach; a group of one service alone is accepted."""
+    sheltered: tuple[str, ...]
+    """Those that everybody might read, did not a directory above shut everybody out."""
     not_walked: tuple[str, ...]
     """Mounts of network file systems, which were left out."""
 
@@ -95,10 +97,12 @@ def parse(look: Look) -> FileWalk | Unobserved:
     passed_by = tuple(_passed_by(rows))
     found = look.text(PACKAGED)
     owned = found if isinstance(found, Unobserved) else _both_names(found.split("\n"))
+    secrets = tuple(_secrets(look, people))
     return FileWalk(
         loose=(*_loose(rows, people), *_hole(walked), *passed_by),
         privileged=(*_setuid(rows, owned), *_capable(look, owned), *_hole(walked), *passed_by),
-        secrets=(*_secrets(look, people), *_hole(look.text(SECRETS)), *passed_by),
+        secrets=(*(one for one in secrets if not isinstance(one, str)), *_hole(look.text(SECRETS)), *passed_by),
+        sheltered=tuple(one for one in secrets if isinstance(one, str)),
         not_walked=tuple(skipped),
     )
 
@@ -232,7 +236,8 @@ def _capable(look: Look, owned: frozenset[str] | Unobserved) -> Iterator[Privile
             yield Privileged(path, "", 0, found[2], True if shipped else _of_package(path, owned))
 
 
-def _secrets(look: Look, people: Accounts | Unobserved) -> Iterator[SecretFile | Unobserved]:
+def _secrets(look: Look, people: Accounts | Unobserved) -> Iterator[SecretFile | str | Unobserved]:
+    """Secrets that others read, and the paths of those that a directory shelters."""
     names = {account.uid: account.name for account in reversed(people.accounts)} if isinstance(people, Accounts) else {}
     own_group = _group_of_one(people)
     above = _directories(look)
@@ -243,12 +248,12 @@ def _secrets(look: Look, people: Accounts | Unobserved) -> Iterator[SecretFile |
         kind, mode, owner, group, path = fields[0], int(fields[1], 8), int(fields[2]), int(fields[3]), fields[4]
         # Who else reads it is in each of these groups; a way that is open to all adds none.
         needed, shut, unlisted = _way(path, above)
-        if shut or not mode & 0o044:
-            continue
         if not mode & 0o004:
             needed = [(owner, group), *needed]
         private = [one == 0 or _either(own_group(one, owner), own_group(one, keeper)) for keeper, one in needed]
-        if True in private:
+        if shut or True in private or not mode & 0o044:
+            if mode & 0o004:
+                yield path
             continue
         doubt = next((one for one in private if isinstance(one, Unobserved)), unseen(look, ABOVE) or unlisted)
         if doubt is not None:
