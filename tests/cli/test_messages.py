@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,9 +45,11 @@ def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
             "无法写入 /no/such/report：没有这个文件或文件夹",
             "cannot write /no/such/report: No such file",
         ),
-        (["check", "--keep", "/no/such/kept", str(EXAMPLE)], "无法写入 /no/such/kept：没有", "cannot write /no/such/kept: No such file"),
+        (["check", "--keep", "/dev/null/kept", str(EXAMPLE)], "无法写入文件夹 /dev/null/kept：", "cannot write the folder /dev/null/kept: Not a directory"),
+        (["collect", "--output", "/dev/null/kept", str(EXAMPLE), "ssh://h"], "无法写入文件夹 /dev/null/kept：", "cannot write the folder /dev/null/kept"),
+        (["check", str(ROOT / "docs")], "docs 里没有 .bundle 文件", "there is no .bundle file in"),
         (["collect", "--output", "/no/such/x", "ssh://tutela-test.invalid"], "无法写入 /no/such/x：没有", "cannot write /no/such/x: No such file"),
-        (["check", "--output", str(ROOT), str(EXAMPLE)], "请写出文件名", "name a file"),
+        (["check", "--output", str(ROOT), str(EXAMPLE)], "这是文件夹，不是文件", "Is a directory"),
         (["check", "@"], "@hosts.ini", "@hosts.ini"),
         (["check", f"@{ROOT}"], "请写出清单文件，而不是文件夹", "name the inventory file, not a folder"),
         (["check", str(ROOT / "pyproject.toml")], "主机清单请写成 @文件", "an inventory is written @file"),
@@ -183,3 +186,36 @@ def test_what_a_recorded_bundle_says_of_its_host_steers_no_terminal_and_needs_no
 
     assert main(["collect", str(paths[0]), "--lang", lang]) == 1
     assert capsys.readouterr().err == "tutela: gone\\x1b[2J\n"
+
+
+def test_a_folder_for_one_host_gets_its_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+
+    assert [main(["collect", str(EXAMPLE), "--output", place]) for place in (".", "sub")] == [0, 0]
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.bundle")) == ["sub/web1.bundle", "web1.bundle"]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("words", [["check", "--keep", "kept", "."], ["collect", "--output", "kept", "."]])
+def test_of_two_hosts_of_one_name_both_are_kept(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    from tutela.collect.archive import read_bundle, write_bundle
+
+    monkeypatch.chdir(tmp_path)
+    for number, example in enumerate(("debian-12", "debian-13")):
+        write_bundle(tmp_path / f"{number}.bundle", replace(read_bundle(ROOT / "examples" / f"{example}.bundle"), subject="debian"))
+
+    assert main(words) in (0, 2, 3)
+    assert len(list((tmp_path / "kept").iterdir())) == 2
+
+
+def test_a_report_nobody_may_write_is_refused_before_anybody_is_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+
+    said = complaint(capsys, "check", "ssh://tutela-test.invalid", "--output", str(tmp_path / "report"))
+
+    assert said == f"tutela: cannot write {tmp_path / 'report'}: Permission denied\n"

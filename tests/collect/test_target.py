@@ -21,11 +21,23 @@ from tutela.errors import UsageError
         ("ssh://root@H.Example:2222/", SshTarget("H.Example", "H.Example", "root", 2222)),
         ("ssh://[2001:db8::1]:22", SshTarget("2001:db8::1", "2001:db8::1", None, 22)),
         ("localhost", LocalTarget()),
-        (".", LocalTarget()),
     ],
 )
 def test_addresses(words: str, target: object) -> None:
     assert read_target(words) == target
+
+
+def test_what_may_not_be_read_is_told_apart_from_what_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", denied)
+    with pytest.raises(UsageError, match=r"cannot read /root/x\.bundle: Permission denied"):
+        read_target("/root/x.bundle")
+
+
+def test_the_folder_one_stands_in_is_a_folder_of_bundles() -> None:
+    assert read_target(".") == BundleTarget(Path())
 
 
 def test_a_file_that_exists_is_a_bundle(tmp_path: Path) -> None:

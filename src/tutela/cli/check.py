@@ -19,11 +19,13 @@ from tutela.cli.options import (
     add_scanning,
     declared,
     look_of,
+    make_folder,
+    place_of,
     read_rulebook,
     read_site_file,
     read_targets,
     refuse_bundles,
-    refuse_without_folder,
+    refuse_output,
     ssh_options,
 )
 from tutela.cli.terminal import colourful, columns
@@ -125,11 +127,10 @@ def _checked(arguments: argparse.Namespace, lang: Lang) -> int:
     site_file = read_site_file(arguments.site)
     targets = read_targets(arguments.targets, lang)
     refuse_bundles(arguments, targets)
-    for place in (arguments.output, arguments.keep):
-        if place is not None:
-            refuse_without_folder(place)
-    if arguments.output is not None and arguments.output.is_dir():
-        raise UsageError(Text(f"--output {arguments.output} 是文件夹；请写出文件名", f"--output {arguments.output} is a folder; name a file"))
+    if arguments.output is not None:
+        refuse_output(arguments.output)
+    if arguments.keep is not None:
+        make_folder(arguments.keep)
     with stop_on_interrupt() as running, without_delay(targets):
         looking = Looking(
             targets, look_of(arguments, site_file), ssh_options(arguments), arguments.jobs, running, elsewhere_of(arguments, targets, site_file, running)
@@ -287,6 +288,7 @@ class _Run:
         self.arguments, self.lang, self.form, self.site, self.content, self.rulebook = arguments, lang, form, site, content, rulebook
         self.anchor = anchor
         self.statuses: set[int] = set()
+        self.kept: set[Path] = set()
 
     def over(self, looking: Looking) -> int:
         """Judge what is looked at, write the report, and log what was asked to be logged."""
@@ -399,8 +401,7 @@ class _Run:
     def _keep(self, bundle: Bundle) -> None:
         from tutela.collect.archive import write_bundle
 
-        self.arguments.keep.mkdir(parents=True, exist_ok=True)
-        write_bundle(self.arguments.keep / bundle_name(bundle.subject), bundle)
+        write_bundle(place_of(self.arguments.keep, bundle, self.kept), bundle)
 
     def _options(self) -> Options:
         from tutela.report import Options
@@ -449,8 +450,3 @@ def exit_status(assessment: Assessment, fail_on: str) -> int:
         return EXIT_BROKEN
     unproven = any(one.standing is Standing.UNPROVEN for one in binding)
     return EXIT_UNPROVEN if unproven or broken else EXIT_KEPT
-
-
-def bundle_name(subject: str) -> str:
-    """A file name for a subject: what is no plain letter becomes its code."""
-    return "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else f"%{ord(char):x}" for char in subject).lstrip(".") + ".bundle"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tutela.cli import EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN
-from tutela.cli.options import add_looking, look_of, read_site_file, read_targets, refuse_bundles, refuse_without_folder, ssh_options
+from tutela.cli.options import add_looking, look_of, make_folder, place_of, read_site_file, read_targets, refuse_bundles, refuse_output, ssh_options
 from tutela.errors import CollectError, UsageError
 from tutela.language import Lang, Text
 from tutela.report.inert import inert
@@ -34,7 +34,6 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
 
 def run(arguments: argparse.Namespace, lang: Lang) -> int:
     """Write one bundle for each target; 3 when one could not be looked at."""
-    from tutela.cli.check import bundle_name
     from tutela.cli.clock import now
     from tutela.cli.interrupt import stop_on_interrupt
     from tutela.cli.progress import Progress
@@ -44,10 +43,17 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     site = read_site_file(arguments.site)
     targets = read_targets(arguments.targets, lang)
     refuse_bundles(arguments, targets)
-    if arguments.output is not None:
-        refuse_without_folder(arguments.output)
     if len(targets) > 1 and arguments.output is None:
         raise UsageError(Text("多台主机请用 --output 指定文件夹", "name a folder with --output for several hosts"))
+    folder, file = Path(), None
+    if arguments.output is not None:
+        if len(targets) > 1 or arguments.output.is_dir():
+            folder = arguments.output
+            make_folder(folder)
+        else:
+            file = arguments.output
+            refuse_output(file)
+    written: set[Path] = set()
     lost: list[tuple[str, Text]] = []
     progress = Progress(len(targets), lang)
     with stop_on_interrupt() as running:
@@ -58,10 +64,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
                 why = Text(bundle.meta.get("unreachable_zh", bundle.meta["unreachable"]), bundle.meta["unreachable"])
                 lost.append((bundle.subject, why))
                 continue
-            path = arguments.output or Path(bundle_name(bundle.subject))
-            if len(targets) > 1:
-                path.mkdir(parents=True, exist_ok=True)
-                path = path / bundle_name(bundle.subject)
+            path = file or place_of(folder, bundle, written)
             write_bundle(path, bundle)
             progress.close()
             print(f"{path}  {bundle.digest}")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tutela.agreement.rulebook import Content, Rulebook
     from tutela.collect.run import Look
     from tutela.collect.target import Target
+    from tutela.evidence import Bundle
     from tutela.site import Site
 
 
@@ -201,11 +202,41 @@ def refuse_bundles(arguments: argparse.Namespace, targets: list[Target]) -> None
         )
 
 
-def refuse_without_folder(path: Path) -> None:
-    """Where something is to be written there is a folder: better said now than after an hour of looking. Raises UsageError."""
-    if not path.parent.is_dir():
-        why = said_by_system(FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+def refuse_output(path: Path) -> None:
+    """A file that could not be written is named now, not after an hour of looking. Raises UsageError."""
+    try:
+        if path.exists():
+            wrong = errno.EISDIR if path.is_dir() else 0
+        else:
+            wrong = 0 if os.access(path.parent, os.W_OK) else errno.EACCES if path.parent.is_dir() else errno.ENOENT
+    except OSError as problem:
+        wrong = problem.errno or errno.EIO
+    if wrong:
+        why = said_by_system(OSError(wrong, os.strerror(wrong)))
         raise UsageError(Text(f"无法写入 {path}：{why.zh}", f"cannot write {path}: {why.en}"))
+
+
+def make_folder(path: Path) -> None:
+    """A folder to write into. Raises UsageError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        why = said_by_system(problem)
+        raise UsageError(Text(f"无法写入文件夹 {path}：{why.zh}", f"cannot write the folder {path}: {why.en}")) from None
+
+
+def place_of(folder: Path, bundle: Bundle, taken: set[Path]) -> Path:
+    """The file of a bundle, under its host's name; of two hosts of one name the later gets some of its digest too."""
+    path = folder / bundle_name(bundle.subject)
+    if path in taken:
+        path = folder / bundle_name(f"{bundle.subject}.{bundle.digest.removeprefix('sha256:')[:8]}")
+    taken.add(path)
+    return path
+
+
+def bundle_name(subject: str) -> str:
+    """A file name for a subject: what is no plain letter becomes its code."""
+    return "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else f"%{ord(char):x}" for char in subject).lstrip(".") + ".bundle"
 
 
 def read_site_file(path: Path | None) -> Site | None:

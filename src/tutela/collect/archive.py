@@ -82,7 +82,8 @@ def write_whole(path: Path, content: bytes | Iterable[bytes], *, private: bool =
     Raises CollectError.
     """
     pieces = (content,) if isinstance(content, bytes) else content
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Beside it, whatever it is called: a path such as .. has no name to change.
+    part = path.parent / f".{path.name}.{os.getpid()}.part"
     complete = False
     try:
         if path.exists() and not path.is_file():

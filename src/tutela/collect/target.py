@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tutela.errors import UsageError
+from tutela.errors import UsageError, said_by_system
 from tutela.language import Text
 from tutela.record import record
 
@@ -53,15 +53,19 @@ def read_target(words: str) -> Target:
 
     Raises UsageError for anything that is neither an ssh address nor an existing file.
     """
-    if words in ("localhost", "local", "."):
+    if words in ("localhost", "local"):
         return LocalTarget()
     if words.startswith("ssh://"):
         return _ssh(words)
     path = Path(words)
     # What no file could be called is no file; `exists` alone would raise on a name of 300 letters.
     with suppress(OSError, ValueError):
-        if words and path.exists():
-            return BundleTarget(path)
+        try:
+            if words and path.exists():
+                return BundleTarget(path)
+        except PermissionError as problem:
+            why = said_by_system(problem)
+            raise UsageError(Text(f"无法读取 {words}：{why.zh}", f"cannot read {words}: {why.en}")) from None
     raise UsageError(
         Text(
             f"看不懂的目标 {words!r}：没有这个文件；远程主机请写成 ssh://[用户@]主机[:端口]，主机清单写成 @文件",
