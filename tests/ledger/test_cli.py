@@ -58,6 +58,30 @@ def test_from_a_file_to_a_receipt_that_verifies_offline(log: Run, tmp_path: Path
     assert "contract.txt is what was logged" in out
 
 
+def test_a_ledger_and_its_witness_may_have_chinese_names(run: Run) -> None:
+    Path("合同").write_text("甲方与乙方")
+    assert run("init", "账本", "--origin", "某大学/2026", "--sm2")[0] == 0
+    assert run("append", "账本", "合同")[0] == 0
+    assert run("witness", "见证", "--init", "业主/一号", "--key", "账本/vkey")[0] == 0
+    status, cosignature, _ = run("witness", "见证", "账本")
+    assert (status, cosignature.startswith("— 业主/一号 ")) == (0, True)
+    assert run("prove", "账本", "合同", "--output", "收据")[0] == 0
+    assert run("verify", "收据", "合同", "--key", "账本/vkey")[0] == 0
+    assert run("fsck", "账本", "--private", "账本.private")[0] == 0
+
+
+@pytest.mark.parametrize("key", ["log.private/key", "w/key"])
+def test_a_damaged_key_is_named_and_never_shown(log: Run, key: str) -> None:
+    assert log("witness", "w", "--init", "owner.example/w")[0] == 0
+    secret = Path(key).read_text().strip()
+    for damaged in (secret[:-1], secret[:-4] + "AAA=", secret.replace("KEY", "KEG"), ""):
+        Path(key).write_text(damaged)
+        status, _, err = log("append", "log", "log/vkey") if key.startswith("log") else log("witness", "w", "log")
+        assert (status, err.startswith(f"tutela: {key}: ")) == (1, True)
+        assert "Restore this one file from a backup" in err
+        assert secret[-20:-8] not in err
+
+
 def test_options_may_stand_between_the_words(log: Run) -> None:
     Path("a").write_text("a")
     Path("b").write_text("b")
@@ -456,7 +480,11 @@ def test_a_receipt_that_is_too_long_for_one_code_takes_several(tmp_path: Path) -
             "none.private/key does not exist: there is no ledger here (begin with tutela ledger init)",
         ),
         (("init", "log", "--origin", "x"), "log 已有内容：新账本要用空文件夹", "log is not empty: a new ledger needs an empty folder"),
-        (("init", "new", "--origin", "a b"), "密钥名称不能为空，不能有空格和加号", "a key's name must not be empty, nor hold spaces or a plus sign"),
+        (
+            ("init", "new", "--origin", "a b"),
+            "密钥名称应有 1 到 255 个字符，不能有空格、加号和控制字符",
+            "a key's name has 1 to 255 characters, without spaces, plus signs or control characters",
+        ),
         (("prove", "log", "9"), "没有第 9 条：日志有 0 条，从 0 数起", "there is no entry 9: the log has 0, counted from 0"),
         (("append", "log", "nothing"), "无法读取 nothing：没有这个文件或文件夹", "cannot read nothing: No such file or directory"),
         (

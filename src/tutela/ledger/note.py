@@ -141,7 +141,12 @@ class VerifierKey:
     def of(cls, name: str, kind: int, material: bytes) -> VerifierKey:
         """The key with the id that the specification recommends."""
         if not is_name(name):
-            raise MalformedError(Text("密钥名称不能为空，不能有空格和加号", "a key's name must not be empty, nor hold spaces or a plus sign"))
+            raise MalformedError(
+                Text(
+                    f"密钥名称应有 1 到 {_MAX_NAME} 个字符，不能有空格、加号和控制字符",
+                    f"a key's name has 1 to {_MAX_NAME} characters, without spaces, plus signs or control characters",
+                )
+            )
         return cls(name, key_id_of(name, bytes([kind]), material), kind, material)
 
     @property
