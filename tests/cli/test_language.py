@@ -61,3 +61,9 @@ def test_wrong_words_are_answered_in_chinese_too(capsys: pytest.CaptureFixture[s
     said = capsys.readouterr().err
     assert "不认识的参数：--nonsense" in said
     assert "usage" not in said
+
+
+def test_the_language_may_stand_before_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--lang", "zh", "explain", "U1"], ["--lang=zh", "explain", "U1"], ["explain", "U1", "--lang", "zh"]):
+        assert main(words) == 0
+        assert "数据过期" in capsys.readouterr().out

@@ -99,7 +99,8 @@ def _parsed(words: list[str], lang: Lang) -> argparse.Namespace:
     """The arguments; help and wrong words end the program here."""
     from tutela.cli.parser import build
 
-    parser = build(lang, words[:1])
+    # Options of the program may stand before the command.
+    parser = build(lang, [next((word for word in words if word in COMMANDS), "")])
     if not words:
         parser.print_help(sys.stderr)
         raise SystemExit(EXIT_ERROR)

@@ -119,6 +119,7 @@ def build(lang: Lang, commands_with_arguments: Container[str] = frozenset(COMMAN
         ).in_(lang),
     )
     shown = Text("显示版本号", "show the version and exit").in_(lang)
+    add_language(parser, lang)
     parser.add_argument("--version", action="version", version=f"tutela {__version__}", help=shown)
     commands = parser.add_subparsers(dest="command", metavar=Text("命令", "COMMAND").in_(lang), required=True, parser_class=Parser)
     for name, about in COMMANDS.items():

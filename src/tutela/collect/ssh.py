@@ -6,6 +6,7 @@ The probe goes in by standard input, one exec, nothing is written to the host.
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 SSH_FAILED = 255
 """ssh(1): exit status when the connection itself failed."""
+_NO_JUMP = re.compile(rb"^Connection closed by UNKNOWN port \d+\s*\Z", re.MULTILINE)
+_KEY_OF = re.compile(r"ost key(?: is known)? for (\S+) (?:has changed|and you have)")
 NOT_FOUND = 127
 """sh(1): exit status when there is no such command."""
 
@@ -104,18 +107,24 @@ def _noise(target: SshTarget, frames: bytes) -> Text | None:
 
 def explained(target: SshTarget, rc: int, complaints: bytes, look: Look) -> Text:
     """Why ssh, or what it ran, failed, and what to do about it."""
-    words = last_line(complaints)
+    # Where a jump host fails, its own complaint stands before this line.
+    words = last_line(_NO_JUMP.sub(b"", complaints) or complaints)
     said = complaints.decode("utf-8", "backslashreplace")
     host = target.host
+    found = _KEY_OF.search(said)
+    # ssh knows hosts by other names than we do, and a jump host has a key of its own.
+    key = found[1] if found is not None and found[1].isprintable() else host
+    of = Text(host, host) if key == host else Text(f"{host}（{key}）", f"{host} ({key})")
     if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
+        remove = f"ssh-keygen -R {shlex.quote(key)}"
         return Text(
-            f"{host} 的主机密钥变了，可能遭到中间人攻击；未做任何检查。请先向管理员核实，再用 ssh-keygen -R 删除旧密钥",
-            f"the host key of {host} has changed, possibly a man in the middle; nothing was checked. Ask its administrator before you remove the old key with ssh-keygen -R",
+            f"{of.zh} 的主机密钥变了，可能遭到中间人攻击；未做任何检查。请先向管理员核实，再用 {remove} 删除旧密钥",
+            f"the host key of {of.en} has changed, possibly a man in the middle; nothing was checked. Ask its administrator before you remove the old key with {remove}",
         )
     if "Host key verification failed" in said:
         return Text(
-            f"还不认识 {host} 的主机密钥；请先手工 ssh 一次并核对指纹",
-            f"the host key of {host} is not known yet; log in once by ssh and compare its fingerprint",
+            f"还不认识 {of.zh} 的主机密钥；请先手工 ssh 一次并核对指纹",
+            f"the host key of {of.en} is not known yet; log in once by ssh and compare its fingerprint",
         )
     if "Permission denied" in said and rc == SSH_FAILED:
         return Text(
