@@ -168,3 +168,24 @@ def test_each_local_file_system_and_each_subvolume_is_walked_once(tmp_path: Path
     found = walked(tmp_path, stage, ["sh"], ("/proc/self/mountinfo", str(mounts)))
 
     assert set(found["tutela walk"].content.split(b"\n")) - {b""} == {b"start\t/", b"start\t/home", b"start\t/data", b"skipped\t/mnt/far"}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        pytest.param("22 1 0:20 / / rw - tmpfs tmpfs rw\n", {b"start\t/"}, id="in memory"),
+        pytest.param("22 1 0:20 / / rw - nfs4 centre:/x rw\n", {b"skipped\t/"}, id="over the network"),
+        pytest.param(
+            "22 1 8:1 /lxc/one/rootfs / rw - ext4 /dev/sda1 rw\n23 22 8:1 /data /srv/data rw - ext4 /dev/sda1 rw\n24 22 8:1 /lxc /mnt rw - ext4 /dev/sda1 rw\n",
+            {b"start\t/"},
+            id="a container",
+        ),
+    ],
+)
+def test_the_root_file_system_is_walked_whatever_it_is_unless_it_is_far(tmp_path: Path, stage: Stage, rows: str, said: set[bytes]) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(rows, "utf-8")
+    found = walked(tmp_path, stage, ["sh"], ("/proc/self/mountinfo", str(mounts)))
+
+    assert set(found["tutela walk"].content.split(b"\n")) - {b""} == said

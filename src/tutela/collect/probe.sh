@@ -1241,10 +1241,11 @@ walk_files() {
 		{ for (i = 7; i <= NF && $i != "-"; i++); type = $(i + 1) }
 		$5 ~ /\\/ || $5 ~ /^\/(proc|sys|dev|run|snap|var\/lib\/(docker|containers|containerd|kubelet|lxc|lxd|incus|machines|snapd))(\/|$)/ { next }
 		type ~ /^(nfs|nfs4|cifs|smb3|ceph|fuse\.sshfs|fuse\.glusterfs|9p|afs|lustre|glusterfs|virtiofs)$/ { print "skipped\t" $5; next }
-		type !~ /^(ext[234]|xfs|btrfs|zfs|f2fs|jfs|reiserfs|bcachefs|overlay|fuseblk)$/ { next }
+		$5 != "/" && type !~ /^(ext[234]|xfs|btrfs|zfs|f2fs|jfs|reiserfs|bcachefs|overlay|fuseblk)$/ { next }
 		{ device = $3 (type == "btrfs" ? $4 : "") } # find leaves no subvolume for another
+		$5 == "/" { rank[device] = 0; at[device] = $5 } # what a container mounts of the same device lies below
 		!(device in rank) || length($4) < rank[device] { rank[device] = length($4); at[device] = $5 }
-		END { for (d in at) print "start\t" at[d] }' /proc/self/mountinfo)
+		END { for (d in at) if (!told[at[d]]++) print "start\t" at[d] }' /proc/self/mountinfo)
 	# Owners are compared with the local files, never asked from a directory service.
 	uids=$(awk -F: '$3 ~ /^[0-9]+$/ && !seen[$3]++ { printf "%s -uid %s", (n++ ? " -o" : ""), $3 }' /etc/passwd)
 	gids=$(awk -F: '$3 ~ /^[0-9]+$/ && !seen[$3]++ { printf "%s -gid %s", (n++ ? " -o" : ""), $3 }' /etc/group)
@@ -1254,6 +1255,7 @@ walk_files() {
 	set -- $starts
 	IFS=' 	
 '
+	[ $# -gt 0 ] || set -- /proc # find without a start would walk from here
 	getcap=true
 	! have getcap || getcap=getcap
 	# shellcheck disable=SC2086 # words of an expression on purpose

@@ -94,7 +94,7 @@ def parse(look: Look) -> FileWalk | Unobserved:
         return walked
     people = look.fact(accounts.ageless)
     rows, skipped = _walk_rows(look)
-    passed_by = tuple(_passed_by(rows))
+    passed_by = (*_passed_by(rows), *_rootless(look))
     found = look.text(PACKAGED)
     owned = found if isinstance(found, Unobserved) else _both_names(found.split("\n"))
     secrets = tuple(_secrets(look, people))
@@ -140,6 +140,14 @@ def _passed_by(rows: list[_Row]) -> Iterator[Unobserved]:
                 f"{directory} has a file or directory with a newline in its name, which was not looked at",
             )
             yield Unobserved(Reason.FORMAT, WALK, why)
+
+
+def _rootless(look: Look) -> Iterator[Unobserved]:
+    """Without the root file system, as on a host without disks, next to nothing was looked at."""
+    if "start\t/" not in _lines(look, WALK):
+        yield Unobserved(
+            Reason.NO_VANTAGE, "/", Text("根文件系统未检查（例如经网络挂载）", "the root file system was not walked, as where it comes over the network")
+        )
 
 
 def _loose(rows: list[_Row], people: Accounts | Unobserved) -> Iterator[LooseFile | Unobserved]:
