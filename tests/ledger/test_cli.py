@@ -444,6 +444,18 @@ def test_letters_are_salted_and_can_be_forgotten(log: Run) -> None:
     assert Path("after").read_bytes() == Path("without").read_bytes()
 
 
+def test_a_picture_of_a_receipt_with_its_salt_is_as_private_as_the_receipt(log: Run) -> None:
+    Path("letter").write_text("Zhang San")
+    log("append", "log", "letter", "--kind", "letter")
+    for picture in ("code.png", "code.svg"):
+        assert log("prove", "log", "letter", "--qr", picture)[0] == 0
+        assert Path(picture).stat().st_mode & 0o077 == 0
+    assert log("prove", "log", "letter", "--without-salt", "--qr", "open.svg")[0] == 0
+    assert Path("open.svg").stat().st_mode & 0o044 == 0o044
+    status, _, err = log("prove", "log", "letter", "--qr", "nowhere/code.svg")
+    assert (status, err.startswith("tutela: cannot write nowhere/code.svg: ")) == (1, True)
+
+
 def scanned(*pictures: Path) -> bytes:
     """What a reader of QR codes sees (zbarimg), one picture behind the other."""
     read = ["zbarimg", "--raw", "-q", "-Sbinary", *map(str, pictures)]

@@ -42,14 +42,15 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     from tutela.collect.archive import write_whole
 
     receipt = receipt_of(arguments)
+    # With the salt, whoever else reads it can try whom the entry speaks of.
+    private = receipt.salt is not None
     if arguments.qr:
         from tutela.cli.ledger.qr import write_codes
 
-        for path in write_codes(arguments.qr, receipt.content):
+        for path in write_codes(arguments.qr, receipt.content, private=private):
             print(Text(f"已写入 {path}", f"wrote {path}").in_(lang), file=sys.stderr)
     if arguments.output:
-        # With the salt, whoever else reads it can try whom the entry speaks of.
-        write_whole(arguments.output, receipt.content, private=receipt.salt is not None)
+        write_whole(arguments.output, receipt.content, private=private)
         print(
             Text(
                 f"已写入 {arguments.output}：第 {receipt.index} 条，共 {receipt.head.checkpoint.size} 条",
