@@ -2088,6 +2088,17 @@ storage() {
 	emit ok 0 'ls -d */.fscrypt (mounts)' "$encrypted"
 	directory plain /etc/cryptsetup-keys.d '' # names only
 	set +f
+	set -- /* /data/* /opt/* /srv/* /var/* /var/lib/* # where data that moved to another disk leave a link
+	set -f
+	rows=
+	for f in "$@"; do
+		[ -L "$f" ] || continue
+		case $f in /bin | /sbin | /lib | /lib32 | /lib64 | /libx32 | /initrd* | /vmlinuz* | /var/lock | /var/run | *"$NL"*) continue ;; esac
+		rows="$rows$f	$(readlink -f "$f")$NL"
+		[ "${#rows}" -lt 20000 ] || break
+	done
+	emit ok 0 'readlink -f (links above data)' "${rows%"$NL"}"
+	set +f
 	set -- /sys/fs/btrfs/*/devices/*/dev # a file system may lie on several; its mount shows one
 	set -f
 	[ -e "$1" ] || set --

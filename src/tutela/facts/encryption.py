@@ -29,9 +29,11 @@ CRYPTTAB = "/etc/crypttab"
 KEYS = "/etc/cryptsetup-keys.d"
 """Where systemd looks for the key file of a volume that names none, by the name of the volume."""
 FSCRYPT = "ls -d */.fscrypt (mounts)"
+LINKS = "readlink -f (links above data)"
+"""Links in the usual places of data, with where they lead."""
 BTRFS = "/sys/fs/btrfs/*/devices/*/dev"
 """Of each btrfs the devices it lies on: a row has the UUID and major:minor."""
-NEEDS = (LSBLK, SWAPS, CRYPTTAB, KEYS + "/", ZFS, FSCRYPT, BTRFS, *mounts.NEEDS, *mysql.FILES)
+NEEDS = (LSBLK, SWAPS, CRYPTTAB, KEYS + "/", ZFS, FSCRYPT, LINKS, BTRFS, *mounts.NEEDS, *mysql.FILES)
 TABLES = "/var/lib/mysql"
 """Where MySQL and MariaDB keep their tables."""
 SENSITIVE = ("sensitive", "core")
@@ -117,7 +119,7 @@ def parse(look: Look) -> Encryption | Unobserved:
     sensitive, paths = _declared(look)
     return Encryption(
         sensitive=sensitive,
-        places=tuple(_by_declaration(look, _above(look, layers.place(place)), path) for path in paths for place in (path, *layers.below(path))),
+        places=tuple(place for path in paths for place in _places(look, layers, path)),
         luks=listed if isinstance(listed, Unobserved) else tuple(_luks(look, one) for one in listed if one.fstype == "crypto_LUKS"),
         keys=_keys(look, layers),
         swaps=_swaps(look, layers),
@@ -134,6 +136,33 @@ def _declared(look: Look) -> tuple[bool | Unobserved, tuple[str, ...]]:
     if site.data_class is None and not site.data_sets:
         return Unobserved(Reason.NOT_LODGED, "data_class", Text("没有登记数据级别", "the class of data is not declared")), ()
     return False, ()
+
+
+def _places(look: Look, layers: _Layers, path: str) -> Iterator[Place]:
+    """Where declared data lie: at the end of links, and on what is mounted below."""
+    real = _real(look, path)
+    if isinstance(real, Unobserved):
+        yield _by_declaration(look, Place(path, real, None), path)
+        return
+    for one in (real, *layers.below(real)):
+        yield _by_declaration(look, _above(look, layers.place(one)), path)
+
+
+def _real(look: Look, path: str) -> str | Unobserved:
+    if path == "/":
+        return path
+    lines = look.lines(LINKS)
+    if isinstance(lines, Unobserved):
+        return lines
+    links = dict(line.split("\t", 1) for line in lines if "\t" in line)
+    for _ in range(10):
+        link = next((one for one in links if under(path, one)), None)
+        if link is None:
+            return path
+        if not links[link].startswith("/"):
+            return Unobserved(Reason.NO_ANSWER, link, Text("链接指向何处看不到", "where the link leads is not to be seen"))
+        path = links[link] + path[len(link) :]
+    return Unobserved(Reason.NO_ANSWER, path, Text("链接成环", "the links lead in a circle"))
 
 
 def _above(look: Look, place: Place) -> Place:
