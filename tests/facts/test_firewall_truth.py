@@ -114,6 +114,16 @@ RULESETS: dict[str, str] = {
     "redirect": """
         table inet nat { chain pre { type nat hook prerouting priority dstnat; policy accept; tcp dport 80 redirect to :8080; ip saddr 198.18.77.7 tcp dport 443 redirect to :2222; } }
         table inet filter { chain input { type filter hook input priority 0; policy drop; ct state established accept; tcp dport 8080 accept; ct status dnat tcp dport 2222 accept; } }""",
+    "published by maps": """
+        table ip nat {
+            map published { type inet_service : ipv4_addr . inet_service; elements = { 9080 : 172.17.0.2 . 80, 8081 : 172.17.0.2 . 81 } }
+            chain pre { type nat hook prerouting priority dstnat; policy accept;
+                ip saddr 198.18.0.0/16 dnat ip to tcp dport map @published
+                dnat to tcp dport map { 80 : 172.17.0.2 }
+                meta l4proto udp redirect to :udp dport map { 443 : 8080, 22 : 2222 } } }
+        table inet filter {
+            chain input { type filter hook input priority 0; policy drop; ct state established accept; udp dport 8080 accept; }
+            chain through { type filter hook forward priority 0; policy drop; ct state established accept; ct status dnat accept; } }""",
     "published container port, firewalld's way": """
         table ip nat { chain pre { type nat hook prerouting priority dstnat; policy accept; fib daddr type local tcp dport 9080 dnat to 172.17.0.2:80; } }
         table inet fw {

@@ -151,6 +151,8 @@ class _Reader:
                 return self._vmap(family, table, tuple(conditions), value)
             elif kind in _HARMLESS:
                 continue
+            elif kind in ("dnat", "redirect") and (mapped := _mapped(value)) is not None:
+                return self._sent_by_map(family, table, tuple(conditions), kind, value, mapped)
             else:
                 return [self._verdict(tuple(conditions), kind, value)]
         return []
@@ -187,17 +189,30 @@ class _Reader:
         return Rule(conditions, Verdict.UNKNOWN, _quote({kind: value}))
 
     def _vmap(self, family: str, table: str, conditions: tuple[Condition, ...], value: Mapping[str, Any]) -> list[Rule]:
+        rules = []
+        for match, verdict in self._entries(family, table, value):
+            ((kind, words),) = verdict.items()
+            rules.append(self._verdict((*conditions, *match), kind, words))
+        return rules
+
+    def _sent_by_map(self, family: str, table: str, conditions: tuple[Condition, ...], kind: str, value: Mapping[str, Any], side: str) -> list[Rule]:
+        """`dnat to tcp dport map { 80 : 192.0.2.2 }`: one rule for each entry; whatever matches none goes on."""
+        rules = []
+        for match, target in self._entries(family, table, value[side]["map"]):
+            parts = target["concat"] if isinstance(target, dict) and "concat" in target else [target]
+            sent = {"addr": parts[0], "port": parts[1]} if len(parts) == 2 else {side: target}
+            rules.append(self._verdict((*conditions, *match), kind, {**value, **sent}))
+        return rules
+
+    def _entries(self, family: str, table: str, value: Mapping[str, Any]) -> Iterator[tuple[list[Condition], Any]]:
+        """What a packet must be for each entry of a map, and what stands there for it."""
         data = value["data"]
         if isinstance(data, str):
             data = {"set": self._named(family, table, data).get("elem", [])}
-        rules = []
         keys = [key for key, _ in data["set"] if self._element(key) != "*"]
-        for key, verdict in data["set"]:
-            ((kind, words),) = verdict.items()
+        for key, found in data["set"]:
             op, right = ("!=", keys) if self._element(key) == "*" else ("==", [key])  # the star is for whatever no other key matches
-            match = self._match(family, table, {"op": op, "left": value["key"], "right": {"set": right}})
-            rules.append(self._verdict((*conditions, *match), kind, words))
-        return rules
+            yield self._match(family, table, {"op": op, "left": value["key"], "right": {"set": right}}), found
 
     def _named(self, family: str, table: str, name: str) -> Mapping[str, Any]:
         found = self.sets.get((family, table, name.removeprefix("@")))
@@ -310,6 +325,12 @@ class _Reader:
     def _element(self, item: Any) -> Any:
         """An element without its timeout, counter, comment."""
         return item["elem"]["val"] if isinstance(item, dict) and "elem" in item else item
+
+
+def _mapped(value: Any) -> str | None:
+    """Which part of where a packet is sent a map says."""
+    sides = (side for side in ("addr", "port") if isinstance(value, dict) and isinstance(value.get(side), dict))
+    return next((side for side in sides if "map" in value[side]), None)
 
 
 def _redirects(mangle: Mapping[str, Any]) -> bool:

@@ -270,11 +270,13 @@ class _Parser:
         parts = _separated(words, ".")
         return {"concat": [self._value(part) for part in parts]} if len(parts) > 1 else self._value(words)
 
-    def _verdict_of(self, words: list[Token]) -> dict[str, Any]:
+    def _verdict_of(self, words: list[Token]) -> Any:
         if words and words[0] in _VERDICTS:
             return {words[0]: None}
         if len(words) == 2 and words[0] in ("jump", "goto"):
             return {words[0]: {"target": words[1]}}
+        if words and re.match(r"[0-9]|[0-9a-fA-F]*:", words[0]):
+            return self._key(words)  # where a map sends to: an address, a port, or both
         return {"unknown": " ".join(words)}
 
     # --- rules
@@ -401,6 +403,12 @@ class _Expressions:
         made: dict[str, Any] = {}
         if self._peek() == "to":
             self.at += 1
+            if self._peek().removeprefix(":") in ("ip", "ip6", "tcp", "udp", "th", "meta") and "map" in self.words[self.at :]:
+                side = "port" if self._peek().startswith(":") else "addr"
+                self.words[self.at] = self._peek().removeprefix(":")
+                key = self._selectors()
+                self.at += 1
+                return {kind: {side: {"map": {"key": key, "data": self._data()}}}}
             word = self._take()
             found = re.fullmatch(r"(?:\[([0-9a-f:]+)\]|([0-9.]+)|([0-9a-f:]+::?[0-9a-f:]*))?(?::([0-9]+))?", word)
             if found is None:
@@ -425,10 +433,7 @@ class _Expressions:
         key = self._selectors()
         if self._peek() == "vmap":
             self.at += 1
-            value = self._value_words()
-            if value[:1] == ["{"]:
-                return {"vmap": {"key": key, "data": {"set": self.parser._members(value[1 : _close(value, 0)])}}}  # noqa: SLF001 - one parser in two parts
-            return {"vmap": {"key": key, "data": value[0]}}
+            return {"vmap": {"key": key, "data": self._data()}}
         if self._peek() in ("set", "&", "|"):
             return self._odd(start, key)
         op = self._take() if self._peek() in ("==", "!=", "<", ">", "<=", ">=") else "=="
@@ -436,6 +441,11 @@ class _Expressions:
         if self._peek() in ("&", "|", "/"):
             return self._odd(start, key)
         return {"match": {"op": op, "left": key, "right": self._right(words)}}
+
+    def _data(self) -> Any:
+        """The entries of a map, or the name of one."""
+        value = self._value_words()
+        return {"set": self.parser._members(value[1 : _close(value, 0)])} if value[:1] == ["{"] else value[0]  # noqa: SLF001 - one parser in two parts
 
     def _odd(self, start: int, key: Any) -> dict[str, Any]:
         """Changing a mark, masks: known for the flags of TCP, where a new connection begins with SYN alone; else not understood."""
