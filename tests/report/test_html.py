@@ -93,3 +93,10 @@ def test_printing_leaves_the_lists_of_evidence_closed() -> None:
     assert "details:not(.evidence)::details-content" in page.style.split("@media print")[1]
     said = "".join(FORMATS["html"].render(standard("breaks"), Lang.EN, options()))
     assert said.count('<details class="evidence"><summary>evidence (') == said.count("<summary>evidence (") > 0
+
+
+def test_a_fleets_page_lists_evidence_only_when_everything_is_asked_for() -> None:
+    pages = ["".join(FORMATS["html"].render(standard("site"), Lang.EN, options(details=details))) for details in (False, True)]  # type: ignore[arg-type]
+
+    assert ['class="evidence"' in page for page in pages] == [False, True]
+    assert "The evidence of each host is listed with --all" in pages[0]

@@ -55,8 +55,8 @@ _BRAND = Text("守责 Tutela 服务器安全协议检查报告", "Tutela: server
 
 
 def render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> Iterator[str]:
-    """The page; behind a fleet's table every subject follows in full."""
-    page = _Page(lang, options)
+    """The page; behind a fleet's table every subject follows, with its evidence where everything is asked for."""
+    page = _Page(lang, options, with_evidence=len(assessments) == 1 or options.details)
     several = sorted(assessments, key=lambda one: sort_key(one.subject))
     title = several[0].subject if len(several) == 1 else _FLEET_TITLE.with_values(number=len(several)).in_(lang)
     style = (resources.files("tutela.report") / "html.css").read_text("utf-8")
@@ -74,6 +74,7 @@ def render(assessments: Sequence[Assessment], lang: Lang, options: Options) -> I
     yield el("footer", f"Tutela {tutela.__version__}") + "\n</main>\n</body>\n</html>\n"
 
 
+_MORE_EVIDENCE = Text("各主机的证据清单：--all，或单独检查一台。", "The evidence of each host is listed with --all, or in a report of one host.")
 _FLEET_TITLE = Text("{number} 台主机", "{number} hosts")
 _NOT_SEEN = Text("没看到", "not seen")
 _SEEN = Text("所见", "seen")
@@ -90,9 +91,9 @@ _NO_WHY = Text("未说明", "no reason given")
 class _Page:
     """Parts of the page in one language."""
 
-    def __init__(self, lang: Lang, options: Options) -> None:
-        self.lang = lang
-        self.options = options
+    def __init__(self, lang: Lang, options: Options, *, with_evidence: bool) -> None:
+        """`with_evidence`: two thirds of a page are digests, and three hundred hosts would be more than a browser opens."""
+        self.lang, self.options, self.with_evidence = lang, options, with_evidence
 
     def say(self, text: Text) -> str:
         return text.in_(self.lang)
@@ -189,7 +190,7 @@ class _Page:
         return joined([self.say(seen.label), Text("：", ": ").in_(self.lang), values])
 
     def evidence(self, verdict: Verdict, one: Assessment) -> Markup | None:
-        if not verdict.evidence:
+        if not verdict.evidence or not self.with_evidence:
             return None
         items = [el("li", el("code", ref.source), f" ({ref.status}) ", el("span", ref.digest, class_="digest")) for ref in map(one.sight, verdict.evidence)]
         return el("details", el("summary", self.say(_EVIDENCE.with_values(number=len(items)))), el("ul", items), class_="evidence")
@@ -341,6 +342,8 @@ class _Page:
         if not assessments:
             return
         yield self.h2(Text("主机", "Hosts"), len(assessments)) + self.fleet_table(assessments)
+        if not self.with_evidence:
+            yield el("p", self.say(_MORE_EVIDENCE), class_="dim") + "\n"
         hidden = said_hidden_of_fleet(assessments)
         if hidden is not None:
             yield el("p", self.say(hidden), class_="dim") + "\n"

@@ -23,7 +23,7 @@ class Options:
     width: int = 80
     """Columns of `text`."""
     details: bool = False
-    """In `text`, nothing is folded, and the whole report of every subject stands behind a fleet's table."""
+    """In `text`, nothing is folded, and the whole report of every subject stands behind a fleet's table; in `html`, a fleet's evidence is listed."""
     zone: tzinfo = CHINA
     """Zone of the times that people read; machines get UTC."""
     tables: Mapping[str, Table] = field(default_factory=dict)
