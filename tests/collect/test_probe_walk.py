@@ -113,6 +113,14 @@ def test_what_engines_keep_of_containers_is_left_out_wherever_it_lies(tmp_path: 
 
 
 @pytest.mark.root
+def test_a_socket_that_gives_all_the_host_is_found(tmp_path: Path, stage: Stage) -> None:
+    made = "import socket; socket.socket(socket.AF_UNIX).bind('/run/docker.sock')"
+    stage.do("mount -t tmpfs tmpfs /run", f'python3 -c "{made}"', "chmod 666 /run/docker.sock")
+
+    assert rows(walked(tmp_path, stage, ["sh"]), "tutela walk") == {b"W\t666\t0\t0\ts\t/run/docker.sock"}
+
+
+@pytest.mark.root
 def test_programs_with_capabilities_are_looked_for_in_packages_too(tmp_path: Path, stage: Stage) -> None:
     listed = "/srv/walked/able\n/srv/walked/gains\n"
     stage.do(

@@ -1260,6 +1260,8 @@ walk_files() {
 	! have getcap || getcap=getcap
 	# shellcheck disable=SC2086 # words of an expression on purpose
 	OUT=$({
+		# Sockets are open to all here and there; these give whoever writes to them the whole host.
+		find /run/docker.sock /run/containerd/containerd.sock /run/podman/podman.sock /run/crio/crio.sock -maxdepth 0 -type s -perm -0002 -printf 'W\t%m\t%U\t%G\ts\t%p\n' 2>/dev/null
 		# Names cost most, and find compares them before all else, unless an action stands between: `-printf ''`.
 		limit "$WALK_SECONDS" find "$@" -xdev -regextype posix-extended \( -type d -printf '' -regex "$NOT_WALKED" -prune \) -o \( -name "*$NL*" -prune -printf 'N\t%m\t%U\t%G\t%y\t%h\n' \) -o \( \
 			! \( -uid 0 -gid 0 \) \( ! \( $uids \) -o ! \( $gids \) \) -printf 'U\t%m\t%U\t%G\t%y\t%p\n' , \

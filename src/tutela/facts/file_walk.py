@@ -25,9 +25,9 @@ CAPABILITIES = "getcap -r /usr /opt /srv /home"
 ABOVE = "stat -c '%a %u %g %n' (directories above secret files)"
 NEEDS = (WALK, SECRETS, ABOVE, PACKAGED, CAPABILITIES, *accounts.NEEDS)
 SENSITIVE = re.compile(
-    r"/(etc|usr/s?bin|usr/local/s?bin|bin|sbin|usr/lib|lib|lib64|usr/lib64|boot|root|var/spool/cron|opt/[^/]+/s?bin)(/|$)|.*/(cron\.[a-z]+|systemd)(/|$)"
+    r"/(etc|usr/s?bin|usr/local/s?bin|bin|sbin|usr/lib|lib|lib64|usr/lib64|boot|root|var/spool/cron|opt/[^/]+/s?bin)(/|$)|/run/|.*/(cron\.[a-z]+|systemd)(/|$)"
 )
-"""Places where a file that all may write is a way to become root."""
+"""Places where a file that all may write is a way to become root; in /run only the sockets of container engines are looked at."""
 _NUMBER = re.compile(r"\d{1,10}")
 _MODE = re.compile(r"[0-7]{1,5}")
 MAX_ROWS = 20_000

@@ -21,7 +21,7 @@ NEEDS = (MAPS, STAT, *sockets.NEEDS)
 MAX_ROWS = 5000
 
 _WEIGHTY = re.compile(
-    r"/(libcrypto|libssl|libgnutls|libnss3|libnspr4|libgcrypt|libsodium|libmbedcrypto|libmbedtls|libwolfssl|libnettle|libhogweed|libkrb5|libgssapi_krb5|libc|ld-linux[a-z0-9_-]*|libpthread|libm|libresolv|libpam|libz)(-[0-9.]+)?\.so[.0-9a-z]*$"
+    r"/(libcrypto|libssl|libgnutls|libnss3|libnspr4|libgcrypt|libsodium|libmbedcrypto|libmbedtls|libwolfssl|libnettle|libhogweed|libkrb5|libgssapi_krb5|libc|ld-linux[a-z0-9_-]*|ld-musl-[a-z0-9_-]+|libpthread|libm|libresolv|libpam|libz)(-[0-9.]+)?\.so[.0-9a-z]*$"
 )
 
 
