@@ -1,7 +1,8 @@
 """Kernel modules that few hosts need and that have had many holes: whether they can be loaded.
 
 Sources: modprobe.d(5) (a file of /etc hides one of the same name in /run and /usr/lib), /proc/modules.
-`install X /bin/false`, `blacklist X` and an alias of its protocol to `off` all stop a module from being loaded by a request of the network.
+`install X /bin/false`, `blacklist X` and an alias of its protocol to `off` all stop a module from being loaded by a request of the network;
+but a module that another one needs is loaded in spite of `blacklist`, and for sctp and dccp the kernel asks by names with the type of the socket first.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from tutela.record import record
 DIRECTORIES = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
 LOADED = "/proc/modules"
 NEEDS = (*(directory + "/" for directory in DIRECTORIES), LOADED, "/proc/sys/kernel/modules_disabled")
-RISKY = {"dccp": ("net-pf-2-proto-33",), "sctp": ("net-pf-2-proto-132",), "rds": ("net-pf-21",), "tipc": ("net-pf-30",), "usb_storage": ()}
-"""Module -> aliases by which the network asks for it."""
+RISKY = {"dccp": "", "sctp": "", "rds": "net_pf_21", "tipc": "net_pf_30", "usb_storage": ""}
+"""Module -> the alias by which alone the network asks for it."""
+ASKED_FOR = {"dccp": ("dccp_ipv4", "dccp_ipv6")}
+"""What the network asks for in place of a module that those need."""
 
 
 @record
@@ -57,7 +60,9 @@ def parse(look: Look) -> Modules | Unobserved:
         for name in listed:
             if name.endswith(".conf"):
                 by_name.setdefault(name, f"{directory}/{name}")
-    blocked: set[str] = set()
+    installed: set[str] = set()
+    ignored: set[str] = set()
+    """By their aliases, which is how the network asks."""
     for path in by_name.values():
         if look.source(path).status is Status.ABSENT:
             continue
@@ -65,12 +70,17 @@ def parse(look: Look) -> Modules | Unobserved:
         if isinstance(lines, Unobserved):
             return lines
         for line in lines[:5000]:
-            found = re.match(r"\s*(?:blacklist\s+(\S+)\s*$|install\s+(\S+)\s+\S*/(?:true|false)\b|alias\s+(\S+)\s+off\s*$)", line)
-            if found is not None:
-                blocked.add((found[1] or found[2] or found[3]).replace("-", "_"))
+            words = line.replace("-", "_").split()
+            if words[:1] == ["blacklist"] and len(words) > 1:
+                ignored.add(words[1])
+            elif words[:1] == ["install"] and len(words) > 2 and re.fullmatch(r"(?:\S*/)?(?:true|false)|:", words[2]):
+                installed.add(words[1])
+            elif words[:1] == ["alias"] and words[2:3] == ["off"]:
+                ignored.add(words[1])
     return Modules(
         loadable=True,
         risky=tuple(
-            Module(name, name in blocked or any(alias.replace("-", "_") in blocked for alias in aliases), name in names) for name, aliases in RISKY.items()
+            Module(name, name in installed or alias in ignored or all(one in ignored | installed for one in ASKED_FOR.get(name, (name,))), name in names)
+            for name, alias in RISKY.items()
         ),
     )
