@@ -41,6 +41,8 @@ MAX_DEPTH = 30
 ENCRYPTED_TYPES = frozenset({"ecryptfs", "fuse.gocryptfs", "fuse.encfs", "fuse.cryfs"})
 IMAGES = frozenset({"squashfs", "erofs", "iso9660"})
 """Packed software; nobody writes data there."""
+HOLLOW = re.compile(r"loop|zd[0-9]|drbd")
+"""Devices above a file, a ZFS volume or a copy over the network: lsblk shows nothing below them."""
 MEMORY_TYPES = frozenset({"tmpfs", "ramfs", "devtmpfs"})
 
 
@@ -313,8 +315,8 @@ class _Layers:
             name = path.rpartition("/")[2] or number
             return Unobserved(Reason.NO_ANSWER, LSBLK, Text(f"没有列出设备 {name}", f"the device {name} is not listed"))
         plain = [one for one in found if "crypt" not in one.layers]
-        if plain and all(one.layers[0] == "loop" for one in plain):
-            why = Text("文件系统在一个映像文件里，看不到文件在哪块磁盘上", "the file system lies in an image file; on which disk that lies is not seen")
+        if plain and all(HOLLOW.match(one.names[0]) for one in plain):
+            why = Text(f"看不到 {plain[0].names[0]} 的数据存放在哪块磁盘上", f"on which disk the data of {plain[0].names[0]} lie is not seen")
             return Unobserved(Reason.NO_ANSWER, LSBLK, why)
         return not plain
 
