@@ -19,6 +19,13 @@ from tutela.cli.ledger.append import _records
 from tutela.cli.ledger.qr import write_codes
 from tutela.cli.ledger.trust import Pins
 from tutela.errors import UsageError
+from tutela.ledger.checkpoint import Checkpoint, parse_signed
+from tutela.ledger.fork import Fork
+from tutela.ledger.merkle import EMPTY_ROOT
+from tutela.ledger.note import Note
+from tutela.ledger.refused import UnsignedError
+from tutela.ledger.signing import Cosigner, Ed25519Signer, parse_private_key
+from tutela.ledger.store.keeper import create
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -129,11 +136,6 @@ def test_trust_on_first_use_is_printed_and_kept_and_notices_a_second_history(log
     empty = [path for path in Path("log").rglob("*") if path.is_file() and path.name != "vkey"]
     for path in empty:
         path.unlink()
-    from tutela.ledger.checkpoint import Checkpoint
-    from tutela.ledger.merkle import EMPTY_ROOT
-    from tutela.ledger.note import Note
-    from tutela.ledger.signing import parse_private_key
-
     signer = parse_private_key(private["key"].decode().strip())
     text = Checkpoint("ledger.example/centre", 0, EMPTY_ROOT).text
     for path in (Path("log/checkpoint"), Path("log.private/state")):
@@ -183,6 +185,82 @@ def test_a_ledger_that_is_believed_on_first_use_vouches_for_no_witness(log: Run)
     for words in (("verify", "log", "--trust-on-first-use"), ("verify", "log")):
         status, out, _ = log(*words)
         assert (status, "witness.example" in out) == (0, False)
+
+
+def forked(origin: str, *files: str) -> None:
+    """A ledger in the folder `fork`, by the same key as that in `log`, that has these files instead."""
+    create(Path("fork"), Path("fork.private"), origin)
+    key = parse_private_key(Path("log.private/key").read_text().strip())
+    assert isinstance(key, Ed25519Signer)
+    text = Checkpoint(origin, 0, EMPTY_ROOT).text
+    for path in (Path("fork/checkpoint"), Path("fork.private/state")):
+        path.write_bytes(Note(text, (key.sign(text),)).content)
+    for name in ("log.private/key", "log/vkey"):
+        Path("fork" + name.removeprefix("log")).write_text(Path(name).read_text())
+    assert main(["ledger", "append", "fork", *files]) == 0
+
+
+def test_a_receipt_of_another_history_than_the_one_that_was_seen_is_refused(log: Run) -> None:
+    for name in "ab":
+        Path(name).write_text(name)
+    log("append", "log", "a")
+    log("verify", "log", "--trust-on-first-use")
+    forked("ledger.example/centre", "b")
+    log("prove", "fork", "0", "--output", "receipt")
+    status, out, err = log("verify", "receipt", "b")
+    assert (status, out) == (2, "")
+    assert err.startswith("does not verify: ledger.example/centre has signed two histories: at 1 entries the root was ")
+    log("prove", "log", "0", "--output", "receipt")
+    assert log("verify", "receipt", "a")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "zh", "en"),
+    [
+        (
+            ("log", "--timestamp", "x.tsr"),
+            "--timestamp 只用于收据；账本文件夹里的时间戳用 --tsa-root 一并查看",
+            "--timestamp is for receipts; the time-stamps in a ledger's folder are looked at with --tsa-root",
+        ),
+        (
+            ("receipt", "--tsa-root", "log/vkey"),
+            "收据的时间戳要用 --timestamp 文件.tsr 给出",
+            "a receipt's time-stamp is not part of it: name its file with --timestamp FILE.tsr",
+        ),
+        (
+            ("https://ledger.invalid/log", "--tsa-root", "log/vkey"),
+            "网址上列不出时间戳：请给出账本的文件夹；或向账本的主人要收据和它的 .tsr 文件，用 --timestamp 验证",
+            "time-stamps cannot be listed on a web server: name the ledger's folder; or ask its keeper for a receipt with its .tsr, and give that with --timestamp",
+        ),
+        (
+            ("histories", "a"),
+            "两段历史的证据没有文件或时间戳可对照",
+            "a proof of two histories has neither a file nor a time-stamp to be compared with",
+        ),
+    ],
+    ids=["a ledger", "a receipt", "a URL", "two histories"],
+)
+def test_what_is_not_looked_at_is_refused_rather_than_passed_over(log: Run, words: tuple[str, ...], zh: str, en: str) -> None:
+    Path("a").write_text("a")
+    log("append", "log", "a")
+    log("prove", "log", "0", "--output", "receipt")
+    Path("histories").write_text("tutela fork 1\n")
+    for lang, said in (("zh", zh), ("en", en)):
+        assert log("verify", *words, "--key", "log/vkey", "--lang", lang) == (1, "", f"tutela: {said}\n")
+
+
+def test_a_cosigner_with_the_name_of_the_log_does_not_speak_for_it(log: Run) -> None:
+    cosigner = Cosigner("ledger.example/centre", bytes(32))
+    text = Path("log/checkpoint").read_text().partition("\n\n")[0] + "\n"
+    Path("log/checkpoint").write_bytes(Note(text, (cosigner.cosign(text, 1),)).content)
+    Path("policy").write_text("quorum none\n")
+    for more in ((), ("--policy", "policy")):
+        status, out, err = log("verify", "log", "--key", cosigner.key.vkey, *more)
+        assert (status, out) == (2, "")
+        assert err.startswith("does not verify: the checkpoint ")
+    head = parse_signed(Path("log/checkpoint").read_bytes())
+    with pytest.raises(UnsignedError):
+        Fork(head, head, head.checkpoint.root, ()).check((cosigner.key,))
 
 
 def test_what_does_not_verify_is_not_said_to_be_pinned(log: Run) -> None:

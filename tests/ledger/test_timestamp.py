@@ -111,6 +111,24 @@ def test_from_the_authority_to_a_receipt_and_the_whole_ledger(log: Run, authorit
     assert "the time-stamp does not verify: it is for something else" in err
 
 
+def test_a_time_stamp_from_before_the_witnesses_were_asked_counts(log: Run, authority: Authority) -> None:  # noqa: F811
+    Path("a").write_text("a")
+    log("append", "log", "a")
+    with authority.served() as url:
+        log("timestamp", "log", "--tsa", url)
+    log("witness", "w", "--init", "owner.example/w", "--key", "log/vkey")
+    Path("policy").write_text(f"log {Path('log/vkey').read_text().strip()}\nwitness W {Path('w/vkey').read_text().strip()}\nquorum W\n")
+    assert log("witness", "w", "log", "--output", "cosignature")[0] == 0
+    assert log("checkpoint", "log", "--cosign", "policy", "--add", "cosignature")[0] == 0
+    status, out, err = log("verify", "log", "--policy", "policy", "--tsa-root", authority.root)
+    assert (status, err, out.count("  stamped    1 entries existed at 20")) == (0, "", 1)
+
+
+def test_a_ledger_without_the_time_stamps_that_were_asked_for_is_not_proven(log: Run, authority: Authority) -> None:  # noqa: F811
+    status, _, err = log("verify", "log", "--key", "log/vkey", "--tsa-root", authority.root)
+    assert (status, err) == (3, "not proven: there are no time-stamps in log\n")
+
+
 def test_an_authority_without_a_network_between(log: Run, authority: Authority) -> None:  # noqa: F811
     assert log("timestamp", "log", "--query", "q")[0] == 0
     Path("r").write_bytes(authority.reply(Path("q").read_bytes()))

@@ -20,6 +20,7 @@ from tutela.language import Text
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
 from tutela.ledger.merkle import HASH_BYTES, check_consistency
 from tutela.ledger.note import MAX_NOTE_BYTES, VerifierKey, decoded
+from tutela.ledger.policy import is_log_key
 from tutela.ledger.refused import ConsistencyError, MalformedError, OriginError
 from tutela.ledger.signing import verified_by
 from tutela.record import record
@@ -56,7 +57,7 @@ class Fork:
         Raises UnsignedError, OriginError, ConsistencyError (the hashes lead elsewhere) or MalformedError (the two belong together after all).
         """
         for one in (self.first, self.second):
-            if all(signed.key.name != one.checkpoint.origin for signed in verified_by(one.note, keys)):
+            if all(signed.key.name != one.checkpoint.origin for signed in verified_by(one.note, tuple(filter(is_log_key, keys)))):
                 raise OriginError(Text("检查点不是以签名者的名义", "a checkpoint is not in its signer's name"))
         first, second = self.first.checkpoint, self.second.checkpoint
         if first.origin != second.origin:

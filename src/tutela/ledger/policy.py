@@ -92,7 +92,7 @@ class Policy:
         """The logs that signed; raises UnsignedError, or OriginError where a log signed in another's name."""
         signed = verified_by(head.note, tuple(one.key for one in self.logs) or known)
         origin = head.checkpoint.origin
-        found = tuple(one for one in signed if one.key.name == origin)
+        found = tuple(one for one in signed if one.key.name == origin and is_log_key(one.key))
         if not found:
             names = ", ".join(one.key.name for one in signed)
             raise OriginError(

@@ -104,17 +104,24 @@ def shown_by(source: Source, origin: str) -> tuple[VerifierKey, ...]:
     return own
 
 
-def accepted(arguments: argparse.Namespace, head: SignedCheckpoint, pinned: Trusted | None) -> list[Signed]:
-    """Who of those that are trusted signed this checkpoint; raises the LedgerError that says why it is not acceptable."""
+def accepted(arguments: argparse.Namespace, head: SignedCheckpoint, pinned: Trusted | None, *, witnessed: bool = True) -> list[Signed]:
+    """Who of those that are trusted signed this checkpoint; raises the LedgerError that says why it is not acceptable.
+
+    Where it is not to be `witnessed`, the log's own signature is enough.
+    """
     keys = keys_of(arguments.key) or (pinned.keys if pinned else ())
     policy = read_policy(arguments.policy) if arguments.policy else None
     origin = head.checkpoint.origin
     if not keys and not (policy and policy.logs):
         raise no_key(origin)
+    if policy and not witnessed:
+        return list(policy.signed_by_log(head, keys))
     if policy:
         found = policy.accept(head, keys)
         return [*found.logs, *found.witnesses.values()]
-    if not any(key.name == origin for key in keys):
+    # A cosigner's word alone is none, whatever its name: the log itself must have signed.
+    own = tuple(key for key in keys if key.name == origin and is_log_key(key))
+    if not own:
         names = sorted({key.name for key in keys})
         raise OriginError(
             Text(
@@ -122,8 +129,7 @@ def accepted(arguments: argparse.Namespace, head: SignedCheckpoint, pinned: Trus
                 f"the checkpoint is of the ledger {origin!r}, the trusted keys are of {', '.join(names)}",
             )
         )
-    # A cosigner's word alone is none: the log itself must have signed.
-    verified_by(head.note, tuple(key for key in keys if key.name == origin))
+    verified_by(head.note, own)
     return verified_by(head.note, keys)
 
 

@@ -69,15 +69,42 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
 def _verified(arguments: argparse.Namespace) -> Iterator[Text]:
     target: str = arguments.target
     if "://" in target or Path(target).is_dir():
-        if arguments.subject:
-            raise UsageError(Text("对照文件需要收据：先用 tutela ledger prove 开出", "comparing a file needs a receipt: make one with tutela ledger prove"))
+        _refuse_beside_ledger(arguments)
         yield from _ledger(arguments, source_of(target))
     else:
         content = read_file(Path(target), MAX_RECEIPT_BYTES)
         if content.startswith(TITLE.encode()):
+            if arguments.subject or arguments.timestamp or arguments.tsa_root:
+                raise UsageError(
+                    Text("两段历史的证据没有文件或时间戳可对照", "a proof of two histories has neither a file nor a time-stamp to be compared with"),
+                )
             yield from _fork(arguments, parse_fork(content))
         else:
+            if arguments.tsa_root and not arguments.timestamp:
+                raise UsageError(
+                    Text("收据的时间戳要用 --timestamp 文件.tsr 给出", "a receipt's time-stamp is not part of it: name its file with --timestamp FILE.tsr")
+                )
             yield from _receipt(arguments, parse_receipt(content))
+
+
+def _refuse_beside_ledger(arguments: argparse.Namespace) -> None:
+    """What a ledger is not compared with: it would go for verified, and nobody had looked."""
+    if arguments.subject:
+        raise UsageError(Text("对照文件需要收据：先用 tutela ledger prove 开出", "comparing a file needs a receipt: make one with tutela ledger prove"))
+    if arguments.timestamp:
+        raise UsageError(
+            Text(
+                "--timestamp 只用于收据；账本文件夹里的时间戳用 --tsa-root 一并查看",
+                "--timestamp is for receipts; the time-stamps in a ledger's folder are looked at with --tsa-root",
+            )
+        )
+    if arguments.tsa_root and "://" in arguments.target:
+        raise UsageError(
+            Text(
+                "网址上列不出时间戳：请给出账本的文件夹；或向账本的主人要收据和它的 .tsr 文件，用 --timestamp 验证",
+                "time-stamps cannot be listed on a web server: name the ledger's folder; or ask its keeper for a receipt with its .tsr, and give that with --timestamp",
+            )
+        )
 
 
 def source_of(target: str) -> Source:
@@ -95,6 +122,9 @@ def _receipt(arguments: argparse.Namespace, receipt: Receipt) -> Iterator[Text]:
     head = receipt.head
     pinned = trust.pinned_for(arguments, head.checkpoint.origin)
     signed = trust.accepted(arguments, head, pinned)
+    if pinned and pinned.seen and pinned.seen.checkpoint.size == head.checkpoint.size and pinned.seen.checkpoint.root != head.checkpoint.root:
+        # Of other sizes nothing can be told without the ledger; two roots of one size need no proof.
+        raise TwoHistoriesError(Fork(pinned.seen, head, head.checkpoint.root, ()))
     receipt.check()
     said = receipt.said
     if arguments.subject:
@@ -150,12 +180,15 @@ def _ledger(arguments: argparse.Namespace, source: Source) -> Iterator[Text]:
         )
     yield from _signers(head, signed)
     if arguments.tsa_root:
-        if "://" in arguments.target:
-            raise UsageError(Text("时间戳只能在文件夹中查看：先 tutela ledger export", "time-stamps are looked for in a folder: tutela ledger export first"))
+        found = False
         for _, old, reply in kept(Path(arguments.target)):
-            trust.accepted(arguments, old, pinned)
+            # The history it is a part of was witnessed; when it was stamped, nobody need have been asked yet.
+            trust.accepted(arguments, old, pinned, witnessed=False)
             grown(log, old)
             yield _stamped(arguments, old, reply)
+            found = True
+        if not found:
+            raise MissingError(Text(f"{source.place} 里没有时间戳", f"there are no time-stamps in {source.place}"))
 
 
 def _stamped(arguments: argparse.Namespace, head: SignedCheckpoint, reply: bytes) -> Text:
