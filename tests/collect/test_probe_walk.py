@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -110,6 +111,30 @@ def test_what_engines_keep_of_containers_is_left_out_wherever_it_lies(tmp_path: 
     found = walked(tmp_path, stage.do("umask 022", *plant), ["sh"])
 
     assert rows(found, "tutela walk") == {b"S\t4755\t0\t0\tf\t/srv/walked/overlay2/mine/diff/su"}
+
+
+@pytest.mark.parametrize(
+    ("path", "looked_into"),
+    [
+        ("/root/.aws/credentials", True),
+        ("/etc/rancher/k3s/k3s.yaml", True),
+        ("/etc/kubernetes/admin.conf", True),
+        ("/www/wwwroot/shop/.env", True),
+        ("/data1/app/config/prod.env", True),
+        ("/usr/local/nginx/conf/cert/site.key", True),
+        ("/usr/local/src/openssl-3.0.15/test/certs/ca-key.pem", False),
+        ("/srv/app/vendor/firebase/php-jwt/tests/data/rsa1-private.pem", False),
+        ("/srv/app/.env.example", False),
+        ("/usr/lib/ssl/misc.key", False),
+    ],
+)
+def test_names_behind_which_secrets_are_looked_for(path: str, looked_into: bool) -> None:
+    text = PROBE.read_text("utf-8")
+    wanted, not_wanted = (re.search(f"^{name}='(.*)'$", text, re.MULTILINE) for name in ("SECRET_NAMES", "NO_SECRETS"))
+    assert wanted is not None
+    assert not_wanted is not None
+
+    assert (re.fullmatch(wanted[1], path) is not None and re.fullmatch(not_wanted[1], path) is None) is looked_into
 
 
 @pytest.mark.root
