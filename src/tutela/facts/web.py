@@ -126,7 +126,7 @@ def _nginx(look: Look) -> Server:
         return Server("nginx", main, main, main, main, ())
     others, doubt = _nginx_files(look)
     texts = [(NGINX, "main", main), *others]
-    everywhere, shown, listings, user = False, 0, [], ""
+    everywhere, shown, silent, listings, user = False, 0, 0, [], ""
     for path, top, text in texts:
         for number, depth, block, words, hidden in _nginx_lines(text, top=top):
             if words[:1] == ["server_tokens"] and block == "http":
@@ -138,8 +138,9 @@ def _nginx(look: Look) -> Server:
             elif words[:1] == ["user"] and depth == 0 and len(words) > 1:
                 user = words[1]
             elif words == ["end of server"] and not hidden:
-                shown += 0 if everywhere else 1
-    version_hidden = (everywhere and shown == 0) or (not everywhere and shown == 0 and any("server_tokens off" in text for _, _, text in texts))
+                silent += 1
+    # What stands beside the servers holds for those that say nothing themselves, wherever it stands.
+    version_hidden = shown == 0 and (everywhere or (silent == 0 and any("server_tokens off" in text for _, _, text in texts)))
     user = user or "nobody"
     return Server("nginx", doubt or version_hidden, _sure(listings, doubt), user, user == "root", ())
 
