@@ -16,7 +16,7 @@ from tutela.cli.check import exit_status
 from tutela.language import Lang, Text
 from tutela.report import FORMATS
 from tutela.report.checklist import checklist
-from tutela.report.findings import Headline, headline
+from tutela.report.findings import Headline, headline, sort_key
 from tutela.report.nagios import status
 from tutela.report.words import value, wanted
 
@@ -27,6 +27,11 @@ def undecided_advice() -> Assessment:
     verdicts = tuple(replace(verdict, result=Outcome.UNKNOWN) if verdict.check.catalogue == "H-052" else verdict for verdict in one.verdicts)
     clauses = tuple(replace(clause, standing=Standing.UNPROVEN) if clause.clause.recommended else clause for clause in one.clauses)
     return replace(one, verdicts=verdicts, clauses=clauses)
+
+
+def test_subjects_are_in_the_order_in_which_people_count() -> None:
+    names = ["web10", "Web2", "web1.example", "db", "web02b", "web" + "9" * 5000]
+    assert sorted(names, key=sort_key) == ["db", "web1.example", "Web2", "web02b", "web10", "web" + "9" * 5000]
 
 
 def test_advice_that_is_unknown_leaves_the_headline_and_both_exit_statuses_as_they_were() -> None:

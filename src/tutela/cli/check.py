@@ -306,7 +306,9 @@ class _Run:
             # Line by line, as they come: memory stays flat and nothing that is done can be lost.
             self._write(self._lines(assessments))
         else:
-            together = sorted(assessments, key=lambda one: one.subject)
+            from tutela.report.findings import sort_key
+
+            together = sorted(assessments, key=lambda one: sort_key(one.subject))
             self._write(self.form.render(together, self.lang, self._options()))
             if self.form.name == "nagios":
                 # Monitoring has exit codes of its own.

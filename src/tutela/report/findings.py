@@ -5,6 +5,7 @@ Nothing is judged here; it is the assessment, read once for all.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -284,8 +285,9 @@ def counts(assessment: Assessment) -> Iterator[tuple[Text, list[int]]]:
 
 
 def sort_key(subject: str) -> tuple[str, str]:
-    """Order of subjects: as people read names, whatever the form of their characters."""
-    return unicodedata.normalize("NFKC", subject).casefold(), subject
+    """Order of subjects: as people read names, web2 before web10, whatever the form of their characters."""
+    name = unicodedata.normalize("NFKC", subject).casefold()
+    return re.sub(r"\d{1,9}", lambda digits: digits[0].zfill(9), name), subject
 
 
 def told_apart(assessments: Sequence[Assessment]) -> list[str]:
