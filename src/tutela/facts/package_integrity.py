@@ -1,7 +1,7 @@
 """Programs of the packages one logs in with that are no longer what the package brought.
 
 Source: dpkg(1) --verify, rpm(8) -V, of openssh, sudo, login, PAM and coreutils.
-A line is nine marks, an optional kind (`c` configuration, `d` documentation) and a path; `5` in the third place is a changed digest.
+A line is nine marks, an optional kind (`c` configuration, `d` documentation, `a` made by the build) and a path; `5` in the third place is a changed digest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ VERIFY = "verify (openssh-server, sudo, login, pam, coreutils)"
 NEEDS = (VERIFY, *packages.NEEDS)
 MAX_LINES = 10_000
 
-_LINE = re.compile(r"([.?A-Za-z0-9]{8,12}|missing) {1,5}(?:([cdglr]) )?(/.*)")
+_LINE = re.compile(r"([.?A-Za-z0-9]{8,12}|missing) {1,5}(?:([A-Za-z]) )?(/.*)")
 _PROGRAM = re.compile(r"(/usr)?(/local)?/(s?bin|lib|lib32|lib64|libx32|libexec)/|\.so(\.[0-9.]+)?$")
 _NOT_CODE = re.compile(r"/(share|doc|man|locale|systemd|tmpfiles\.d|sysusers\.d|pam\.d|udev|sysctl\.d)/|\.(conf|service|socket|timer|target|txt|gz|pyc)$")
 
@@ -50,7 +50,7 @@ def parse(look: Look) -> PackageIntegrity | Unobserved:
         if found is None:
             if not line.startswith(("Unsatisfied ", "dpkg: warning")):
                 changed.append(Unobserved(Reason.FORMAT, VERIFY, Text(f"无法理解的一行：{line[:100]!r}", f"a line that is not understood: {line[:100]!r}")))
-        elif found[2] in ("c", "d", "g", "l", "r") or not _PROGRAM.search(found[3]) or _NOT_CODE.search(found[3]):
+        elif (found[2] is not None and found[2] in "acdglPr") or not _PROGRAM.search(found[3]) or _NOT_CODE.search(found[3]):
             continue
         elif found[1] == "missing":
             missing.append(found[3].removesuffix(" (Permission denied)"))
