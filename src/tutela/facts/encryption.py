@@ -38,6 +38,8 @@ TABLES = "/var/lib/mysql"
 """Where MySQL and MariaDB keep their tables."""
 SENSITIVE = ("sensitive", "core")
 MAX_DEPTH = 30
+MAX_LINES = 200
+"""Of crypttab: each may ask which of many mounts holds a path."""
 ENCRYPTED_TYPES = frozenset({"ecryptfs", "fuse.gocryptfs", "fuse.encfs", "fuse.cryfs"})
 IMAGES = frozenset({"squashfs", "erofs", "iso9660"})
 """Packed software; nobody writes data there."""
@@ -231,7 +233,7 @@ def _devices(top: list[Any]) -> Iterator[Device]:
 class _Layers:
     """From a path down to the disks."""
 
-    def __init__(self, mounted: Mounts, listed: tuple[Device, ...] | Unobserved, zfs: dict[str, bool], btrfs: tuple[tuple[str, ...], ...] | Unobserved) -> None:
+    def __init__(self, mounted: Mounts, listed: tuple[Device, ...] | Unobserved, zfs: dict[str, bool], btrfs: tuple[frozenset[str], ...] | Unobserved) -> None:
         self.mounted = mounted
         self.listed = listed
         self.zfs = zfs
@@ -282,11 +284,15 @@ class _Layers:
         if isinstance(self.btrfs, Unobserved):
             return self.btrfs
         numbers = {one.number for one in self.named(mount.device)}
-        together = next((group for group in self.btrfs if numbers & {*group}), None)
+        together = next((group for group in self.btrfs if numbers & group), None)
         if together is None:
             return Unobserved(Reason.NO_ANSWER, BTRFS, Text("看不到此 btrfs 的各个磁盘", "the disks of this btrfs are not to be seen"))
-        states = [self.device("", number) for number in together]
-        return False if False in states else next((one for one in states if isinstance(one, Unobserved)), True)
+        ways = [one for one in self.listed if one.number in together] if isinstance(self.listed, tuple) else []
+        if any("crypt" not in one.layers for one in ways):
+            return False
+        if together - {one.number for one in ways}:
+            return Unobserved(Reason.NO_ANSWER, LSBLK, Text("btrfs 的一块磁盘没有列出", "a disk of the btrfs is not listed"))
+        return True
 
     def _pools(self) -> bool | Unobserved:
         """A dataset that ZFS itself leaves plain: whether all its disks lie above an encrypted layer. Which pool a disk belongs to is not listed."""
@@ -331,7 +337,7 @@ def _zfs(look: Look) -> dict[str, bool]:
     return found
 
 
-def _btrfs(look: Look) -> tuple[tuple[str, ...], ...] | Unobserved:
+def _btrfs(look: Look) -> tuple[frozenset[str], ...] | Unobserved:
     """Of each btrfs the numbers of its devices."""
     lines = look.lines(BTRFS)
     if isinstance(lines, Unobserved):
@@ -340,7 +346,7 @@ def _btrfs(look: Look) -> tuple[tuple[str, ...], ...] | Unobserved:
     for line in lines:
         uuid, _, number = line.partition(" ")
         found.setdefault(uuid, []).append(number)
-    return tuple(tuple(one) for one in found.values())
+    return tuple(frozenset(one) for one in found.values())
 
 
 def _luks(look: Look, device: Device) -> Luks:
@@ -378,9 +384,12 @@ def _keys(look: Look, layers: _Layers) -> tuple[KeyFile, ...] | Unobserved:
     text = look.text_or_none(CRYPTTAB)
     if isinstance(text, Unobserved):
         return text
+    lines = (text or "").split("\n")
+    if len(lines) > MAX_LINES:
+        return Unobserved(Reason.FORMAT, CRYPTTAB, Text("行数过多", "more lines than are looked at"))
     found = []
     doubt: Unobserved | None = None
-    for line in (text or "").split("\n")[:1000]:
+    for line in lines:
         words = line.split("#", 1)[0].split()
         if len(words) < 2:
             continue
@@ -427,7 +436,7 @@ def _swaps(look: Look, layers: _Layers) -> tuple[Place, ...] | Unobserved:
     if isinstance(lines, Unobserved):
         return lines
     found = []
-    for line in lines[1:1000]:
+    for line in lines[1:40]:
         words = line.split()
         if len(words) < 2:
             continue
