@@ -82,6 +82,14 @@ def test_for_nagios_what_could_not_be_looked_at_is_unknown_and_says_why(words: l
     assert said.out.count("\n") == 1
 
 
+def test_for_prometheus_a_host_that_cannot_be_reached_is_a_number(capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["check", "--format", "prometheus", "ssh://tutela-test.invalid"])
+
+    said = capsys.readouterr()
+    assert (status, said.err) == (3, "")
+    assert 'tutela_reachable{subject="tutela-test.invalid"} 0\n' in said.out
+
+
 @pytest.mark.parametrize("lang", ["zh", "en"])
 @pytest.mark.parametrize("command", ["check", "scan", "scanner", "explain", "ledger init", "ledger append", "ledger verify", "ledger witness"])
 def test_help_begins_with_the_whole_command_and_fits_a_terminal(command: str, lang: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,7 +30,7 @@ from tutela.cli.options import (
 )
 from tutela.cli.terminal import colourful, columns
 from tutela.collect.target import BundleTarget, LocalTarget
-from tutela.errors import BundleError, TutelaError, UsageError
+from tutela.errors import BundleError, CollectError, TutelaError, UsageError
 from tutela.language import Lang, Text
 
 if TYPE_CHECKING:
@@ -135,6 +135,8 @@ def _checked(arguments: argparse.Namespace, lang: Lang) -> int:
         looking = Looking(
             targets, look_of(arguments, site_file), ssh_options(arguments), arguments.jobs, running, elsewhere_of(arguments, targets, site_file, running)
         )
+        # Else the numbers of the last look would stay in the file that Prometheus reads.
+        looking.tells_unreachable = form.name == "prometheus"
         try:
             from tutela.library import load_content
 
@@ -209,6 +211,8 @@ class Looking:
     def __init__(self, targets: list[Target], look: Look, options: tuple[str, ...], jobs: int, running: Running, elsewhere: Elsewhere | None = None) -> None:
         self.elsewhere = elsewhere
         self.targets, self.look, self.options, self.jobs, self.running = targets, look, options, jobs, running
+        self.tells_unreachable = False
+        """A single target that cannot be reached is reported as one of many is, instead of being an error."""
         self._first: Bundle | BaseException | None = None
         self._answer: list[bytes] = []
         self._thread = threading.Thread(target=self._begin, daemon=True)
@@ -264,6 +268,11 @@ class Looking:
             yield from collect_fleet(self.targets, self.look, now, jobs=self.jobs, ssh_options=self.options, running=self.running)
             return
         self._thread.join()
+        if self.tells_unreachable and isinstance(self._first, CollectError) and not self.running.stopped:
+            from tutela.collect.answer import unseen
+
+            yield unseen(self.targets[0].name, now(), self._first.message, {})
+            return
         if isinstance(self._first, BaseException):
             raise KeyboardInterrupt if self.running.stopped else self._first
         assert self._first is not None

@@ -154,8 +154,9 @@ def _title(name: str, content: Content, lang: Lang) -> str:
 def _agreement(agreement: Agreement, lang: Lang) -> Iterator[str]:
     yield f"{agreement.id} {agreement.edition}  {agreement.title.in_(lang)}"
     yield ""
+    names = {party.value: said.in_(lang) for party, said in PARTIES.items()}
     for party, words in agreement.parties.items():
-        yield f"  {party}  {words.in_(lang)}"
+        yield f"  {names.get(party, party)}  {words.in_(lang)}"
     sections: dict[Text, int] = {}
     for clause in agreement.clauses:
         sections[clause.section] = sections.get(clause.section, 0) + 1
