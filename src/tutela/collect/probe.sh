@@ -2384,11 +2384,31 @@ log_shipping() { # what leaves the host, and whether the sender works; message t
 	elif [ "$ME" != 0 ]; then
 		emit denied 0 "$name" ''
 	else
-		OUT=$({ limit 10 journalctl -q --no-pager -o short --since=-24h -u rsyslog.service -u syslog-ng.service 2>/dev/null </dev/null; echo "rc $?"; } | awk '
-			/^rc [0-9]+$/ { rc = $2; next }
-			/rsyslogd/ && / suspended / { a++ } /rsyslogd/ && / resumed / { b++ }
-			/syslog-ng/ && /connection (failed|broken)/ { c++ } /syslog-ng/ && /connection established/ { d++ }
-			END { printf "rsyslog.suspended=%d rsyslog.resumed=%d syslog-ng.suspended=%d syslog-ng.resumed=%d\nrc %d", a, b, c, d, rc }')
+		# Of a server that stays away rsyslog says once that it gave up, and then at each try that it could not connect. What syslog-ng says
+		# of itself it writes to its own files, and never to the journal; where they hold no word of it, nothing is known.
+		OUT=$({
+			limit 10 journalctl -q --no-pager -o short --since=-24h -u rsyslog.service -u syslog-ng.service -u systemd-journal-upload.service 2>/dev/null </dev/null
+			echo "rc $?"
+			if [ -f /etc/syslog-ng/syslog-ng.conf ]; then
+				date '+day %b %e'
+				date '+day %Y-%m-%d'
+				date -d "@$(($(date +%s) - 86400))" '+day %b %e%nday %Y-%m-%d' 2>/dev/null
+				for f in /var/log/messages /var/log/syslog; do [ ! -f "$f" ] || limit 5 tail -c 5000000 "$f" 2>/dev/null </dev/null; done
+			fi
+		} | awk '
+			rc == "" && /^rc [0-9]+$/ { rc = $2; next }
+			rc == "" && /rsyslogd/ && / suspended |cannot connect to |could not get addrinfo|omrelp.*(error|could not)|GnuTLS error|not permitted to talk to/ { a++ }
+			rc == "" && /rsyslogd/ && / resumed / { b++ }
+			rc == "" && /systemd-journal-upload/ && /Upload to .* failed|Watchdog timeout/ { u++ }
+			/^day / && days < 4 { day[++days] = substr($0, 5); next }
+			rc != "" && / syslog-ng\[[0-9]+\]: / {
+				heard = 1
+				for (i = 1; i <= days; i++) if (index($0, day[i]) == 1) {
+					if (/connection (failed|broken)/) c++
+					if (/connection established/) d++
+				}
+			}
+			END { printf "rsyslog.suspended=%d rsyslog.resumed=%d syslog-ng.suspended=%s syslog-ng.resumed=%s systemd-journal-upload.suspended=%d systemd-journal-upload.resumed=0\nrc %d", a, b, heard ? c + 0 : "?", heard ? d + 0 : "?", u, rc }')
 		RC=${OUT##*rc }
 		OUT=${OUT%"$NL"rc *}
 		emit_captured "$name"

@@ -95,9 +95,9 @@ class Shipper:
     """The newest modification of its configuration."""
     stale: bool | Unobserved
     """Started before its configuration was last changed."""
-    suspended: int | Unobserved | None
-    """How often it said in the last 24 hours that a target could not be reached; None: it stops instead of saying so."""
-    resumed: int | Unobserved | None
+    suspended: int | Unobserved
+    """How often it said in the last 24 hours that a target could not be reached."""
+    resumed: int | Unobserved
 
 
 @record
@@ -378,17 +378,18 @@ def _changed(look: Look, routing: Routing) -> datetime | Unobserved:
     return datetime.fromtimestamp(max(times), UTC)
 
 
-def _complaints(look: Look, name: str) -> tuple[int | Unobserved | None, int | Unobserved | None]:
-    if name == "systemd-journal-upload":
-        return None, None
+def _complaints(look: Look, name: str) -> tuple[int | Unobserved, int | Unobserved]:
     text = look.text(COMPLAINTS)
     if isinstance(text, Unobserved):
         return text, text
-    if name not in ("rsyslog", "syslog-ng"):
+    if name not in ("rsyslog", "syslog-ng", "systemd-journal-upload"):
         why = Text(f"{name} 的投递错误不在统计之内", f"complaints of {name} are not counted")
         return Unobserved(Reason.NO_DATA, COMPLAINTS, why), Unobserved(Reason.NO_DATA, COMPLAINTS, why)
     values = dict(word.split("=", 1) for word in text.split() if "=" in word)
-    counts = [values.get(f"{name}.{key}", "") for key in ("suspended", "resumed")]
+    counts = [values.get(f"{name}.{key}", "?") for key in ("suspended", "resumed")]
+    if "?" in counts:
+        why = Text(f"没有找到 {name} 关于自身的消息", f"what {name} says of itself was not found")
+        return Unobserved(Reason.NO_DATA, COMPLAINTS, why), Unobserved(Reason.NO_DATA, COMPLAINTS, why)
     if not all(one.isascii() and one.isdecimal() and len(one) <= 9 for one in counts):
         bad = Unobserved(Reason.FORMAT, COMPLAINTS, Text("计数格式不明", "counts of unknown form"))
         return bad, bad
