@@ -793,7 +793,7 @@ function server_line(s,   n, w, i, k, v, out, before, head) {
 		else if (before ~ /^--?[A-Za-z]/ && before !~ /=/) { v = (v ~ /^-/) ? "***" : server_value(before, v) }
 		else if (v ~ /^(server|proxy|agent|\[(cluster|sentinel)\])$/) ;
 		else if (v ~ /^[][0-9.:*a-f]+:[0-9]+$/) ;
-		else if (v ~ /^\/[A-Za-z0-9_.\/-]*(jupyter|kibana|dashboards)[A-Za-z0-9_.\/-]*$/) ;
+		else if (v ~ /^\/[A-Za-z0-9_.\/-]*((jupyter|kibana|dashboards)[A-Za-z0-9_.\/-]*|\.properties)$/) ;
 		else v = "***"
 		out = out " " v
 	}
@@ -2654,7 +2654,7 @@ data_services() { # databases, caches, queues, clusters and file shares: what ru
 	files yaml /etc/mongod.conf /etc/mongos.conf /etc/elasticsearch/elasticsearch.yml /etc/opensearch/opensearch.yml /etc/kibana/kibana.yml /etc/opensearch-dashboards/opensearch_dashboards.yml \
 		/var/lib/kubelet/config.yaml /etc/etcd/etcd.conf.yml /etc/cassandra/cassandra.yaml /etc/cassandra/conf/cassandra.yaml /etc/docker/daemon.json
 	directory yaml /etc/kubernetes/manifests '*.yaml'
-	files settings /etc/memcached.conf /etc/sysconfig/memcached /etc/etcd/etcd.conf /etc/default/etcd /etc/etcd.env /etc/rabbitmq/rabbitmq.conf /etc/kafka/server.properties /opt/kafka/config/server.properties \
+	files settings /etc/memcached.conf /etc/sysconfig/memcached /etc/etcd/etcd.conf /etc/default/etcd /etc/etcd.env /etc/rabbitmq/rabbitmq.conf /etc/kafka/server.properties /opt/kafka/config/server.properties /opt/kafka/config/kraft/server.properties /etc/influxdb/influxdb.conf \
 		/etc/rsyncd.conf /etc/samba/smb.conf /etc/nfs.conf /etc/default/nfs-kernel-server /etc/sysconfig/nfs
 	directory settings /etc/nfs.conf.d '*.conf'
 	directory settings /etc/samba '*.conf'

@@ -20,13 +20,15 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 RABBITMQ = "/etc/rabbitmq/rabbitmq.conf"
 RABBITMQ_FILES = "/etc/rabbitmq/conf.d"
 RABBITMQ_TERMS = ("/etc/rabbitmq/rabbitmq.config", "/etc/rabbitmq/advanced.config")
-KAFKA = ("/etc/kafka/server.properties", "/opt/kafka/config/server.properties")
+KAFKA = ("/etc/kafka/server.properties", "/opt/kafka/config/server.properties", "/opt/kafka/config/kraft/server.properties")
+INFLUXDB = "/etc/influxdb/influxdb.conf"
 CASSANDRA = ("/etc/cassandra/cassandra.yaml", "/etc/cassandra/conf/cassandra.yaml")
 RSYNCD = "/etc/rsyncd.conf"
 SAMBA = "/etc/samba/smb.conf"
 SAMBA_FILES = "/etc/samba"
 USERSHARES = "/var/lib/samba/usershares"
-NEEDS = (*bound.NEEDS, DAEMON_JSON, RABBITMQ, f"{RABBITMQ_FILES}/", *RABBITMQ_TERMS, *KAFKA, *CASSANDRA, RSYNCD, SAMBA, f"{SAMBA_FILES}/", f"{USERSHARES}/")
+DIRECTORIES = (f"{RABBITMQ_FILES}/", f"{SAMBA_FILES}/", f"{USERSHARES}/")
+NEEDS = (*bound.NEEDS, DAEMON_JSON, RABBITMQ, *RABBITMQ_TERMS, *KAFKA, INFLUXDB, *CASSANDRA, RSYNCD, SAMBA, *DIRECTORIES)
 MAX_FILES = 100
 
 Asks = Callable[[Look, tuple[Process, ...]], "bool | Unobserved"]
@@ -76,6 +78,22 @@ def _unseen(_look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
     )
 
 
+def _other_file(name: str) -> Unobserved:
+    return Unobserved(Reason.FORMAT, bound.PROCESSES, Text(f"它使用别的配置文件：{name}", f"it uses another configuration file: {name}"))
+
+
+def _influxdb(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
+    """Version 1 is started with its file, and asks only where [http] says auth-enabled; version 2 has another one."""
+    if not up or any(INFLUXDB not in one.words for one in up):
+        return _unseen(look, up)
+    text = look.text(INFLUXDB)
+    if isinstance(text, Unobserved):
+        return text
+    http = re.search(r"^\[http\][ \t]*$([^\[]*)", text, re.MULTILINE)
+    said = re.findall(r"^[ \t]*auth-enabled[ \t]*=[ \t]*(\w+)", http[1] if http else "", re.MULTILINE)
+    return said[-1:] == ["true"]
+
+
 def _docker(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
     if any(one.option("tlsverify") in ("", "true") for one in up):
         return True
@@ -108,7 +126,12 @@ def _rabbitmq(look: Look, _up: tuple[Process, ...]) -> bool | Unobserved:
 
 
 def _kafka(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
-    for name in KAFKA:
+    """By the file that a server was started with; by the first that exists where its command line does not say."""
+    told = tuple(word for one in up for word in one.words if word.endswith(".properties") and word.startswith("/"))
+    other = next((name for name in told if name not in KAFKA), None)
+    if other is not None:
+        return _other_file(other)
+    for name in told or KAFKA[:2]:
         text = look.text_or_none(name)
         if isinstance(text, Unobserved):
             return text
@@ -153,7 +176,7 @@ def _rsync(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
     """Every module names its users, or a default for all of them does."""
     other = next((config for one in up if (config := one.option("config")) not in (None, RSYNCD)), None)
     if other is not None:
-        return Unobserved(Reason.FORMAT, bound.PROCESSES, Text(f"它使用别的配置文件：{other}", f"it uses another configuration file: {other}"))
+        return _other_file(other)
     text = look.text(RSYNCD)
     if isinstance(text, Unobserved):
         return text
@@ -258,7 +281,7 @@ TABLE = (
     Engine("Kafka", (9092,), ("kafka",), ("kafka", "confluent-kafka"), _kafka),
     Engine("ZooKeeper", (2181,), ("zookeeper",), ("zookeeper", "zookeeperd"), _unseen),
     Engine("ClickHouse", (8123, 9000), ("clickhouse-serv", "clickhouse-server", "clickhouse"), ("clickhouse-server",), _unseen),
-    Engine("InfluxDB", (8086,), ("influxd",), ("influxdb", "influxdb2"), _unseen),
+    Engine("InfluxDB", (8086,), ("influxd",), ("influxdb", "influxdb2"), _influxdb),
     Engine("CouchDB", (5984,), ("couchdb",), ("couchdb",), _unseen),
     Engine("Cassandra", (9042,), ("cassandra",), ("cassandra",), _cassandra),
     Engine("Hadoop/YARN", (8088, 9870), ("hadoop",), ("hadoop-*",), _unseen),
