@@ -2,7 +2,7 @@
 
 Sources: /proc/sys; sysctl.d(5): files of /etc, /run, /usr/local/lib and /usr/lib, an earlier directory hiding a file of the same name in a later one, all in the order of their names, the last value of a key winning; a plain key beats a pattern wherever it stands; `-key` without a value takes a key out of patterns.
 systemd reads /etc/sysctl.conf only through a link in one of those directories (Debian 13 has none any more).
-ufw writes /etc/ufw/sysctl.conf over all of it when it starts.
+ufw writes the file that IPT_SYSCTL in /etc/default/ufw names over all of it when it starts.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ NEEDS = (
     "/etc/sysctl.conf",
     "/etc/ufw/sysctl.conf",
     "/etc/ufw/ufw.conf",
+    "/etc/default/ufw",
     "/proc/cmdline",
 )
 MAX_LINES = 5000
@@ -341,12 +342,20 @@ class _Layers:
                     yield _Line(_dotted(key), value, "/proc/cmdline")
 
     def _ufw(self) -> Iterator[_Line]:
-        conf = self.look.text("/etc/ufw/ufw.conf")
-        doubt = unseen(self.look, "/etc/ufw/ufw.conf")
+        conf = self._seen("/etc/ufw/ufw.conf")
+        if not re.search(r"(?m)^ENABLED=[\"']?yes", conf):
+            return
+        found = re.findall(r"(?m)^[ \t]*IPT_SYSCTL=[\"']?([^\"'\s#]*)", self._seen("/etc/default/ufw"))
+        if found and found[-1]:
+            yield from self._lines(found[-1])
+
+    def _seen(self, path: str) -> str:
+        """The text of a file; nothing where there is none, and a hole where it was not seen."""
+        doubt = unseen(self.look, path)
         if doubt is not None:
             self.holes.append(doubt)
-        if isinstance(conf, str) and re.search(r"(?m)^ENABLED=[\"']?yes", conf):
-            yield from self._lines("/etc/ufw/sysctl.conf")
+        text = self.look.text(path)
+        return text if isinstance(text, str) else ""
 
 
 def _stands_for(pattern: str, key: str) -> bool:
