@@ -263,6 +263,16 @@ def test_a_cosigner_with_the_name_of_the_log_does_not_speak_for_it(log: Run) -> 
         Fork(head, head, head.checkpoint.root, ()).check((cosigner.key,))
 
 
+@pytest.mark.parametrize("name", ["checkpoint", "cosigned"])
+def test_a_checkpoint_that_is_damaged_is_named_by_whoever_reads_it(log: Run, name: str) -> None:
+    Path("a").write_text("a")
+    log("append", "log", "a")
+    Path("log", name).write_text("no note")
+    for words in (("prove", "log", "0"), *((("verify", "log", "--key", "log/vkey"), ("export", "log"), ("checkpoint", "log")) if name == "checkpoint" else ())):
+        status, _, err = log(*words)
+        assert (status, f"log/{name}: the signed note has no signatures" in err) == (2 if words[0] == "verify" else 1, True)
+
+
 def test_what_does_not_verify_is_not_said_to_be_pinned(log: Run) -> None:
     Path("a").write_text("a")
     log("append", "log", "a")

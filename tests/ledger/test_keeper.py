@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from tutela.ledger.checkpoint import parse_signed
 from tutela.ledger.entry import Kind, Record, digest, new_record, parse_entry
 from tutela.ledger.merkle import check_consistency, leaf_hash, root_of
+from tutela.ledger.note import Note
 from tutela.ledger.refused import ConsistencyError, DamagedError, MissingError, MisuseError, RollbackError
+from tutela.ledger.signing import Ed25519Signer
 from tutela.ledger.store import spool
 from tutela.ledger.store.durable import alone, write_new
 from tutela.ledger.store.keeper import CHECKPOINT, STATE, Ledger, create
@@ -117,6 +120,27 @@ def test_without_its_state_the_key_signs_nothing(ledger: Ledger) -> None:
     (ledger.private / STATE).unlink()
     with pytest.raises(MissingError, match="must not sign"):
         again(ledger).append([made_up(1)])
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage\n\n", b"\xff"])
+def test_a_damaged_state_or_checkpoint_is_named_with_what_to_do(ledger: Ledger, content: bytes) -> None:
+    ledger.append([made_up(1)])
+    state, checkpoint = ledger.private / STATE, ledger.public / CHECKPOINT
+    good = state.read_bytes()
+    stranger = Ed25519Signer(ORIGIN, bytes(32)).sign(parse_signed(good).note.text)
+    for damaged in (content, Note(parse_signed(good).note.text, (stranger,)).content):
+        state.write_bytes(damaged)
+        with pytest.raises(DamagedError, match=rf"{state} is damaged \(.*\): .* must not sign. If {checkpoint} is certainly the newest"):
+            again(ledger).append([made_up(2)])
+        state.write_bytes(good)
+        checkpoint.write_bytes(damaged)
+        with pytest.raises(DamagedError, match=rf"{checkpoint} is damaged \(.*\). If {state} was certainly not restored"):
+            again(ledger).append([made_up(2)])
+        checkpoint.write_bytes(good)
+    # What is advised works.
+    shutil.copy(checkpoint, state)
+    checkpoint.unlink()
+    assert again(ledger).append([made_up(1), made_up(2)]) == [0, 1]
 
 
 def test_a_state_and_a_checkpoint_that_differ_at_one_size_are_two_histories(ledger: Ledger, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tutela.ledger.entry import Kind, digest, new_record
 from tutela.ledger.fork import Fork, parse_fork
 from tutela.ledger.log import Log
 from tutela.ledger.note import Note, parse_vkey
+from tutela.ledger.policy import parse_policy
 from tutela.ledger.refused import RollbackError, UnsignedError
 from tutela.ledger.signing import Cosigner, Ed25519Signer, verified_by
 from tutela.ledger.store.folder import Folder
@@ -252,6 +253,14 @@ def test_the_policys_witnesses_are_asked_over_http(run: Run, log: Ledger, serve:
         assert out == Path("log/checkpoint").read_text() == Path("log/cosigned").read_text()
         status, out, _ = run("verify", "log", "--policy", "policy")
         assert (status, "witnessed  by owner.example/w1 at 20" in out) == (0, True)
+
+    # A cosignature that does not verify any more is asked for anew.
+    good = Path("log/cosigned").read_text()
+    for place in (len(good) - 20, good.index("— owner.example/w1") + 40):
+        Path("log/cosigned").write_text(good[:place] + ("A" if good[place] != "A" else "B") + good[place + 1 :])
+        assert run("checkpoint", "log", "--cosign", "policy")[0] == 0
+        assert parse_signed(Path("log/cosigned").read_bytes()).note.text == parse_signed(good.encode()).note.text
+        assert set(parse_policy(Path("policy").read_bytes()).cosigned_by(parse_signed(Path("log/cosigned").read_bytes()))) == {"owner", "中心"}
 
     # The log grows on; who verifies still has the cosigned one.
     grow(1)

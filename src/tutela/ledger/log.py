@@ -11,7 +11,7 @@ from tutela.language import Text
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
 from tutela.ledger.merkle import HASH_BYTES, check_inclusion, leaf_hash, prove_consistency, prove_inclusion
 from tutela.ledger.note import MAX_NOTE_BYTES
-from tutela.ledger.refused import DamagedError, MissingError, MisuseError
+from tutela.ledger.refused import DamagedError, MalformedError, MissingError, MisuseError
 from tutela.ledger.tiles import ENTRIES, MAX_BUNDLE_BYTES, TILE_BYTES, WIDTH, Tile, Tree, entries_in, tile_at
 
 CHECKPOINT, COSIGNED = "checkpoint", "cosigned"
@@ -57,15 +57,23 @@ def _cut(content: bytes, full: Tile, width: int) -> bytes:
 
 def read_checkpoint(source: Source) -> SignedCheckpoint:
     """The checkpoint that is published now; who signed it is not looked at yet."""
-    return parse_signed(source.read(CHECKPOINT, MAX_NOTE_BYTES))
+    return _read_signed(source, CHECKPOINT)
 
 
 def read_cosigned(source: Source) -> SignedCheckpoint | None:
     """The newest checkpoint that witnesses have cosigned, if any; who signed it is not looked at yet."""
     try:
-        return parse_signed(source.read(COSIGNED, MAX_NOTE_BYTES))
+        return _read_signed(source, COSIGNED)
     except MissingError:
         return None
+
+
+def _read_signed(source: Source, path: str) -> SignedCheckpoint:
+    try:
+        return parse_signed(source.read(path, MAX_NOTE_BYTES))
+    except MalformedError as problem:
+        where = f"{source.place}/{path}"
+        raise MalformedError(Text(f"{where}：{problem.message.zh}", f"{where}: {problem.message.en}")) from None
 
 
 class Log:

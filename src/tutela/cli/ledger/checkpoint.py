@@ -92,7 +92,7 @@ def _gathered(ledger: Ledger, policy: Policy, files: list[Path], lang: Lang) -> 
         gained[head.note.text] = _with(gained.get(head.note.text, head), signatures)
     for witness in policy.witnesses:
         if witness.url:
-            known = held.checkpoint.size if held and witness.name in policy.cosigned_by(held) else 0
+            known = held.checkpoint.size if held and any(one.name == witness.key.name for one in held.note.signatures) else 0
             try:
                 from tutela.ledger.web import cosignature
 

@@ -26,10 +26,10 @@ from pathlib import Path
 from tutela.language import Text
 from tutela.ledger.checkpoint import Checkpoint, SignedCheckpoint, parse_signed
 from tutela.ledger.entry import Record, parse_entry
-from tutela.ledger.log import CHECKPOINT, COSIGNED, VKEY, Log, read_cosigned, read_tile
+from tutela.ledger.log import CHECKPOINT, COSIGNED, VKEY, Log, read_checkpoint, read_cosigned, read_tile
 from tutela.ledger.merkle import EMPTY_ROOT, MAX_SIZE, check_consistency, leaf_hash, root_of
 from tutela.ledger.note import MAX_NOTE_BYTES, Note, VerifierKey, parse_note
-from tutela.ledger.refused import ConsistencyError, DamagedError, MalformedError, MissingError, MisuseError, RollbackError
+from tutela.ledger.refused import ConsistencyError, DamagedError, MalformedError, MissingError, MisuseError, RollbackError, UnsignedError
 from tutela.ledger.signing import Ed25519Signer, Signer, verified_by
 from tutela.ledger.sm2 import Sm2Signer
 from tutela.ledger.store.durable import alone, make_folders, opened, replace, sync_folder, write_new
@@ -211,17 +211,28 @@ class Ledger:
             return (object(),)
 
     def _state(self) -> SignedCheckpoint:
+        path, published = self.private / STATE, self.public / CHECKPOINT
+        again = Text(
+            f"若能肯定 {published} 是最后发布的检查点，把它复制为这个文件；不能肯定就先问见证人见过多少条",
+            f"If {published} is certainly the newest that was ever published, copy it to this file; if not, ask the witnesses first how many entries they saw",
+        )
         try:
-            content = (self.private / STATE).read_bytes()
+            state = parse_signed(path.read_bytes())
+            verified_by(state.note, self.keys)
         except FileNotFoundError:
             raise MissingError(
                 Text(
-                    f"{self.private / STATE} 不在了：不知道这把密钥签到了哪里，不能再签",
-                    f"{self.private / STATE} is gone: what this key signed last is unknown, so it must not sign",
+                    f"{path} 不在了：不知道这把密钥签到了哪里，不能再签。{again.zh}",
+                    f"{path} is gone: what this key signed last is unknown, so it must not sign. {again.en}",
                 )
             ) from None
-        state = parse_signed(content)
-        verified_by(state.note, self.keys)
+        except (MalformedError, UnsignedError) as problem:
+            raise DamagedError(
+                Text(
+                    f"{path} 已损坏（{problem.message.zh}）：不知道这把密钥签到了哪里，不能再签。{again.zh}",
+                    f"{path} is damaged ({problem.message.en}): what this key signed last is unknown, so it must not sign. {again.en}",
+                )
+            ) from None
         if sum(one.name == self.origin for one in state.note.signatures) > len(self._signers):
             # Whoever pins the second key alone would not accept another checkpoint.
             second = self.private / SM2_KEY
@@ -240,12 +251,22 @@ class Ledger:
             return None
         if content == state.content:
             return state
-        found = parse_signed(content)
-        verified_by(found.note, self.keys)
+        try:
+            found = parse_signed(content)
+            verified_by(found.note, self.keys)
+        except (MalformedError, UnsignedError) as problem:
+            path, last = self.public / CHECKPOINT, self.private / STATE
+            raise DamagedError(
+                Text(
+                    f"{path} 已损坏（{problem.message.zh}）。若能肯定 {last} 没有从备份恢复过，把它移走，下次追加时会重新发布",
+                    f"{path} is damaged ({problem.message.en}). If {last} was certainly not restored from a backup, "
+                    "move the damaged one away, and the next append publishes it anew",
+                )
+            ) from None
         return found
 
     def _published(self) -> SignedCheckpoint:
-        return parse_signed(self._folder.read(CHECKPOINT, MAX_NOTE_BYTES))
+        return read_checkpoint(self._folder)
 
     def _agreed(self, state: SignedCheckpoint, public: SignedCheckpoint | None) -> SignedCheckpoint:
         """The newer of the state and the published checkpoint, which differ; raises RollbackError or Inconsistent."""
