@@ -67,8 +67,9 @@ STORES = (
     "/srv/walked/k3s/agent/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/7/fs",
     "/home/walked/.local/share/containers/storage/overlay/" + 32 * "b7" + "/diff",
     "/home/walked/.local/share/containers/storage/volumes/data/_data",
+    "/srv/walked/rpool/data/subvol-101-disk-0/usr/bin",
 )
-"""Where engines keep images and volumes that are told to, or that have no root."""
+"""Where engines keep images and volumes that are told to, or that have no root; where Proxmox VE keeps containers."""
 
 
 @pytest.mark.root
