@@ -544,6 +544,25 @@ def test_a_picture_of_a_receipt_with_its_salt_is_as_private_as_the_receipt(log: 
     assert (status, err.startswith("tutela: cannot write nowhere/code.svg: ")) == (1, True)
 
 
+@pytest.mark.parametrize("at", [0, 20, 50, 121])
+def test_a_damaged_salt_is_named_and_hinders_no_other(log: Run, at: int) -> None:
+    """A receipt with the wrong salt would say that the letter is another one; and a new salt, that it was never logged."""
+    for name in ("one", "two"):
+        Path(name).write_text(name)
+        assert log("append", "log", name, "--kind", "letter")[0] == 0
+    salt = Path("log.private/salts", hashlib.sha256(b"one").hexdigest())
+    good = salt.read_bytes()
+    salt.write_bytes(good[:at] + (b"A" if good[at : at + 1] != b"A" else b"B") + good[at + 1 :])
+    for words in (("append", "log", "one", "--kind", "letter"), ("prove", "log", "one"), ("forget", "log", "one")):
+        status, _, err = log(*words)
+        assert (status, err.split(":")[1]) == (1, f" the salt in {salt} is damaged")
+    salt.write_bytes(b"\xff")
+    status, _, err = log("prove", "log", "0")
+    assert (status, err.split(":")[1]) == (1, f" the salt in {salt} is damaged")
+    for words in (("append", "log", "two", "--kind", "letter"), ("prove", "log", "two"), ("prove", "log", "1"), ("forget", "log", "two")):
+        assert log(*words)[0] == 0
+
+
 def scanned(*pictures: Path) -> bytes:
     """What a reader of QR codes sees (zbarimg), one picture behind the other."""
     read = ["zbarimg", "--raw", "-q", "-Sbinary", *map(str, pictures)]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,12 +23,12 @@ class Salts:
         self._path = path
 
     def of(self, content: bytes) -> bytes:
-        """The salt of this content; a new one, durable before it is used, unless there is one."""
+        """The salt of this content; a new one, durable before it is used, unless there is one. Raises DamagedError."""
         path = self._file(content)
         # Two salts for one content, and one of them would be lost: one appender at a time.
         with alone(self._path):
             try:
-                return self._read(path)[0]
+                return self._checked(path, content)
             except FileNotFoundError:
                 salt = secrets.token_bytes(SALT_BYTES)
                 replace(path, f"{base64.b64encode(salt).decode()} {salted_digest(content, salt)}\n".encode(), 0o600)
@@ -37,27 +36,47 @@ class Salts:
 
     def find(self, subject: str) -> bytes | None:
         """The salt behind a salted digest, unless it was deleted."""
-        return next((salt for _, salt, salted in self._all() if salted == subject), None)
+        found = self._behind(subject)
+        return found and found[1]
 
     def known(self, content: bytes) -> bytes | None:
-        """The salt of this content, if it has one."""
-        path = self._file(content)
-        return self._read(path)[0] if path.exists() else None
+        """The salt of this content, if it has one; raises DamagedError."""
+        try:
+            return self._checked(self._file(content), content)
+        except FileNotFoundError:
+            return None
 
     def forget(self, subject: str) -> bool:
         """Deletes the salt behind a salted digest; whether there was one."""
-        for path, _, salted in self._all():
-            if salted == subject:
-                path.unlink()
-                sync_folder(self._path)
-                return True
-        return False
+        found = self._behind(subject)
+        if found:
+            found[0].unlink()
+            sync_folder(self._path)
+        return found is not None
 
-    def _all(self) -> Iterator[tuple[Path, bytes, str]]:
+    def _behind(self, subject: str) -> tuple[Path, bytes] | None:
+        """The file that says this salted digest, and the salt in it. One that is damaged stands in the way only if it may be the one."""
+        problem = None
         for path in self._path.iterdir():
             # What a crash left half made begins with a dot.
             if not path.name.startswith("."):
-                yield path, *self._read(path)
+                try:
+                    salt, salted = self._read(path)
+                except DamagedError as damaged:
+                    problem = damaged
+                else:
+                    if salted == subject:
+                        return path, salt
+        if problem:
+            raise problem
+        return None
+
+    def _checked(self, path: Path, content: bytes) -> bytes:
+        """The salt in a file, if it is the one with which this content was salted."""
+        salt, salted = self._read(path)
+        if salted != salted_digest(content, salt):
+            raise _damaged(path)
+        return salt
 
     def _file(self, content: bytes) -> Path:
         return self._path / sha256(content).hexdigest()
@@ -69,4 +88,13 @@ class Salts:
             salt, salted = words
             return base64.b64decode(salt, validate=True), salted
         except ValueError:
-            raise DamagedError(Text(f"{path} 不是盐文件", f"{path} is no file with a salt")) from None
+            raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> DamagedError:
+    return DamagedError(
+        Text(
+            f"{path} 里的盐已损坏：请从备份恢复这个文件；若本来就要删除这份盐，删掉文件即可",
+            f"the salt in {path} is damaged: restore this file from a backup, or remove it if the salt was to be deleted anyway",
+        )
+    )
