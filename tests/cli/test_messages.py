@@ -196,6 +196,16 @@ def test_what_a_recorded_bundle_says_of_its_host_steers_no_terminal_and_needs_no
     assert capsys.readouterr().err == "tutela: gone\\x1b[2J\n"
 
 
+def test_what_lies_beside_the_bundles_of_a_folder_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.bundle", "b.bundle.gz", ".hidden", "sub/c.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(EXAMPLE.read_bytes())
+
+    main(["check", str(tmp_path), "--format", "nagios"])
+
+    assert capsys.readouterr().err == f"tutela: {tmp_path}: 2 files that do not end in .bundle left out: b.bundle.gz, sub/c.txt\n"
+
+
 def test_a_folder_for_one_host_gets_its_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sub").mkdir()

@@ -29,6 +29,8 @@ def positive(words: str) -> int:
     return value
 
 
+MAX_NAMES = 3
+"""Files that a notice lists."""
 FILE, FOLDER = Text("文件", "FILE"), Text("文件夹", "DIR")
 
 
@@ -136,13 +138,36 @@ def read_targets(words: list[str], lang: Lang) -> list[Target]:
             continue
         target = read_target(word)
         if isinstance(target, BundleTarget) and target.path.is_dir():
-            found = sorted(target.path.rglob("*.bundle"))
-            if not found:
-                raise UsageError(Text(f"{word} 里没有 .bundle 文件", f"there is no .bundle file in {word}"))
-            targets += [BundleTarget(path) for path in found]
+            targets += [BundleTarget(path) for path in _bundles_in(target.path, lang)]
         else:
             targets.append(target)
     return _each_once(targets)
+
+
+def _bundles_in(folder: Path, lang: Lang) -> list[Path]:
+    """The bundles of a folder, by their suffix; what lies beside them is told, since it may be a host that somebody expects in the report."""
+    files = sorted(path for path in folder.rglob("*") if not path.name.startswith("."))
+    found = [path for path in files if path.suffix == ".bundle"]
+    if not found:
+        raise UsageError(Text(f"{folder} 里没有 .bundle 文件", f"there is no .bundle file in {folder}"))
+    others = [path.relative_to(folder).as_posix() for path in files if path.suffix != ".bundle" and path.is_file()]
+    if others:
+        named = ", ".join(others[:MAX_NAMES]) + (" …" if len(others) > MAX_NAMES else "")
+        _tell(
+            Text(
+                f"{folder}：没有查看 {len(others)} 个不以 .bundle 结尾的文件：{named}",
+                f"{folder}: {len(others)} {'file that does' if len(others) == 1 else 'files that do'} not end in .bundle left out: {named}",
+            ),
+            lang,
+        )
+    return found
+
+
+def _tell(words: Text, lang: Lang) -> None:
+    """Something that is no error, on standard error."""
+    from tutela.report.inert import inert
+
+    print(f"tutela: {inert(words.in_(lang))}", file=sys.stderr)
 
 
 def _read_inventory(name: str, lang: Lang) -> Sequence[Target]:
@@ -167,7 +192,7 @@ def _read_inventory(name: str, lang: Lang) -> Sequence[Target]:
             f"{name}：没有采用 {zh}；跳板机、密钥等请写进 ssh_config（ProxyJump、IdentityFile），可用 --ssh-config 指定",
             f"{name}: not used: {en}; jump hosts, keys and the like belong into ssh_config (ProxyJump, IdentityFile), which --ssh-config can name",
         )
-        print(f"tutela: {said.in_(lang)}", file=sys.stderr)
+        _tell(said, lang)
     return found.targets
 
 

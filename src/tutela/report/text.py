@@ -77,7 +77,7 @@ _BASIS = Text("依据", "Basis")
 _FLEET = Text("主机", "Hosts")
 _ACROSS = Text("全部主机中最重的问题", "Worst findings across the hosts")
 _ON = Text("主机", "hosts")
-_UNREACHED = Text("无法连接（未证实）", "Not reached (unproven)")
+_UNREACHED = Text("没能查看（未证实）", "Not seen (unproven)")
 
 _SEEN = Text("所见", "seen")
 _EXPECTED = Text("应为", "expected")
