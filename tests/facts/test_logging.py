@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -11,7 +13,9 @@ from tutela.evidence import Unobserved
 from tutela.facts import audit, journal, log_files, log_forwarding, log_retention, log_samples, logrotate, plain_yaml, time_sync
 from tutela.facts.syslog import agents, coverage, rsyslog, syslog_ng
 
-JOURNALD = {name: {"status": "absent"} for name in journal.CONFIGURATION}
+SHIPPED = "[Journal]\n#ForwardToSyslog=yes\n"
+"""As Debian 12 ships it: the commented line tells how systemd was built."""
+JOURNALD: dict[str, Any] = {name: {"status": "absent"} for name in journal.CONFIGURATION} | {journal.CONF: SHIPPED}
 INPUTS = 'module(load="imuxsock")\nmodule(load="imklog")\n'
 
 
@@ -65,17 +69,17 @@ REQUIRED = ("auth", "authpriv", "kern", "daemon")
 @pytest.mark.parametrize(
     ("inputs", "journald", "missing"),
     [
-        (INPUTS, "[Journal]\nForwardToSyslog=no", ("auth", "authpriv", "daemon")),
-        (INPUTS, "[Journal]\nMaxLevelSyslog=notice", ("auth.info", "authpriv.info", "daemon.info")),
-        (INPUTS, "[Journal]\nForwardToSyslog=no\nForwardToSyslog=", ()),
+        (INPUTS, "ForwardToSyslog=no", ("auth", "authpriv", "daemon")),
+        (INPUTS, "MaxLevelSyslog=notice", ("auth.info", "authpriv.info", "daemon.info")),
+        (INPUTS, "ForwardToSyslog=no\nForwardToSyslog=", ()),
         ('module(load="imuxsock" SysSock.Use="off")\nmodule(load="imklog")\n', "", ("auth", "authpriv", "daemon")),
         ('module(load="imuxsock" SysSock.Use="off")\nmodule(load="imklog")\ninput(type="imuxsock" Socket="/run/systemd/journal/syslog")\n', "", ()),
         ("$ModLoad imuxsock\n$ModLoad imklog\n$OmitLocalLogging on\n", "", ("auth", "authpriv", "daemon")),
-        ('module(load="imjournal")\n', "[Journal]\nForwardToSyslog=no", ()),
+        ('module(load="imjournal")\n', "ForwardToSyslog=no", ()),
     ],
 )
 def test_what_journald_keeps_or_nobody_listens_to_reaches_no_forward(inputs: str, journald: str, missing: tuple[str, ...]) -> None:
-    found = rsyslog.read(scenes.look({"sources": JOURNALD | {journal.CONF: journald, rsyslog.MAIN: f"{inputs}*.* @h\n"}}))
+    found = rsyslog.read(scenes.look({"sources": JOURNALD | {journal.CONF: SHIPPED + journald, rsyslog.MAIN: f"{inputs}*.* @h\n"}}))
 
     assert [coverage.missing(route.mask) for route in found.routes if not isinstance(route.mask, Unobserved)] == [missing]
 
@@ -128,7 +132,7 @@ def test_rulesets_that_call_each_other_come_to_an_end() -> None:
 
 def test_rulesets_that_call_themselves_again_and_again_are_not_followed_for_ever_and_nothing_is_sure_then() -> None:
     calls = 'ruleset(name="a") {\n' + "call a\n" * 10 + "}\ncall a\n*.* @192.0.2.45\n"
-    look = scenes.look({"sources": {rsyslog.MAIN: INPUTS + calls}, "site": {"log_servers": ["192.0.2.45"]}})
+    look = scenes.look({"sources": JOURNALD | {rsyslog.MAIN: INPUTS + calls}, "site": {"log_servers": ["192.0.2.45"]}})
 
     routing, fact = look.fact(rsyslog.read), look.fact(log_forwarding.parse)
 

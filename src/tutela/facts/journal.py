@@ -132,6 +132,24 @@ def configured(look: Look) -> dict[str, str] | Unobserved:
     return {key: value for key, value in values.items() if value}
 
 
+def forwards_to_syslog(look: Look) -> bool | Unobserved:
+    """Whether journald hands on what it gets. Unset, it is as systemd was built, which the commented line of the shipped file tells: yes up to Debian 12."""
+    settings = look.fact(configured)
+    if isinstance(settings, Unobserved):
+        return settings
+    if "ForwardToSyslog" in settings:
+        return settings["ForwardToSyslog"].lower() not in ("no", "n", "false", "f", "off", "0")
+    for name in (CONF, VENDOR):
+        text = look.text_or_none(name)
+        if isinstance(text, Unobserved):
+            return text
+        shipped = re.search(r"^#ForwardToSyslog=(yes|no)$", text or "", re.MULTILINE)
+        if shipped is not None:
+            return shipped[1] == "yes"
+    why = Text("ForwardToSyslog 没有设置，各发行版默认值不同", "ForwardToSyslog is not set, and what that means differs between distributions")
+    return Unobserved(Reason.NO_DATA, CONF, why)
+
+
 def _persistent(storage: str | Unobserved, files: LogFiles | Unobserved) -> bool | Unobserved:
     if isinstance(storage, Unobserved):
         return storage

@@ -141,9 +141,11 @@ class _Reader:
         if self.look.source(STATES).status is Status.ABSENT:
             return coverage.EVERYTHING  # without systemd /dev/log is rsyslog's own
         settings = self.look.fact(journal.configured)
-        if isinstance(settings, Unobserved):
+        forwards = self.look.fact(journal.forwards_to_syslog)
+        if isinstance(settings, Unobserved) or isinstance(forwards, Unobserved):
+            self.unread.append(next(one for one in (settings, forwards) if isinstance(one, Unobserved)))
             return coverage.UNDECIDED
-        if settings.get("ForwardToSyslog", "yes").lower() in OFF:
+        if not forwards:
             return coverage.NOTHING
         level = settings.get("MaxLevelSyslog", "debug").lower()
         highest = int(level) if level in tuple("01234567") else coverage.SEVERITY_NAMES.get(level, 7)
