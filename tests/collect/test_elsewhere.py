@@ -23,7 +23,7 @@ from tutela.evidence import Evidence, Status
 from tutela.evidence.bundle import write_frames
 
 GUEST = Path(tutela.collect.__file__).parent / "guest" / "connect.py"
-ANSWER = b"of 192.0.2.10\nfrom 198.51.100.7\nopen 443\nopen 22\nanswers 100 2 3 rounds 2 late 1\nend\n"
+ANSWER = b"of 192.0.2.10\nfrom 198.51.100.7\nopen 443\nopen 22\nanswers 100 2 3 rounds 2 late 1 controls 3 60\nend\n"
 
 
 def listening(stack: ExitStack, address: str) -> int:
@@ -83,9 +83,9 @@ def test_the_guest_stops_when_its_time_is_up() -> None:
 
 
 def test_an_answer_is_read() -> None:
-    assert read_answer(ANSWER, ("192.0.2.10",)) == [Seen("192.0.2.10", "198.51.100.7", (22, 443), 100, 2, 3, 2, 1, whole=True)]
+    assert read_answer(ANSWER, ("192.0.2.10",)) == [Seen("192.0.2.10", "198.51.100.7", (22, 443), 100, 2, 3, 2, 1, (3, 60), whole=True)]
     assert read_answer(ANSWER.replace(b"end\n", b"echo\nend\n"), ("192.0.2.10",)) == [
-        Seen("192.0.2.10", "198.51.100.7", (22, 443), 100, 2, 3, 2, 1, whole=True, echo=True)
+        Seen("192.0.2.10", "198.51.100.7", (22, 443), 100, 2, 3, 2, 1, (3, 60), whole=True, echo=True)
     ]
     assert read_answer(b"of 192.0.2.10\nnone\nend\n", ("192.0.2.10",)) == [Seen("192.0.2.10", None)]
 

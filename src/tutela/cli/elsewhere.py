@@ -230,10 +230,10 @@ def _everything(seen: Seen) -> bool:
 def _events(seen: Seen) -> Iterator[Tally | Summary]:
     yield Tally(seen.address, len(PORTS), seen.open, seen.closed, seen.filtered, seen.silent, EVERY_PORT if _everything(seen) else None)
     answered = len(seen.open) + seen.closed
-    asked = answered + seen.late
-    lost = seen.late / asked if asked else None
-    missed = loss.expected_missed(seen.late, asked, len(seen.open), seen.rounds) if asked and seen.silent else 0.0 if asked else None
-    yield Summary(CONNECT, 0.0, 0, seen.rounds, lost, missed)
+    unanswered, controls = seen.controls
+    lost, asked = (unanswered, controls) if loss.shut_out(unanswered, controls) else (seen.late + unanswered, answered + seen.late + controls)
+    missed = (loss.expected_missed(lost, asked, len(seen.open), seen.rounds) if seen.silent else 0.0) if asked else None
+    yield Summary(CONNECT, 0.0, 0, seen.rounds, lost / asked if asked else None, missed, cut=not seen.whole)
 
 
 def own_addresses(bundle: Bundle, site: Site) -> list[Address]:

@@ -81,15 +81,15 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
 
 
 def run(arguments: argparse.Namespace, lang: Lang) -> int:
-    """Scan; 0 when it went to its end, whatever is open; 3 when a maintenance window ended it."""
+    """Scan; 0 when it went to its end, whatever is open; 3 when a maintenance window or the resident scanner's time limit ended it."""
     from tutela.cli.interrupt import stop_on_interrupt
-    from tutela.exposure.model import Progress
+    from tutela.exposure.model import Progress, Summary
     from tutela.report.open_ports import WRITERS
 
     request = read_request(arguments)
     identifying = arguments.identify if arguments.identify is not None else len(request.addresses) <= SINGLE
     writer = WRITERS[arguments.format](lang, many=len(request.addresses) > 1, services=identifying or arguments.udp)
-    bar = Bar(lang)
+    bar, cut = Bar(lang), False
     with stop_on_interrupt() as running, sweeping.Course(arguments, request, stop=lambda: running.stopped) as course, Output(arguments.output) as out:
         events = _look(arguments, request, lambda: running.stopped, course)
         if identifying:
@@ -101,6 +101,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
             if isinstance(event, Progress):
                 bar.show(event)
                 continue
+            cut = cut or (isinstance(event, Summary) and event.cut)
             text = writer.take(event)
             if text:
                 bar.clear()
@@ -109,7 +110,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
         bar.clear()
         out.write(writer.end())
     # A window may also end while it is asked what answers, or over UDP.
-    return EXIT_INTERRUPTED if running.stopped else EXIT_KEPT if course.complete and not ended else EXIT_UNPROVEN
+    return EXIT_INTERRUPTED if running.stopped else EXIT_KEPT if course.complete and not ended and not cut else EXIT_UNPROVEN
 
 
 def _look(arguments: argparse.Namespace, request: Request, stop: Callable[[], bool], course: sweeping.Course) -> Iterator[Event]:

@@ -36,6 +36,8 @@ class Seen:
     rounds: int = 0
     late: int = 0
     """Ports that answered only when asked again."""
+    controls: tuple[int, int] = (0, 0)
+    """Questions to ports that had answered before: those without an answer, and all."""
     whole: bool = True
     echo: bool = False
     """It answered an ICMP echo request."""
@@ -73,7 +75,7 @@ def look_from(
 
 _ADDRESS = re.compile(
     rb"of ([0-9a-fA-F:.]{2,45})\n"
-    rb"(?:none\nend\n|from ([0-9a-fA-F:.]{2,45})\n((?:open [1-9][0-9]{0,4}\n){0,65535})answers ([0-9]{1,6}) ([0-9]{1,6}) ([0-9]{1,6}) rounds ([0-9]{1,2}) late ([0-9]{1,6})\n(echo\n)?(end|cut)\n)"
+    rb"(?:none\nend\n|from ([0-9a-fA-F:.]{2,45})\n((?:open [1-9][0-9]{0,4}\n){0,65535})answers ([0-9]{1,6}) ([0-9]{1,6}) ([0-9]{1,6}) rounds ([0-9]{1,2}) late ([0-9]{1,6}) controls ([0-9]{1,3}) ([0-9]{1,3})\n(echo\n)?(end|cut)\n)"
 )
 
 
@@ -96,6 +98,6 @@ def read_answer(said: bytes, addresses: tuple[str, ...]) -> list[Seen] | None:
         opened = tuple(sorted({int(line[5:]) for line in match[3].split(b"\n") if line}))
         if opened and opened[-1] > 65535:
             return None
-        closed, filtered, silent, rounds, late = (int(match[number]) for number in range(4, 9))
-        found.append(Seen(address, vantage, opened, closed, filtered, silent, rounds, late, match[10] == b"end", match[9] is not None))
+        closed, filtered, silent, rounds, late, unanswered, controls = (int(match[number]) for number in range(4, 11))
+        found.append(Seen(address, vantage, opened, closed, filtered, silent, rounds, late, (unanswered, controls), match[12] == b"end", match[11] is not None))
     return found if at == len(said) else None

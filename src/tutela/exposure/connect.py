@@ -32,6 +32,8 @@ SPARE_FILES = 64
 SHORTEST_WAIT_S, FIRST_WAIT_S, LONGEST_WAIT_S = 0.3, 1.0, 3.0
 LAST_S = 0.3
 """A scan that is told to stop waits so long at most for connections under way."""
+CONTROLS, CONTROLS_A_PORT = 60, 5
+"""Connections, in all and to one port, to ports that answered before: they tell whether whoever asks still gets answers. Few, since services see them."""
 OVERDUE_S = 0.01
 """How often overdue connections are looked for: there may be as many hosts as sockets."""
 PROGRESS_S = 0.2
@@ -87,6 +89,10 @@ class _ConnectScan:
         self.late = 0
         """Ports that answered only when asked again."""
         self.answered = 0
+        self._refusing: list[_Pair] = []
+        """Some of the ports that refused."""
+        self._controls: frozenset[_Pair] = frozenset()
+        self._controls_asked = self._controls_answered = 0
         self.withheld: set[_Pair] = set()
         """Not asked, since their address may not be asked (any more), or the scan was told to stop."""
         self._next: dict[int | bytes, float] = {}
@@ -129,8 +135,8 @@ class _ConnectScan:
             if stop() or not silent or self.round >= self._rounds():
                 break
             self.round += 1
-            queue.extend(silent)
-        yield from self._end(silent)
+            queue.extend(self._with_controls(silent) if self.round == 2 else silent)
+        yield from self._end(silent, cut=stop())
 
     def _last_answers(self, silent: list[_Pair]) -> Iterator[Open]:
         """Connections that are about to stand or to be refused are waited for; none is begun."""
@@ -138,10 +144,31 @@ class _ConnectScan:
         while self._flying and time.monotonic() < until:
             yield from self._land(silent, idle=True)
 
+    def _with_controls(self, silent: list[_Pair]) -> list[_Pair]:
+        """Questions to ports that answered, strewn evenly among the others."""
+        opened = [(host, port) for host, ports in enumerate(self.open) if host not in self.suspects for port in ports]
+        known = opened or self._refusing
+        most = min(CONTROLS, len(silent))
+        chosen = random.sample(known, min(most, len(known)))
+        self._controls = frozenset(chosen)
+        mixed = list(silent)
+        controls = chosen * min(CONTROLS_A_PORT, most // max(len(chosen), 1))
+        for number, pair in enumerate(controls):
+            mixed.insert(number + number * len(silent) // len(controls), pair)
+        return mixed
+
+    def _sample(self) -> tuple[int, int]:
+        """Questions lost, and questions that count: to ports that answered, before or in the end."""
+        unanswered = self._controls_asked - self._controls_answered
+        if loss.shut_out(unanswered, self._controls_asked):
+            return unanswered, self._controls_asked
+        return self.late + unanswered, self.answered + self.late + self._controls_asked
+
     def _rounds(self) -> int:
         if self.request.rounds is not None:
             return self.request.rounds
-        return max(loss.FEWEST, loss.rounds_needed(self.late, self.answered + self.late, sum(map(len, self.open)))) if self.late else loss.FEWEST
+        lost, asked = self._sample()
+        return max(loss.FEWEST, loss.rounds_needed(lost, asked, sum(map(len, self.open)))) if self.late else loss.FEWEST
 
     def _launch(self, queue: deque[_Pair]) -> Iterator[Open]:
         """Begin connections, as many as rate and limits allow."""
@@ -150,7 +177,8 @@ class _ConnectScan:
             address = self.hosts[pair[0]]
             now = time.monotonic()
             if not self.permits(address):
-                self.withheld.add(pair)
+                if pair not in self._controls:
+                    self.withheld.add(pair)
                 continue
             self._too_early = self._limited and not self._in_turn(pair[0], address, now)
             if self._too_early:
@@ -170,7 +198,7 @@ class _ConnectScan:
                 queue.append(pair)
                 continue
             if code == errno.EINPROGRESS:
-                self.asked += 1
+                self._counted(pair)
                 self._flying[one.fileno()] = (one, pair, now)
                 self._epoll.register(one.fileno(), select.EPOLLOUT | select.EPOLLONESHOT)
                 self._deadlines.setdefault(pair[0], deque()).append((now, one.fileno(), pair))
@@ -181,8 +209,12 @@ class _ConnectScan:
                 if not self._flying:
                     time.sleep(0.05)
                 return
-            self.asked += 1
+            self._counted(pair)
             yield from self._result(pair, code, now)
+
+    def _counted(self, pair: _Pair) -> None:
+        self.asked += 1
+        self._controls_asked += pair in self._controls
 
     def _in_turn(self, host: int, address: Address, now: float) -> bool:
         """The limits of host and network allow a question now; it is counted."""
@@ -224,7 +256,8 @@ class _ConnectScan:
                 if flying is None or flying[1] != pair or flying[2] != since:
                     continue
                 self._flying.pop(number)[0].close()
-                silent.append(pair)
+                if pair not in self._controls:
+                    silent.append(pair)
             if not waiting:
                 del self._deadlines[host]
 
@@ -242,6 +275,9 @@ class _ConnectScan:
 
     def _result(self, pair: _Pair, code: int, since: float) -> Iterator[Open]:
         host, port = pair
+        if pair in self._controls:
+            self._controls_answered += code in _STOOD or code == errno.ECONNREFUSED
+            return
         if code in _UNREACHABLE:
             self.filtered[host] += 1
             return
@@ -253,6 +289,8 @@ class _ConnectScan:
         self._trips.setdefault(host, _Trip()).measured(now - since)
         if code == errno.ECONNREFUSED:
             self.closed[host] += 1
+            if len(self._refusing) < CONTROLS:
+                self._refusing.append(pair)
             return
         if code in _STOOD:
             self.open[host].add(port)
@@ -275,7 +313,7 @@ class _ConnectScan:
         left = queued + (total if self.round == 1 else 0)
         return Progress(self.asked, self.asked + left, sum(map(len, self.open)), rate, left / max(rate, 1.0), lost)
 
-    def _end(self, silent: list[_Pair]) -> Iterator[Event]:
+    def _end(self, silent: list[_Pair], *, cut: bool) -> Iterator[Event]:
         count = len(self.request.ports)
         withheld = Counter(pair[0] for pair in self.withheld)
         for host, address in enumerate(self.addresses):
@@ -285,12 +323,9 @@ class _ConnectScan:
             if self.request.sparse and rest == asked:
                 continue
             yield Tally(address, asked, tuple(sorted(opened)), self.closed[host], self.filtered[host], rest, EVERY_PORT if host in self.suspects else None)
-        answered = self.answered + self.late
-        missed = loss.expected_missed(self.late, answered, sum(map(len, self.open)), self.round) if answered else None
-        yield Summary(
-            CONNECT, time.monotonic() - self.began, self.asked, self.round, self.late / answered if answered else None, missed if silent else 0.0 if answered else None,
-            (LOGGED,), answered,
-        )  # fmt: skip
+        lost, counted = self._sample()
+        missed = (loss.expected_missed(lost, counted, sum(map(len, self.open)), self.round) if silent else 0.0) if counted else None
+        yield Summary(CONNECT, time.monotonic() - self.began, self.asked, self.round, lost / counted if counted else None, missed, (LOGGED,), counted, cut=cut)
 
     def close(self) -> None:
         for one, _, _ in self._flying.values():

@@ -264,7 +264,10 @@ class _Job:
             count = self.packets.fill(destinations, ports, sequences, int(now * 1000) & 0xFFFFFFFF)
             # By the clock as it is by now: the guard may have read its lists, which is no round trip.
             self.scan.sent(probes, time.monotonic())
-            self.refused += self.sender.send(self.packets.rows[:count], destinations)
+            refused = self.sender.send(self.packets.rows[:count], destinations)
+            if refused:
+                self.refused += len(refused)
+                self.scan.refused(probes[refused])
             if self.refused == self.scan.packets:
                 why = said_by_system(OSError(self.sender.refused_with, os.strerror(self.sender.refused_with)))
                 first = str(self.scan.request.addresses[0])
@@ -325,7 +328,8 @@ def summary(jobs: list[_Job], method: str, seconds: float, overflowed: int = 0) 
                 f"{withheld} packets were not sent: their targets opted out, or lie outside the prefixes that may be scanned",
             )
         )
-    return Summary(method, seconds, sum(job.scan.packets for job in jobs), rounds, lost / asked if asked else None, missed, tuple(notes), asked)
+    packets, cut = sum(job.scan.packets for job in jobs), any(not job.scan.done for job in jobs)
+    return Summary(method, seconds, packets, rounds, lost / asked if asked else None, missed, tuple(notes), asked, cut=cut)
 
 
 def _only(replies: Replies, mine: npt.NDArray[np.bool_]) -> Replies:

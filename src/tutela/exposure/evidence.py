@@ -28,7 +28,8 @@ class Recorder:
     """Takes the events of one scan, then says what was seen of each address."""
 
     def __init__(self, tcp: Iterable[int], udp: Iterable[int] = ()) -> None:
-        self.tcp, self.udp = spans(tcp), spans(udp)
+        asked = frozenset(tcp)
+        self.tcp, self.udp, self._count = spans(asked), spans(udp), len(asked)
         self._udp_done: set[str] = set()
         """Addresses whose UDP ports were asked to the end."""
         self._open: dict[str, set[_Port]] = {}
@@ -81,7 +82,9 @@ class Recorder:
         if not identified:
             lines.append("services not asked")
         lines += [self._line(address, port) for port in sorted(self._open.get(address, set()))]
-        lines.append("end" if whole and tally is not None else "cut")
+        # Not to its end: stopped, ended by the resident scanner's time limit, or with questions that this machine or its guard did not let out.
+        done = tally is not None and tally.asked >= self._count and (summary is None or not summary.cut)
+        lines.append("end" if whole and done else "cut")
         return Evidence(scan_name(address, vantage), Status.OK, "\n".join(lines).encode("ascii"))
 
     def answered(self, address: str) -> bool:

@@ -34,6 +34,11 @@ def rounds_needed(lost: int, asked: int, open_ports: int) -> int:
     return min(MOST, max(FEWEST, math.ceil(math.log(MISSED / max(open_ports, 1)) / math.log(bound))))
 
 
+def shut_out(lost: int, asked: int) -> bool:
+    """Most questions to ports that had answered before were not answered any more: whoever asks is kept out now, and what answered before shows nothing of what followed."""
+    return asked >= 3 and lost * 2 > asked
+
+
 def expected_missed(lost: int, asked: int, open_ports: int, rounds: int) -> float:
     """Open ports that `rounds` rounds are expected to have missed, with loss at its upper bound."""
     return float(max(open_ports, 1) * upper_bound(lost, asked) ** rounds)

@@ -147,6 +147,8 @@ class Summary:
     """Round trips that `lost` was measured on."""
     resident: bool = False
     """The resident scanner sent the packets, not this process."""
+    cut: bool = False
+    """It was ended before its end, by whoever asked or by the resident scanner's time limit: what it did not find may be open."""
 
 
 @record

@@ -57,7 +57,7 @@ def scan(
     for event in sweep(look).run() if sweep else look(request, over):
         if isinstance(event, Tally) and event.note == EVERY_PORT and not over() and permits(event.address):
             yield from _behind_the_answers(event, over)
-        elif isinstance(event, Summary) and sweep is None and not over():
+        elif isinstance(event, Summary) and sweep is None and not over() and not event.cut:
             yield asked_of(request.addresses, request.ports)
             yield event
         else:

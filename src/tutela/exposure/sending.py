@@ -38,8 +38,8 @@ class Sender(Protocol):
     def refused_with(self) -> int:
         """The error number of the last refusal."""
 
-    def send(self, rows: npt.NDArray[np.uint8], destinations: npt.NDArray[np.uint8]) -> int:
-        """Hand the packets to the kernel; returns how many it refused (no route, a local filter)."""
+    def send(self, rows: npt.NDArray[np.uint8], destinations: npt.NDArray[np.uint8]) -> list[int]:
+        """Hand the packets to the kernel; returns the rows that it refused (no route, a local filter)."""
 
     def close(self) -> None:
         """Give the socket back."""
@@ -58,13 +58,13 @@ class RawSender:
         self._address = slice(4, 8) if version == 4 else slice(8, 24)
         self._messages = _Messages(self._names)
 
-    def send(self, rows: npt.NDArray[np.uint8], destinations: npt.NDArray[np.uint8]) -> int:
+    def send(self, rows: npt.NDArray[np.uint8], destinations: npt.NDArray[np.uint8]) -> list[int]:
         """Send each row to its destination's address."""
-        refused = 0
+        refused: list[int] = []
         for at in range(0, len(rows), MOST):
             part = rows[at : at + MOST]
             self._names[: len(part), self._address] = destinations[at : at + MOST]
-            refused += self._messages.send(self._socket.fileno(), part)
+            refused += [at + row for row in self._messages.send(self._socket.fileno(), part)]
         return refused
 
     @property
@@ -94,23 +94,23 @@ class FrameSender:
         with contextlib.suppress(OSError):
             self._express = Express(hop.interface, head, size, 2 * MOST)
 
-    def send(self, rows: npt.NDArray[np.uint8], destinations: npt.NDArray[np.uint8]) -> int:
+    def send(self, rows: npt.NDArray[np.uint8], destinations: npt.NDArray[np.uint8]) -> list[int]:
         """Send each row to the neighbour, whatever its destination."""
         _ = destinations
-        refused = 0
+        refused: list[int] = []
         for start in range(0, len(rows), MOST):
-            part = rows[start : start + MOST]
+            part, at = rows[start : start + MOST], start
             if self._express is not None:
                 taken = self._express.send(part)
                 if taken == len(part):
                     continue
                 # What keeps it from going on, the other socket tells.
-                part = part[taken:]
+                part, at = part[taken:], at + taken
                 self._express.close()
                 self._express = None
             frames = self._frames[: len(part)]
             frames[:, _ETHERNET:] = part
-            refused += self._messages.send(self._socket.fileno(), frames)
+            refused += [at + row for row in self._messages.send(self._socket.fileno(), frames)]
         return refused
 
     @property
@@ -141,9 +141,10 @@ class _Messages:
         self._of = (0, 0)
         self.refused_with = 0
 
-    def send(self, descriptor: int, rows: npt.NDArray[np.uint8]) -> int:
-        """Send all rows; returns how many the kernel refused."""
-        at, refused = 0, 0
+    def send(self, descriptor: int, rows: npt.NDArray[np.uint8]) -> list[int]:
+        """Send all rows; returns those that the kernel refused."""
+        at = 0
+        refused: list[int] = []
         while at < len(rows):
             sent, problem = self._some(descriptor, rows, at)
             at += max(sent, 0)
@@ -154,7 +155,7 @@ class _Messages:
                 time.sleep(0.0003)
                 continue
             self.refused_with = problem
-            refused += 1
+            refused.append(at)
             at += 1
         return refused
 

@@ -78,6 +78,8 @@ class Sweep:
         self._notes: list[Text] = []
         self._remaining: tuple[tuple[int, int], Addresses] | None = None
         self._halted = False
+        self._cut = False
+        """A slice was ended by whoever sends for us, before its end."""
 
     def run(self) -> Iterator[Event]:
         """Open ports as they are found, progress, a tally of each address that answered, what was asked, a summary. Raises ScanError."""
@@ -117,7 +119,7 @@ class Sweep:
     def _may_begin(self) -> bool:
         """The window is open; or it is now, after waiting for it."""
         windows = self._gate.windows
-        while not self._stop():
+        while not self._stop() and not self._cut:
             if windows is None or not self._gate.closes():
                 return True
             if not self._wait:
@@ -178,7 +180,8 @@ class Sweep:
             self._clock() - began,
             summary.method if summary else self._method,
         )
-        if self._halted:
+        self._cut = summary is not None and summary.cut and not self._halted
+        if self._halted or self._cut:
             self._interrupted(done)
             return
         if self._journal is not None:
@@ -227,7 +230,7 @@ class Sweep:
     def _interrupted(self, part: Slice) -> None:
         """What half a slice told counts in the tallies when nothing follows; its open ports are known already."""
         self._add(part)
-        if self._stop() or not self._wait:
+        if self._stop() or self._cut or not self._wait:
             for tally in part.tallies:
                 host = self._host(tally.address)
                 host.part = tally.asked
@@ -329,7 +332,7 @@ class Sweep:
         opened = sum(len(host.open) for host in self._hosts.values())
         missed = (0.0 if self._fewest is None else loss.expected_missed(lost, counted, opened, self._fewest)) if counted else None
         yield Summary(
-            self._method, self._seconds, self._packets, self._rounds, lost / counted if counted else None, missed, tuple(self._notes), counted, self._resident
+            self._method, self._seconds, self._packets, self._rounds, lost / counted if counted else None, missed, tuple(self._notes), counted, self._resident, not self.complete
         )  # fmt: skip
 
     def _nap(self, seconds: float) -> None:

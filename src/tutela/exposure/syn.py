@@ -149,6 +149,10 @@ class SynScan:
             self._first_sent = now
         self.packets += len(probes)
 
+    def refused(self, probes: Probes) -> None:
+        """These have just been noted as sent, and this machine did not let them out: nobody was asked."""
+        np.subtract.at(self._asked, probes, np.uint8(1))
+
     # Answers
 
     def answered(self, replies: Replies, now: float) -> list[Open]:
@@ -264,6 +268,8 @@ class SynScan:
 
     def sample(self) -> tuple[int, int]:
         """Round trips lost, and round trips that count: to ports known to answer."""
+        if loss.shut_out(*self._controls):
+            return self._controls[0] + self.request.known[0], self._controls[1] + self.request.known[1]
         lost, asked = self._known[OPEN][0] + self._controls[0], self._known[OPEN][1] + self._controls[1]
         closed = int((self.state == CLOSED).sum())
         if closed * 2 > len(self.state):
@@ -276,13 +282,15 @@ class SynScan:
         known = np.flatnonzero(self.state == OPEN)
         if len(known) == 0:
             known = np.flatnonzero(self.state == CLOSED)
-        if len(known) == 0 or self._suspects or len(silent) * 4 < len(self.state) or self.request.rounds is not None:
+        if len(known) == 0 or self._suspects or self.request.rounds is not None:
             return silent
         self._chance.shuffle(known)
-        known = known[:CONTROLS]
+        # Where most ports answered, these tell whether whoever asks was shut out before the others were asked.
+        most = CONTROLS if len(silent) * 4 >= len(self.state) else max(1, min(CONTROLS, len(silent) // 4))
+        known = known[:most]
         # A port in the middle of answering may not answer again: until our reset has come, one round trip later.
         seconds = len(silent) * pace_s
-        times = int(max(1, min(CONTROLS_A_PORT, CONTROLS // len(known), seconds / (2 * self.trip.smooth_s + 0.02))))
+        times = int(max(1, min(CONTROLS_A_PORT, most // len(known), seconds / (2 * self.trip.smooth_s + 0.02))))
         controls = np.tile(known, times)
         self._control_answers = {probe: [times, 0] for probe in known.tolist()}
         places = np.linspace(0, len(silent), len(controls), endpoint=False).astype(np.int64)

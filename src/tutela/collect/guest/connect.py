@@ -7,7 +7,7 @@ Answer, for each address in turn:
     of <address>
     from <own address>               or `none` when there is no route, and then `end`
     open <port>                      as they are found
-    answers <closed> <filtered> <silent> rounds <n> late <n>
+    answers <closed> <filtered> <silent> rounds <n> late <n> controls <unanswered> <asked>
     echo                             only where no port answered and an ICMP echo request was answered
     end                              or `cut` when the time was up
 """
@@ -25,6 +25,8 @@ import time
 AT_ONCE = 8000
 FIRST_WAIT, SHORTEST_WAIT, LONGEST_WAIT = 1.0, 0.4, 3.0
 ROUNDS, MOST_ROUNDS = 2, 4
+CONTROLS, CONTROLS_A_PORT = 60, 5
+"""Connections, in all and to one port, to ports that answered before: they tell whether whoever asks still gets answers. Few, since services see them."""
 RESET = struct.pack("ii", 1, 0)
 STOOD = (0, errno.ECONNRESET, errno.EPIPE)
 """The handshake was finished; who came late finds that the service has ended it already."""
@@ -63,6 +65,10 @@ class Scan:
         self.open = self.closed = self.filtered = self.late = self.answered = 0
         self.smooth = self.least = 0.0
         self.round = 1
+        self.answering: "dict[bool, list[int]]" = {True: [], False: []}
+        """Ports that answered: open, and some of those that refused."""
+        self.controls: "set[int]" = set()
+        self.controls_asked = self.controls_answered = 0
 
     def run(self) -> "tuple[int, bool]":
         """Ports that stayed silent, and whether the time was enough."""
@@ -75,7 +81,8 @@ class Scan:
             while queue or self.flying:
                 now = time.monotonic()
                 if now > self.deadline:
-                    return len(queue) + len(self.flying) + len(silent), False
+                    flying = [port for _, port, _ in self.flying.values()]
+                    return len([port for port in [*queue, *flying, *silent] if port not in self.controls]), False
                 due = int((now - began) * self.rate) + 1 - asked
                 for _ in range(min(due, self.most - len(self.flying), len(queue), 512)):
                     port = queue.pop()
@@ -89,8 +96,16 @@ class Scan:
             if not silent or self.round >= (MOST_ROUNDS if self.late else ROUNDS):
                 return len(silent), True
             self.round += 1
-            random.shuffle(silent)
-            queue = silent
+            queue = silent + (self.chosen(len(silent)) if self.round == 2 else [])
+            random.shuffle(queue)
+
+    def chosen(self, silent: int) -> "list[int]":
+        """Questions to ports that answered, among those to `silent` that did not."""
+        known = self.answering[True] or self.answering[False]
+        most = min(CONTROLS, silent)
+        sample = random.sample(known, min(most, len(known)))
+        self.controls = set(sample)
+        return sample * min(CONTROLS_A_PORT, most // max(len(sample), 1))
 
     def begin(self, port: int) -> bool:
         """Whether there was room for one connection more."""
@@ -103,6 +118,7 @@ class Scan:
         if code in EXHAUSTED:
             one.close()
             return False
+        self.controls_asked += port in self.controls
         if code == errno.EINPROGRESS:
             self.flying[one.fileno()] = (one, port, time.monotonic())
             self.poll.register(one.fileno(), select.EPOLLOUT | select.EPOLLONESHOT)
@@ -128,7 +144,8 @@ class Scan:
                 self.settle(one, port, since, one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
             else:
                 one.close()
-                silent.append(port)
+                if port not in self.controls:
+                    silent.append(port)
         for number in late.difference(overdue):
             if number in self.flying:
                 self.poll.modify(number, select.EPOLLOUT | select.EPOLLONESHOT)
@@ -138,6 +155,9 @@ class Scan:
         if code == 0:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         one.close()
+        if port in self.controls:
+            self.controls_answered += code in STOOD or code == errno.ECONNREFUSED
+            return
         if code not in STOOD and code != errno.ECONNREFUSED:
             # Nothing that the host itself said.
             self.filtered += 1
@@ -149,6 +169,8 @@ class Scan:
             self.smooth = took if not self.answered else self.smooth + 0.05 * (took - self.smooth)
         self.answered += 1
         self.late += self.round > 1
+        if code in STOOD or len(self.answering[False]) < CONTROLS:
+            self.answering[code in STOOD].append(port)
         if code in STOOD:
             self.open += 1
             say("open %d" % port)
@@ -203,7 +225,9 @@ def main() -> None:
         say("from " + own)
         scan = Scan(address, ports, rate, deadline)
         silent, whole = scan.run()
-        say("answers %d %d %d rounds %d late %d" % (scan.closed, scan.filtered, silent, scan.round, scan.late))
+        unanswered = scan.controls_asked - scan.controls_answered
+        words = (scan.closed, scan.filtered, silent, scan.round, scan.late, unanswered, scan.controls_asked)
+        say("answers %d %d %d rounds %d late %d controls %d %d" % words)
         if not scan.answered and echoes(address):
             say("echo")
         say("end" if whole else "cut")
