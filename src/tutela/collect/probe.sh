@@ -1418,7 +1418,7 @@ guards() { # states of the units that guard the host, in one call
 	show=Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,ExecMainStartTimestamp,ActiveEnterTimestamp,StateChangeTimestamp,Listen,Accept
 	set -- ssh.service sshd.service ssh.socket sshd.socket dropbear.service nftables.service ufw.service firewalld.service \
 		netfilter-persistent.service iptables.service ip6tables.service fail2ban.service sshguard.service crowdsec.service \
-		crowdsec-firewall-bouncer.service denyhosts.service knockd.service
+		crowdsec-firewall-bouncer.service denyhosts.service knockd.service apparmor.service
 	if have systemctl && [ -d /run/systemd/system ]; then
 		if have firewall-cmd; then run_now env TZ=UTC0 systemctl show -p $show "$@"; else run env TZ=UTC0 systemctl show -p $show "$@"; fi
 	else

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import exposure
+from tutela.facts import exposure, guards
 from tutela.facts.look import Look
 from tutela.facts.unseen import unseen
 from tutela.language import Text
@@ -18,7 +18,7 @@ ENFORCE = "/sys/fs/selinux/enforce"
 CONFIG = "/etc/selinux/config"
 ENABLED = "/sys/module/apparmor/parameters/enabled"
 PROFILES = "/sys/kernel/security/apparmor/profiles"
-NEEDS = (ENFORCE, CONFIG, ENABLED, PROFILES, "/sys/kernel/security/lsm", "/proc/cmdline", *exposure.NEEDS)
+NEEDS = (ENFORCE, CONFIG, ENABLED, PROFILES, "/sys/kernel/security/lsm", "/proc/cmdline", *guards.NEEDS, *exposure.NEEDS)
 
 
 @record
@@ -30,7 +30,7 @@ class Confinement:
     enforcing: bool | Unobserved
     """SELinux: enforcing now; AppArmor: at least one profile is enforced."""
     after_boot: bool | Unobserved
-    """Neither the configuration nor the kernel's command line turns it off."""
+    """Neither the configuration nor the kernel's command line turns it off, and the unit that loads AppArmor's profiles is not disabled."""
     profiles: int | Unobserved | None
     """Enforced profiles of AppArmor."""
     complaining: tuple[str, ...] | Unobserved
@@ -50,7 +50,7 @@ def parse(look: Look) -> Confinement | Unobserved:
     if enforce is not None:
         return Confinement("selinux", enforce.strip() == "1", _selinux_after_boot(look, words, doubt), None, ())
     if enabled is not None and enabled.strip() == "Y":
-        return _apparmor(look, doubt or "apparmor=0" not in words)
+        return _apparmor(look, "apparmor=0" not in words and (_loads_profiles(look) if doubt is None else doubt))
     return Confinement("none", enforcing=False, after_boot=False, profiles=None, complaining=())
 
 
@@ -67,6 +67,16 @@ def _selinux_after_boot(look: Look, words: list[str], doubt: Unobserved | None) 
     if mode == "disabled":
         return False
     return doubt or asked == "1" or mode == "enforcing"
+
+
+def _loads_profiles(look: Look) -> bool | Unobserved:
+    """Whether the next start loads the profiles of /etc/apparmor.d; those of Docker and snaps come by themselves."""
+    known = look.fact(guards.parse)
+    units = known if isinstance(known, Unobserved) else known.units
+    if isinstance(units, Unobserved):
+        return units
+    unit = units.get("apparmor.service")
+    return unit is None or unit.enabled not in ("disabled", "masked")
 
 
 def _apparmor(look: Look, after_boot: bool | Unobserved) -> Confinement:

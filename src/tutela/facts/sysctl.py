@@ -279,7 +279,7 @@ class _Layers:
             return _value(plain[-1].value), plain[-1].file
         if any(line.key == key for line in self.lines):
             return None, None
-        patterns = [line for line in self.lines if line.value is not None and "*" in line.key and _stands_for(line.key, key)]
+        patterns = [line for line in self.lines if line.value is not None and any(sign in line.key for sign in "*?[") and _stands_for(line.key, key)]
         return (_value(patterns[-1].value), patterns[-1].file) if patterns else (None, None)
 
     def ignored(self) -> tuple[str, ...]:
@@ -359,7 +359,7 @@ class _Layers:
 
 
 def _stands_for(pattern: str, key: str) -> bool:
-    """As for names of files, a star stands for nothing with a separator in it."""
+    """As for names of files, no sign stands for a separator."""
     parts, names = pattern.split("."), key.split(".")
     return len(parts) == len(names) and all(map(fnmatchcase, names, parts))
 
