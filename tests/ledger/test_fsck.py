@@ -27,6 +27,7 @@ from tutela.ledger.fsck.finding import Finding, Grade
 from tutela.ledger.fsck.heads import Head, other_heads
 from tutela.ledger.fsck.identities import Identities
 from tutela.ledger.fsck.layout import path_of, place_of
+from tutela.ledger.note import Signature
 from tutela.ledger.signing import Cosigner
 from tutela.ledger.store.keeper import Ledger, create
 from tutela.ledger.tiles import Tile
@@ -291,6 +292,23 @@ def test_a_policy_says_whom_to_believe(folder: Path, tmp_path: Path, capsys: pyt
     assert capsys.readouterr().out.splitlines()[-2].startswith("damaged  checkpoint  no trusted key signed this")
 
 
+def test_a_log_that_its_witnesses_have_not_caught_up_with_is_looked_through(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    witness = Cosigner("w", bytes(32))
+    policy = tmp_path / "policy"
+    policy.write_text(f"log {made.SIGNER.key.vkey}\nwitness w {witness.key.vkey}\nquorum w\n")
+    older = parse_signed(made.files(made.entries(500))["checkpoint"]).note
+    cosignature = witness.cosign(older.text, 1)
+    naive.write(folder, {"cosigned": older.with_signatures((cosignature,)).content})
+    assert fsck(folder, "--policy", str(policy)) == 3
+    out, err = capsys.readouterr()
+    assert out.startswith("the ledger is sound: 600 entries")
+    assert err == "not proven: the quorum of witnesses is not reached: witness w is missing\n"
+    damaged = Signature(cosignature.name, cosignature.key_id, cosignature.signature[:-1] + b"?")
+    naive.write(folder, {"cosigned": older.with_signatures((damaged,)).content})
+    assert fsck(folder, "--policy", str(policy)) == 2
+    assert capsys.readouterr().out.startswith("damaged  cosigned  the signature of w does not verify")
+
+
 def test_a_log_on_a_web_server_is_looked_through_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -388,7 +406,7 @@ def test_remarks_alone_leave_a_ledger_sound(folder: Path, capsys: pytest.Capture
 def test_another_key_beside_the_checkpoint_is_damage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "vkey").write_text(f"{made.Ed25519Signer(made.ORIGIN, bytes(32)).key.vkey}\n")
     assert fsck(folder) == 2
-    assert capsys.readouterr().out.startswith("damaged  vkey  is not the trusted key")
+    assert capsys.readouterr().out.startswith("damaged  vkey  lacks a trusted key that signed the checkpoint")
 
 
 def test_what_witnesses_cosigned_and_what_was_time_stamped_must_be_how_the_log_began(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -443,6 +461,9 @@ def test_both_keys_of_a_ledger_are_believed(tmp_path: Path, capsys: pytest.Captu
         assert "remark" not in capsys.readouterr().out
     assert fsck(ledger.public, "--key", ledger.keys[0].vkey) == 0
     assert "remark  vkey  holds another key as well" in capsys.readouterr().out
+    (ledger.public / "vkey").write_text(f"{ledger.keys[0].vkey}\n")
+    assert fsck(ledger.public, "--private", str(ledger.private)) == 2
+    assert capsys.readouterr().out.startswith("damaged  vkey  lacks a trusted key that signed the checkpoint")
 
 
 def test_a_log_that_grows_meanwhile_is_sound(kept: Ledger, capsys: pytest.CaptureFixture[str]) -> None:

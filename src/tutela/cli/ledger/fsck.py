@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
 
 
 def _looked_through(arguments: argparse.Namespace, source: Source, lang: Lang) -> int:
-    head = None
+    head = missing = None
     try:
         head = parse_signed(source.read(CHECKPOINT, MAX_NOTE_BYTES))
     except (MalformedError, DamagedError) as problem:
@@ -74,7 +74,11 @@ def _looked_through(arguments: argparse.Namespace, source: Source, lang: Lang) -
     else:
         pinned = _pinned(arguments, source, head)
         try:
-            signed = trust.accepted(arguments, head, pinned)
+            try:
+                signed = trust.accepted(arguments, head, pinned)
+            except UnwitnessedError as problem:
+                # Witnesses are often one checkpoint behind: what is damaged is looked for all the same.
+                signed, missing = trust.accepted(arguments, head, pinned, witnessed=False), problem
         except (UnsignedError, OriginError) as problem:
             found = iter([Finding(CHECKPOINT, Grade.DAMAGED, problem.message)])
         else:
@@ -84,6 +88,8 @@ def _looked_through(arguments: argparse.Namespace, source: Source, lang: Lang) -
         counts[one.grade] += 1
         print(f"{one.grade.value.in_(lang)}  {inert(one.place)}  {inert(one.what.in_(lang))}")
     print(_summary(head, counts).in_(lang))
+    if missing and not counts[Grade.DAMAGED]:
+        raise missing
     return EXIT_BROKEN if counts[Grade.DAMAGED] else EXIT_ERROR if counts[Grade.UNSEEN] else EXIT_KEPT
 
 
@@ -121,8 +127,9 @@ def _findings(arguments: argparse.Namespace, source: Source, head: SignedCheckpo
     published = head.checkpoint
     folder = None if "://" in arguments.ledger else Path(arguments.ledger)
     keys = [one.key for one in signed if one.key.kind != COSIGNATURE]
+    witnesses = [one.key for one in trust.read_policy(arguments.policy).witnesses] if arguments.policy else []
     heads = [Head(CHECKPOINT, published)]
-    for one in (*other_heads(source, folder, published, keys), *(state(arguments.private, published, keys) if arguments.private else ())):
+    for one in (*other_heads(source, folder, published, keys, witnesses), *(state(arguments.private, published, keys) if arguments.private else ())):
         if isinstance(one, Head):
             heads.append(one)
         else:

@@ -27,21 +27,24 @@ class Head:
     checkpoint: Checkpoint
 
 
-def signed_head(place: str, content: bytes, origin: str, keys: Collection[VerifierKey]) -> Head:
-    """The checkpoint in a file; raises LedgerError unless the log signed it."""
+def signed_head(place: str, content: bytes, origin: str, keys: Collection[VerifierKey], witnesses: Collection[VerifierKey] = ()) -> Head:
+    """The checkpoint in a file; raises LedgerError unless the log signed it, and each of the `witnesses` whose cosignature is there."""
     found = parse_signed(content)
     if found.checkpoint.origin != origin:
         raise OriginError(Text(f"检查点属于 {found.checkpoint.origin!r}", f"the checkpoint is of {found.checkpoint.origin!r}"))
     verified_by(found.note, tuple(keys))
+    verified_by(found.note, (*keys, *witnesses))
     return Head(place, found.checkpoint)
 
 
-def other_heads(source: Source, folder: Path | None, published: Checkpoint, keys: Collection[VerifierKey]) -> Iterator[Head | Finding]:
+def other_heads(
+    source: Source, folder: Path | None, published: Checkpoint, keys: Collection[VerifierKey], witnesses: Collection[VerifierKey] = ()
+) -> Iterator[Head | Finding]:
     """The one that witnesses cosigned, and where the log is a folder those that were time-stamped; what is wrong with one is said at once."""
     stamped = sorted(folder.joinpath(STAMPED).glob("*.checkpoint")) if folder else []
     for place in (COSIGNED, *(f"{STAMPED}/{path.name}" for path in stamped)):
         try:
-            head = signed_head(place, source.read(place, MAX_NOTE_BYTES), published.origin, keys)
+            head = signed_head(place, source.read(place, MAX_NOTE_BYTES), published.origin, keys, witnesses)
         except UnreachableError:
             raise
         except MissingError:

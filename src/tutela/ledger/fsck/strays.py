@@ -68,8 +68,8 @@ def _vkey(source: Source, keys: Collection[VerifierKey]) -> Iterator[Finding]:
         yield unread(VKEY, problem)
     else:
         shown, trusted = words.removesuffix(b"\n").split(b"\n"), [key.vkey.encode() for key in keys]
-        if not set(shown).intersection(trusted):
-            yield Finding(VKEY, Grade.DAMAGED, Text("不是签检查点的可信密钥", "is not the trusted key that signed the checkpoint"))
+        if not set(shown).issuperset(trusted):
+            yield Finding(VKEY, Grade.DAMAGED, Text("缺少签了检查点的可信密钥", "lacks a trusted key that signed the checkpoint"))
         elif not set(shown).issubset(trusted):
             yield Finding(VKEY, Grade.REMARK, Text("还有一把没有被信任的密钥", "holds another key as well, which nobody told us to trust"))
 
