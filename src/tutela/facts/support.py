@@ -1,6 +1,6 @@
 """Whether the operating system still gets free security updates, at the moment of judgement.
 
-Source: the end-of-life table `content/eol.yaml` (catalogue H.0.5).
+Source: the end-of-life table `content/eol.yaml` (catalogue H.0.5); for systems that it does not know, what the site file says.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Support:
     supported: bool | Unobserved
     ends: date
     phase: str | None
+    """regular | security | lts, by the table; declared: by the site file."""
     ends_soon: bool
     preferred: bool
     by_extension: str | None
@@ -42,14 +43,20 @@ def parse(look: Look) -> Support | Unobserved:
     system = look.fact(os_release.parse)
     if isinstance(system, Unobserved):
         return system
+    today = look.today
     row = _row(look, system)
     if row is None:
-        return Unobserved(
-            Reason.NO_ANSWER,
-            f"{system.id} {system.version}".strip(),
-            Text("不在支持期限表中，需先由站点确认", "not in the end-of-life table; the site has to settle it first"),
-        )
-    today = look.today
+        ends = _declared(look, system)
+        if ends is None:
+            return Unobserved(
+                Reason.NO_ANSWER,
+                f"{system.id} {system.version}".strip(),
+                Text(
+                    "不在支持期限表中；请按厂商公告在站点文件的 os_support 中登记截止日",
+                    "not in the end-of-life table; declare its last day, as the vendor says, in os_support of the site file",
+                ),
+            )
+        return Support(system.name, today <= ends, ends, "declared" if today <= ends else None, _soon(today, ends), preferred=False, by_extension=None)
     supported: bool | Unobserved = today <= row.ends
     by_extension = None
     if not supported and row.paid is not None and today <= row.paid[1]:
@@ -62,10 +69,20 @@ def parse(look: Look) -> Support | Unobserved:
         supported=supported,
         ends=row.ends,
         phase=next((name for name, until in row.phases if today <= until), None),
-        ends_soon=today <= row.ends <= today + timedelta(days=WARN_DAYS),
+        ends_soon=_soon(today, row.ends),
         preferred=row.preferred,
         by_extension=by_extension,
     )
+
+
+def _soon(today: date, ends: date) -> bool:
+    return today <= ends <= today + timedelta(days=WARN_DAYS)
+
+
+def _declared(look: Look, system: OsRelease) -> date | None:
+    """By either name, whatever the case; never for a system that the table knows."""
+    names = (system.name.lower(), f"{system.id} {system.version}".strip().lower())
+    return next((ends for name, ends in look.site.os_support.items() if name.lower() in names), None)
 
 
 def _row(look: Look, system: OsRelease) -> System | None:

@@ -152,6 +152,8 @@ class Site:
     package_hosts: tuple[str, ...] | None = None
     """Allowed hosts of package repositories; None: no list."""
     patch_tool: str | None = None
+    os_support: Mapping[str, datetime.date] = field(default_factory=dict)
+    """By PRETTY_NAME or `ID VERSION_ID` of os-release, the last day of security support; only for systems that the table does not know."""
     allowed_suid: tuple[str, ...] = ()
     allowed_world_writable: tuple[str, ...] = ()
     allowed_services: tuple[str, ...] = ()

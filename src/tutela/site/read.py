@@ -196,6 +196,7 @@ _READERS: dict[str, Any] = {
     "ssh_measures": lambda node: tuple(item.one_of(SSH_MEASURES) for item in node.each()),
     "package_hosts": Node.texts,
     "patch_tool": Node.text,
+    "os_support": lambda node: {name: value.date() for name, value in node.items()},
     "allowed_suid": Node.texts,
     "allowed_world_writable": Node.texts,
     "allowed_services": Node.texts,
