@@ -196,6 +196,16 @@ def test_what_a_recorded_bundle_says_of_its_host_steers_no_terminal_and_needs_no
     assert capsys.readouterr().err == "tutela: gone\\x1b[2J\n"
 
 
+@pytest.mark.parametrize("command", ["check", "scan", "collect", "explain", "site", "ledger init", "ledger append", "ledger verify"])
+def test_explanations_stand_in_one_column_in_chinese_too(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*command.split(), "--help", "--lang", "zh"])
+
+    begun = capsys.readouterr().out.partition("\n\n")[2].split("\n")
+    columns = {width(line) - width(line.lstrip(" -").partition("  ")[2].lstrip()) for line in begun if line.startswith("  ") and "  " in line.lstrip(" -")}
+    assert len(columns) == 1
+
+
 def test_what_lies_beside_the_bundles_of_a_folder_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a.bundle", "b.bundle.gz", ".hidden", "sub/c.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

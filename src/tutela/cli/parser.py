@@ -95,13 +95,28 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         self._width = whole
         return said
 
+    def add_argument(self, action: argparse.Action) -> None:
+        """See `argparse.HelpFormatter.add_argument`: the column of explanations begins behind the widest word."""
+        from tutela.report.columns import width
+
+        super().add_argument(action)
+        if action.help is not argparse.SUPPRESS:
+            self._action_max_length = max(self._action_max_length, width(self._format_action_invocation(action)) + self._current_indent)
+
     def _format_action(self, action: argparse.Action) -> str:
         from tutela.report.columns import width
 
         said = super()._format_action(action)
         invocation = self._format_action_invocation(action)
         wider = width(invocation) - len(invocation)
-        return said.replace(invocation + " " * wider, invocation, 1) if wider and invocation + "  " + " " * wider in said else said
+        if not wider or not action.help:
+            return said
+        if invocation + "  " + " " * wider in said:
+            return said.replace(invocation + " " * wider, invocation, 1)
+        # Too wide for its column: the explanation stands below, as argparse does it with words too long.
+        below = " " * min(self._action_max_length + 2, self._max_help_position)
+        first, _, rest = said.partition(invocation)
+        return f"{first}{invocation}\n{below}{rest.lstrip()}" if rest and rest[0] == " " else said
 
 
 def build(lang: Lang, commands_with_arguments: Container[str] = frozenset(COMMANDS)) -> Parser:
