@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from tutela.evidence import Reason, Status, Unobserved
-from tutela.facts import listing
+from tutela.facts import listing, units
 from tutela.facts.look import Look
 from tutela.facts.unseen import unseen
 from tutela.language import Text
@@ -20,7 +20,7 @@ EFI = "/boot/efi/EFI/"
 """On UEFI RHEL 8 and openEuler keep GRUB's configuration in a directory of their own below."""
 SECURE_BOOT = "od -An -tu1 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 RESCUE = ("/etc/systemd/system/rescue.service.d/", "/etc/systemd/system/emergency.service.d/")
-NEEDS = (*GRUB, "/boot/grub2/user.cfg", SECURE_BOOT, "/etc/shadow", "/proc/cmdline", *RESCUE)
+NEEDS = (*GRUB, "/boot/grub2/user.cfg", SECURE_BOOT, "/etc/shadow", "/proc/cmdline", *units.NEEDS, *RESCUE)
 ROOM_CLAUSES = ("HL-1.3", "HL-1.3a", "HL-1.3b")
 
 
@@ -85,6 +85,11 @@ def _rescue(look: Look) -> tuple[str, ...] | Unobserved:
     command_line = look.text("/proc/cmdline")
     if isinstance(command_line, str):
         found += [word for word in command_line.split() if re.fullmatch(r"(systemd\.debug[-_]shell(=1|=yes)?|init=/bin/\w+|rd\.break)", word)]
+    up = look.fact(units.up)
+    if isinstance(up, Unobserved):
+        doubt = doubt or up
+    else:
+        found += up.running("debug-shell")
     shadow = look.text("/etc/shadow")
     if isinstance(shadow, Unobserved):
         return shadow
