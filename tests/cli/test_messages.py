@@ -39,6 +39,7 @@ def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["check", "nosuch"], "ssh://", "ssh://"),
         (["check", "@nosuch"], "无法读取清单 nosuch：没有这个文件或文件夹", "cannot read the inventory nosuch: No such file or directory"),
         (["check", "--profile", "nope", str(EXAMPLE)], "campus-L1", "campus-L1"),
+        (["check", "--content", str(ROOT / "examples"), str(EXAMPLE)], "里面没有 .yaml 文件", "there is no .yaml file in it"),
         (["check", "--content", "/no/such", str(EXAMPLE)], "/no/such: 没有这个文件夹", "/no/such: there is no such folder"),
         (
             ["check", "--output", "/no/such/report", str(EXAMPLE)],

@@ -44,7 +44,11 @@ def load_content(extra: tuple[Path, ...] = ()) -> Content:
             raise ContentError(Text("没有这个文件夹", "there is no such folder"), file=str(folder))
         for path in sorted(folder.rglob("*.yml")):
             raise ContentError(Text("文件名须以 .yaml 结尾，否则不会读取", "its name has to end in .yaml, or nobody reads it"), file=str(path))
-        for path in sorted(folder.rglob("*.yaml")):
+        files = sorted(folder.rglob("*.yaml"))
+        if not files:
+            words = ", ".join(_FOLDERS)
+            raise ContentError(Text(f"里面没有 .yaml 文件；应放在其中的 {words}", f"there is no .yaml file in it, in {words}"), file=str(folder))
+        for path in files:
             name = path.relative_to(folder).as_posix()
             try:
                 if path.exists() and not path.is_file():
