@@ -7,9 +7,11 @@ What arrives is known to the receiver alone: a configuration is no proof (C-53).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from itertools import pairwise
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import journal, packages, since_boot, units
@@ -46,6 +48,8 @@ PACKAGES = {
     "vector": {"vector"},
     "filebeat": {"filebeat"},
 }
+CONFIGURED_BY = ("-c", "-f", "-u", "-C", "--config", "--config-dir", "--config-toml", "--config-yaml", "--cfgfile", "--url")
+"""Options by which one shipper or another is told its configuration, or where to send."""
 OTHER_AGENTS = (
     "td-agent",
     "fluentd",
@@ -155,6 +159,9 @@ def _ways(look: Look) -> _Ways | Unobserved:
     seen = False
     for name, main, read in _SHIPPERS:
         seen = seen or any(look.source(one).status is not Status.MISSING for one in main)
+        if (other := look.fact(_Elsewhere(name, main))) is not None:
+            left_over.append(other)
+            continue
         if all(look.source(one).status is Status.ABSENT for one in main):
             continue
         if name in gone_units:
@@ -183,6 +190,28 @@ def _ways(look: Look) -> _Ways | Unobserved:
     holes += look.fact(_strangers)
     missing, held_back = _missing(look, routings, holes)
     return _Ways(tuple(routings), tuple(targets), tuple(holes), missing, held_back)
+
+
+@record
+class _Elsewhere:
+    """Why the files that are read here say nothing of a shipper: it runs, and with others."""
+
+    name: str
+    main: tuple[str, ...]
+
+    def __call__(self, look: Look) -> Unobserved | None:
+        loaded = look.fact(units.still)
+        there = any(look.source(one).status is not Status.ABSENT for one in self.main)
+        if isinstance(loaded, Unobserved):
+            return loaded if there else None
+        unit = loaded.by_id.get(f"{self.name}.service")
+        if unit is None or not unit.running:
+            return None
+        words = [word for command in unit.commands for word in command.words.replace("=", " ").split()]
+        told = [value for option, value in pairwise(words) if option in CONFIGURED_BY and (value.startswith("/") or "://" in value or "***" in value)]
+        if all(re.sub("/+", "/", value) in self.main for value in told) and there:
+            return None
+        return Unobserved(Reason.FORMAT, unit.id, Text("它运行时用的不是这里读取的配置文件", "it runs with other files than those that are read here"))
 
 
 def _gone_units(look: Look) -> tuple[str, ...]:
