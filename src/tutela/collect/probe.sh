@@ -2125,9 +2125,10 @@ storage() {
 	fi
 	capture 10 lsblk -J -o NAME,TYPE,FSTYPE,MAJ:MIN,TRAN
 	emit_captured 'lsblk -J -o NAME,TYPE,FSTYPE,MAJ:MIN,TRAN'
-	luks='' disks='' device='' key='' between=''
+	luks='' disks='' volumes='' device='' key='' between=''
 	IFS='"'
 	for word in $OUT; do # "key": "value"
+		case $key:$word in name:*_rimage_*) volumes=1 ;; esac
 		case $key:$word in
 		name:*[!A-Za-z0-9_-]*) device='' ;;
 		name:*) device=$word ;;
@@ -2150,6 +2151,7 @@ storage() {
 		if [ "$ME" != 0 ] && have smartctl; then emit denied 0 "smartctl -n standby -H -j /dev/$device" ''; continue; fi
 		run_any smartctl -n standby -H -j "/dev/$device"
 	done
+	[ -z "$volumes" ] || run_root dmsetup status --target raid
 	if [ -d /sys/module/zfs ]; then # where it is not loaded, old tools would load it
 		run zfs get -H -o name,property,value encryption,mountpoint
 		run zpool status -x

@@ -1,6 +1,6 @@
 """Health of disks and arrays.
 
-Sources: /proc/mdstat (md(4)), `smartctl -H` (smartctl(8)), `zpool status -x`; a hardware RAID controller hides its disks and needs the tool of its vendor.
+Sources: /proc/mdstat (md(4)), `smartctl -H` (smartctl(8)), `zpool status -x`, `dmsetup status` for the mirrors of LVM, which md does not list (dm-raid in the kernel's documentation); a hardware RAID controller hides its disks and needs the tool of its vendor.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from tutela.record import record
 MDSTAT = "/proc/mdstat"
 SMART = "smartctl -n standby -H -j /dev/"
 ZPOOL = "zpool status -x"
+LVM = "dmsetup status --target raid"
 HOSTS = "/sys/class/scsi_host"
-NEEDS = (MDSTAT, LSBLK, ZPOOL)
+NEEDS = (MDSTAT, LSBLK, ZPOOL, LVM)
 CONTROLLERS = frozenset({"megaraid_sas", "megaraid_mbox", "aacraid", "smartpqi", "hpsa", "cciss", "arcmsr", "3w-sas", "3w-9xxx", "mpi3mr"})
 """Kernel drivers of RAID controllers."""
 NO_DISKS = re.compile(r"zram|loop|ram|sr|fd|vd|xvd|nbd|rbd|md|zd|drbd|bcache")
@@ -120,7 +121,21 @@ def _arrays(look: Look) -> tuple[Array, ...] | Unobserved:
         if not good or "healthy" in pools:
             said = " ".join(re.findall(r"(?m)^ *((?:pool|state): \S{1,60})", pools)[:2]) or pools.strip()[:60]
             arrays.append(Array("zpool", "zfs", said, good))
-    return tuple(arrays)
+    return (*arrays, *_volumes(look))
+
+
+def _volumes(look: Look) -> tuple[Array, ...]:
+    """Logical volumes over several disks; of each disk a letter: A alive, a alive and not yet in step, D dead."""
+    listed = devices(look)
+    if isinstance(listed, Unobserved) or not any("_rimage_" in one.name for one in listed):
+        return ()
+    lines = look.lines(LVM)
+    if isinstance(lines, Unobserved):
+        return (Array("LVM", "raid", "?", lines),)
+    found = [re.match(r"(\S{1,200}): [0-9]{1,20} [0-9]{1,20} raid (\S{1,30}) [0-9]{1,4} ([AaD-]{1,300}) ", line) for line in lines[:1000]]
+    if None in found or not found:
+        return (Array("LVM", "raid", "?", Unobserved(Reason.FORMAT, LVM, Text("无法理解的输出", "output that is not understood"))),)
+    return tuple(Array(one[1], one[2], one[3], set(one[3]) <= {*"Aa"}) for one in found if one is not None)
 
 
 def _of_zfs(look: Look) -> bool:
