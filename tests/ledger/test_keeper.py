@@ -288,6 +288,20 @@ def test_keys_and_folders_are_guarded(ledger: Ledger, tmp_path: Path) -> None:
         Ledger(tmp_path / "nowhere", tmp_path / "nowhere.private")
 
 
+@pytest.mark.parametrize("name", [f".{CHECKPOINT}.new", "tile/0/000.p/1", "tile/entries/000.p/1"])
+def test_who_may_write_into_the_public_folder_cannot_choose_what_the_keeper_writes_over(ledger: Ledger, tmp_path: Path, name: str) -> None:
+    (tmp_path / "another's").write_text("file")
+    link = ledger.public / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(tmp_path / "another's")
+    with pytest.raises(OSError, match="symbolic links") as problem:
+        ledger.append([made_up(1)])
+    assert problem.value.filename == str(link)
+    assert (tmp_path / "another's").read_text() == "file"
+    link.unlink()
+    assert again(ledger).append([made_up(1), made_up(2)]) == [0, 1]
+
+
 def test_whatever_is_removed_beside_a_writer_nobody_else_writes_meanwhile(ledger: Ledger) -> None:
     """As people do who find a program that hangs: a file of the name lock would be the first to go."""
     told: list[int] = []

@@ -107,7 +107,8 @@ def _write_one(file: tuple[Path, bytes]) -> None:
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    # Whoever else may write into a folder that is published must not choose what the keeper, who may be root, writes over.
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         with named(path):
             rest = memoryview(content)
