@@ -34,6 +34,7 @@ from tutela.ledger.refused import (
 )
 from tutela.ledger.signing import Cosigner, Ed25519Signer, verified_by
 from tutela.ledger.sm2 import Sm2Signer
+from tutela.ledger.store import durable
 from tutela.ledger.store import seen as store
 from tutela.ledger.store.seen import KEY, LOGS, MAX_FORKS, MISBEHAVIOUR, Seen, create
 from tutela.ledger.witness import MAX_REQUEST_BYTES, STATUSES, Request, authentic, check_continues, parse_request, request_for
@@ -518,6 +519,25 @@ def test_requests_that_race_are_judged_one_after_the_other(witness: Seen, monkey
     assert kept.checkpoint.size == won
     assert {size for _, size in (one for one in outcomes if isinstance(one, tuple))} == {won}
     assert most == [1]
+
+
+def test_monitors_are_shown_no_cosignature_that_a_power_cut_could_take_back(witness: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    origin = sha256(made.ORIGIN.encode()).hexdigest()
+    shown: list[bytes] = []
+    monitor = threading.Thread(target=lambda: shown.append(witness.published(origin)))
+    really = durable.sync_folder
+
+    def sync(folder: Path) -> None:
+        """The new record stands there under its name, which is not on the disk yet."""
+        monitor.start()
+        monitor.join(0.3)
+        assert shown == []
+        really(folder)
+
+    monkeypatch.setattr(durable, "sync_folder", sync)
+    witness.add(asked(entries("a", 3), 0))
+    monitor.join()
+    assert [parse_signed(one).checkpoint.size for one in shown] == [3]
 
 
 def test_keys_and_folders_are_guarded(witness: Seen, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ class Seen:
     def last(self, origin: str) -> SignedCheckpoint | None:
         """The last checkpoint of a log that it cosigned; raises DamagedError if the record is not what it wrote."""
         try:
-            content = self.published(sha256(origin.encode()).hexdigest())
+            content = self._record(sha256(origin.encode()).hexdigest())
         except MissingError:
             return None
         try:
@@ -120,6 +120,11 @@ class Seen:
         """The same as a file for monitors, by the hash of the origin in hexadecimal; raises MissingError."""
         if not re.fullmatch(r"[0-9a-f]{64}", origin_hash):
             raise MissingError(Text("没有这个账本", "there is no such log"))
+        # In one's turn: there is a cosignature in it, and the power may fail before its name is durable.
+        with alone(self.folder):
+            return self._record(origin_hash)
+
+    def _record(self, origin_hash: str) -> bytes:
         return Folder(self.folder / SEEN).read(origin_hash, MAX_NOTE_BYTES)
 
     def look(self, source: Source) -> tuple[SignedCheckpoint, Signature]:
