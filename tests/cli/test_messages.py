@@ -248,3 +248,13 @@ def test_a_report_nobody_may_write_is_refused_before_anybody_is_looked_at(
     said = complaint(capsys, "check", "ssh://tutela-test.invalid", "--output", str(tmp_path / "report"))
 
     assert said == f"tutela: cannot write {tmp_path / 'report'}: Permission denied\n"
+
+
+def test_a_dash_is_standard_input_and_output(tmp_path: Path) -> None:
+    script = f'cd {tmp_path} && "$0" "$@" collect - -o - <{EXAMPLE} 2>said | "$0" "$@" check - -f jsonl -o - | head -c 200; echo; ls'
+    done = run(script)
+
+    begun, _, files = done.stdout.partition("\n")
+    assert begun.startswith('{"agreements":')
+    assert (files, done.stderr) == ("said\n", "")
+    assert "sha256:" in (tmp_path / "said").read_text()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tutela.cli import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN, said
 from tutela.cli.clock import now
 from tutela.cli.options import (
+    STANDARD,
     add_judging,
     add_looking,
     add_scanning,
@@ -121,6 +122,8 @@ def _checked(arguments: argparse.Namespace, lang: Lang) -> int:
     from tutela.report import FORMATS
 
     form = FORMATS[arguments.format]
+    if arguments.output == STANDARD:
+        arguments.output = None
     if form.binary and arguments.output is None and sys.stdout.isatty():
         raise UsageError(Text(f"{form.name} 不是文本，请用 --output 指定文件", f"{form.name} is no text: name a file with --output"))
     anchor = anchor_of(arguments.ledger)

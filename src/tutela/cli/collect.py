@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tutela.cli import EXIT_INTERRUPTED, EXIT_KEPT, EXIT_UNPROVEN
-from tutela.cli.options import add_looking, look_of, make_folder, place_of, read_site_file, read_targets, refuse_bundles, refuse_output, ssh_options
+from tutela.cli.options import STANDARD, add_looking, look_of, make_folder, place_of, read_site_file, read_targets, refuse_bundles, refuse_output, ssh_options
 from tutela.errors import CollectError, UsageError
 from tutela.language import Lang, Text
 from tutela.report.inert import inert
@@ -45,6 +45,8 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     refuse_bundles(arguments, targets)
     if len(targets) > 1 and arguments.output is None:
         raise UsageError(Text("多台主机请用 --output 指定文件夹", "name a folder with --output for several hosts"))
+    if arguments.output == STANDARD:
+        arguments.output = Path("/dev/stdout")
     folder, file = Path(), None
     if arguments.output is not None:
         if len(targets) > 1 or arguments.output.is_dir():
@@ -67,7 +69,8 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
             path = file or place_of(folder, bundle, written)
             write_bundle(path, bundle)
             progress.close()
-            print(f"{path}  {bundle.digest}")
+            # Standard output may be where the bundle went.
+            print(f"{path}  {bundle.digest}", file=sys.stdout if path.is_file() else sys.stderr)
     progress.close()
     if lost and len(targets) == 1:
         raise KeyboardInterrupt if running.stopped else CollectError(lost[0][1])

@@ -29,6 +29,8 @@ def positive(words: str) -> int:
     return value
 
 
+STANDARD = Path("-")
+"""Standard output for --output, standard input for an inventory, as with most programs."""
 MAX_NAMES = 3
 """Files that a notice lists."""
 FILE, FOLDER = Text("文件", "FILE"), Text("文件夹", "DIR")
@@ -178,7 +180,7 @@ def _read_inventory(name: str, lang: Lang) -> Sequence[Target]:
         raise UsageError(Text("@ 后面要写清单文件：@hosts.ini", "behind @ stands the inventory file: @hosts.ini"))
     path = Path(name)
     try:
-        raw = path.read_bytes()
+        raw = sys.stdin.buffer.read() if path == STANDARD else path.read_bytes()
     except OSError as problem:
         why = said_by_system(problem)
         if path.is_dir():

@@ -57,6 +57,8 @@ def read_target(words: str) -> Target:
         return LocalTarget()
     if words.startswith("ssh://"):
         return _ssh(words)
+    if words == "-":
+        return BundleTarget(Path("/dev/stdin"))
     path = Path(words)
     # What no file could be called is no file; `exists` alone would raise on a name of 300 letters.
     with suppress(OSError, ValueError):
