@@ -46,7 +46,7 @@ def test_who_opted_out_is_left_out():
     [
         ([], "nothing to scan"), (["0.0.0.0/0"], "at most"), (["::/0"], "at most"), (["10.0.0.0/11"], "at most"), (["224.0.0.1"], "no address of a host"),
         (["239.1.0.0/16"], "no address of a host"), (["ff02::/112"], "no address of a host"), (["0.0.0.0"], "no address of a host"), (["::"], "no address of a host"),
-        (["255.255.255.255"], "no address of a host"), (["198.51.100.1/24"], "no prefix"), (["no.such.name.invalid"], "neither an address"), (["@/no/such/file"], "cannot read"),
+        (["255.255.255.255"], "no address of a host"), (["198.51.100.1/24"], "no prefix"), (["ssh://198.51.100.1"], "name the address or the host alone"), (["no.such.name.invalid"], "neither an address"), (["@/no/such/file"], "cannot read"),
         (["www.example.org", "22"], "ports go with -p"), (["192.0.2.010"], "is no address"), (["10.1"], "is no address"), (["0x7f000001"], "is no address"),
         (["0.0.0.22"], "no address of a host"), (["::ffff:192.0.2.10"], "write the IPv4 address"), (["fe80::1%eth0"], "on the link of one interface"),
     ],

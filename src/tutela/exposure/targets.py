@@ -115,12 +115,22 @@ def _network(word: str, where: str) -> Network:
     try:
         return ip_network(word, strict=True)
     except ValueError as problem:
+        place = _place(word, where)
+        if "://" in word:
+            raise ScanError(
+                Text(f"{place.zh}{word!r} 不是地址；请只写地址或主机名", f"{place.en}{word!r} is no address; name the address or the host alone")
+            ) from None
         raise ScanError(
             Text(
-                f"{where}：{word!r} 不是网段（例如 192.0.2.0/24，主机位须为零）：{problem}",
-                f"{where}: {word!r} is no prefix (like 192.0.2.0/24, no host bits set): {problem}",
+                f"{place.zh}{word!r} 不是网段（例如 192.0.2.0/24，主机位须为零）",
+                f"{place.en}{word!r} is no prefix (like 192.0.2.0/24, no host bits set): {problem}",
             )
         ) from None
+
+
+def _place(word: str, where: str) -> Text:
+    """Where a word stands, unless it stands on the command line by itself."""
+    return Text("", "") if where == word else Text(f"{where}：", f"{where}: ")
 
 
 def _resolve(name: str, where: str) -> tuple[Address, ...]:
@@ -129,8 +139,12 @@ def _resolve(name: str, where: str) -> tuple[Address, ...]:
         answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as problem:
         reason = getattr(problem, "strerror", None) or problem
+        place = _place(name, where)
         raise ScanError(
-            Text(f"{where}：{name!r} 既不是地址也不是能解析的主机名：{reason}", f"{where}: {name!r} is neither an address nor a name that resolves: {reason}")
+            Text(
+                f"{place.zh}{name!r} 既不是地址也不是能解析的主机名：{reason}",
+                f"{place.en}{name!r} is neither an address nor a name that resolves: {reason}",
+            )
         ) from None
     return tuple(dict.fromkeys(ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers))
 
