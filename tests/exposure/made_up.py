@@ -66,8 +66,8 @@ def done(number: int, code: int) -> bytes:
 _HELLO = op_msg(isWritablePrimary=True, maxBsonObjectSize=16777216, maxWireVersion=17, minWireVersion=0, readOnly=False, ok=1.0)
 _BUILD = op_msg(version="6.0.14", gitVersion="25225db95574916fecab3af75b184409f8713aef", ok=1.0)
 _ROOT = entry(1, b"", namingContexts=b"dc=example,dc=net", vendorName=b"Example Directory")
-_SMB2 = framed(b"\xfeSMB" + b"\x40\0" + bytes(58) + b"\x41\0" + b"\1\0" + b"\2\3" + bytes(60))
-_SMB1 = framed(b"\xffSMB\x72" + bytes(27) + b"\x11\0\0\3" + bytes(32))
+_SMB2 = framed(b"\xfeSMB" + b"\x40\0" + bytes(10) + b"\1" + bytes(47) + b"\x41\0" + b"\1\0" + b"\2\3" + bytes(60))
+_SMB1 = framed(b"\xffSMB\x72" + bytes(4) + b"\x88" + bytes(22) + b"\x11\0\0\3" + bytes(32))
 _AMQP = (
     b"\0\x0a\0\x0a\0\x09" + framed(b"\7productS" + framed(b"RabbitMQ") + b"\7versionS" + framed(b"3.12.1")) + framed(b"PLAIN AMQPLAIN") + framed(b"en_US")
 )  # fmt: skip

@@ -58,6 +58,19 @@ def harmless(found):
 
 
 @pytest.mark.parametrize("start", STARTS, ids=lambda start: f"{start.__module__.rpartition('.')[2]}.{start.__name__}")
+def test_an_echo_of_our_own_words_is_no_service(start):
+    talk = start("192.0.2.1", 8080)
+    found = None
+    try:
+        ask = next(talk)
+        for _ in range(MOST_ASKS):
+            ask = talk.send(ask.send)
+    except StopIteration as end:
+        found = end.value
+    assert found is None or found.name is None
+
+
+@pytest.mark.parametrize("start", STARTS, ids=lambda start: f"{start.__module__.rpartition('.')[2]}.{start.__name__}")
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(port=st.sampled_from(PORTS), replies=st.lists(answers(), max_size=6))
 def test_no_answer_breaks_a_talk(start, port, replies):

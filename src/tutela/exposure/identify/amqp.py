@@ -15,7 +15,8 @@ def talk(address: str, port: int) -> Talk:
 
 def read(answer: bytes) -> Finding | None:
     """Connection.Start, or the header of the version it would rather speak."""
-    if answer.startswith(b"AMQP") and len(answer) == 8:
+    # A server that takes ours does not name it, as an echo does.
+    if answer.startswith(b"AMQP") and len(answer) == 8 and answer != _HEADER:
         return Finding("amqp", f"{answer[5]}-{answer[6]}-{answer[7]}")
     if len(answer) < 12 or answer[:3] != b"\1\0\0" or answer[7:11] != b"\0\x0a\0\x0a":
         return None

@@ -1,12 +1,14 @@
-"""SSL 3.0 (RFC 6101) and SSL 2.0 (draft-hickman-netscape-ssl-00), which nobody may speak any more (RFC 7568, RFC 6176): would a server still agree to them?
+"""Versions offered by hand: SSL 3.0 (RFC 6101) and SSL 2.0 (draft-hickman-netscape-ssl-00), which nobody may speak any more (RFC 7568, RFC 6176), and TLS 1.0 to 1.2.
 
-OpenSSL as distributions build it cannot offer them. The first message of a client is enough, since a server names the version that it takes in its first answer.
+OpenSSL as distributions build it cannot offer the first two, nor the old ciphers that some servers want, and it finishes no handshake with who demands a certificate of ours.
+The first message of a client is enough, since a server names the version that it takes in its first answer.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 
 from tutela.exposure.identify.door import PATIENT_S, Door
 from tutela.exposure.identify.talk import Ask
@@ -17,6 +19,10 @@ _NAME_NOT_KNOWN = b"\1\x70"
 """A mere warning (RFC 6066 section 3), which may come before a ServerHello."""
 _SUITES = (*range(0x01, 0x1C), *range(0x2F, 0x3B), *range(0x41, 0x47), *range(0x60, 0x67), *range(0x84, 0x8A), *range(0x96, 0x9C), *range(0xC001, 0xC01A), 0xFF)
 """All that a server of that time may take, and the sign that renegotiation is secured (RFC 5746), without which some refuse. In all under 256 bytes, since some hang on more."""
+_NEWER = (0xC02B, 0xC02F, 0xC02C, 0xC030, 0xCCA9, 0xCCA8, 0xC023, 0xC027, 0x9E, 0x9F, 0x3C, 0x3D, 0x67, 0x6B)
+"""Of TLS 1.2 alone."""
+_EXTENSIONS = bytes.fromhex("000a00080006001d00170018" + "000b00020100" + "000d00120010" + "04030503060308040401050106010203" + "ff01000100")
+"""Groups, point formats, signatures (TLS 1.2), and secured renegotiation: RFC 8422, RFC 5246, RFC 5746."""
 _KINDS = (0x010080, 0x020080, 0x030080, 0x040080, 0x050080, 0x060040, 0x0700C0, 0x080080)
 """Ciphers of SSL 2."""
 _SSL2_ERROR, _SSL2_CLIENT_HELLO, _SSL2_SERVER_HELLO = b"\0", b"\1", b"\4"
@@ -32,9 +38,18 @@ class Version:
 
 def ssl3_hello() -> bytes:
     """A ClientHello of SSL 3.0: without extensions, which it has not."""
-    suites = b"".join(suite.to_bytes(2, "big") for suite in _SUITES)
-    body = b"\3\0" + os.urandom(32) + b"\0" + len(suites).to_bytes(2, "big") + suites + b"\1\0"
-    return b"\x16\3\0" + (4 + len(body)).to_bytes(2, "big") + b"\1" + len(body).to_bytes(3, "big") + body
+    return _hello(b"\3\0")
+
+
+def _tls_hello(version: bytes) -> bytes:
+    # Its own ciphers last, as in TLS 1.2 with AES-GCM.
+    return _hello(version, _NEWER if version == b"\3\3" else (), len(_EXTENSIONS).to_bytes(2, "big") + _EXTENSIONS)
+
+
+def _hello(version: bytes, more: tuple[int, ...] = (), extensions: bytes = b"") -> bytes:
+    suites = b"".join(suite.to_bytes(2, "big") for suite in (*more, *_SUITES))
+    body = version + os.urandom(32) + b"\0" + len(suites).to_bytes(2, "big") + suites + b"\1\0" + extensions
+    return b"\x16\3" + bytes((min(version[1], 1),)) + (4 + len(body)).to_bytes(2, "big") + b"\1" + len(body).to_bytes(3, "big") + body
 
 
 def ssl2_hello() -> bytes:
@@ -46,6 +61,10 @@ def ssl2_hello() -> bytes:
 
 def read_ssl3(answer: bytes) -> bool | None:
     """True: a ServerHello of SSL 3.0. False: of another version, or an alert. None: not told, or not TLS."""
+    return _read(answer, b"\3\0")
+
+
+def _read(answer: bytes, version: bytes) -> bool | None:
     message = b""
     at = 0
     while at + 5 <= len(answer) and answer[at + 1] == 3:
@@ -58,7 +77,7 @@ def read_ssl3(answer: bytes) -> bool | None:
         elif piece != _NAME_NOT_KNOWN:
             return False
         if len(message) >= 6:
-            return message[4:6] == b"\3\0" if message[0] == _SERVER_HELLO else None
+            return message[4:6] == version if message[0] == _SERVER_HELLO else None
         at += 5 + length
     return None
 
@@ -78,6 +97,11 @@ def read_ssl2(answer: bytes) -> bool | None:
 
 
 VERSIONS = {"SSLv2": Version(ssl2_hello, read_ssl2), "SSLv3": Version(ssl3_hello, read_ssl3)}
+BY_HAND = {
+    name: Version(partial(_tls_hello, number), partial(_read, version=number))
+    for name, number in (("TLSv1", b"\3\1"), ("TLSv1.1", b"\3\2"), ("TLSv1.2", b"\3\3"))
+}
+"""Where the library cannot say."""
 
 
 async def takes(door: Door, version: Version, *, speaks: bool) -> bool | None:

@@ -38,11 +38,12 @@ def talk(address: str, port: int) -> Talk:
 def read(new: bytes, old: bytes) -> Finding | None:
     """The answers to a negotiation of SMB 2 and 3, and of SMB 1."""
     said = []
-    if new[4:8] == b"\xfeSMB" and len(new) >= 74:
+    # Each has a flag that an answer sets: an echo of our question has not.
+    if new[4:8] == b"\xfeSMB" and len(new) >= 74 and new[20] & 1:
         dialect = int.from_bytes(new[72:74], "little")
         said.append(f"SMB {_NAMES.get(dialect, hex(dialect))}")
         said.append("signing required" if new[70] & _SIGNING_REQUIRED else "signing not required")
     # A dialect index of 0xffff: none of those offered.
-    if old[4:9] == b"\xffSMB\x72" and len(old) >= 39 and old[36] != 0 and old[37:39] != b"\xff\xff":
+    if old[4:9] == b"\xffSMB\x72" and len(old) >= 39 and old[13] & 0x80 and old[36] != 0 and old[37:39] != b"\xff\xff":
         said.append("SMB 1")
     return Finding("smb", ", ".join(said)) if said else None

@@ -1,7 +1,7 @@
 """TLS: which versions a server agrees to, its certificate, and whether its chain leads to a root of this machine.
 
-Every version is offered alone in a handshake of its own, with all ciphers that the library has; what the library cannot offer is told as untested.
-SSL 2 and 3, which it never can, are offered without it (tutela.exposure.identify.obsolete).
+Every version is offered alone in a handshake of its own, with all ciphers that the library has.
+What the library cannot offer, or cannot bring to an end, is offered without it (tutela.exposure.identify.obsolete); what got no answer is told as untested.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tutela.record import record
 VERSIONS = {"TLSv1": ssl.TLSVersion.TLSv1, "TLSv1.1": ssl.TLSVersion.TLSv1_1, "TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 _LEGACY_SERVER_CONNECT = 0x4
 """SSL_OP_LEGACY_SERVER_CONNECT: old servers without RFC 5746 are to be seen, not refused."""
-_OURS = ("NO_PROTOCOLS_AVAILABLE", "NO_CIPHERS_AVAILABLE", "NO_CIPHER_MATCH", "INTERNAL_ERROR")
-"""Reasons on our side: the version could not be offered. (UNSUPPORTED_PROTOCOL is the server's: it answered with another version.)"""
+_OTHER_VERSION = ("TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL")
+"""The server refused the version itself, or answered with another. Any other end of a handshake may have other causes: a certificate of ours that is wanted, ciphers, a policy of this machine."""
 
 
 @cache
@@ -106,23 +106,32 @@ async def _offer(door: Door, version: str, agreed: str) -> bool | None:
     """Does it take this version alone? None: not established."""
     if version == agreed:
         return True
+    took = await _handshake(door, version, agreed)
+    if took is not None:
+        return took
+    by_hand = obsolete.BY_HAND.get(version)
+    return None if by_hand is None else await obsolete.takes(door, by_hand, speaks=bool(agreed))
+
+
+async def _handshake(door: Door, version: str, agreed: str) -> bool | None:
+    """By the library; None where it cannot tell."""
     offered = context(version)
     if offered is None:
         return None
-    # Some servers reset the connection instead of saying no; but a single reset may be an accident.
-    for _ in range(2):
-        try:
-            async with door.connection(offered):
-                return True
-        except ssl.SSLError as problem:
-            if "EOF" not in (problem.reason or ""):
-                return None if problem.reason in _OURS else False
-        except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError):
-            pass
-        except OSError:
-            # No connection, or no time: it was not asked.
-            return None
-    return False if agreed else None
+    try:
+        async with door.connection(offered):
+            return True
+    except ssl.SSLError as problem:
+        if problem.reason in _OTHER_VERSION:
+            return False
+        # TLS 1.3 ends for us before the server wants a certificate of ours: it has no other cause.
+        return False if version == "TLSv1.3" and (agreed or "ALERT" in (problem.reason or "")) else None
+    except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError):
+        # Nor would it have agreed to an older version when both were on offer.
+        return False if version == "TLSv1.3" and agreed else None
+    except OSError:
+        # No connection, or no time: it was not asked.
+        return None
 
 
 async def _trusted(door: Door, agreed: str) -> bool | None:
