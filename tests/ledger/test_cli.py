@@ -395,6 +395,9 @@ def test_many_records_come_from_json_lines(log: Run) -> None:
     Path("records").write_text('{"kind":"segment","subject":"sha256:00","effective":1,"received":1}\n')
     status, _, err = log("append", "log", "--import", "records")
     assert (status, err) == (1, "tutela: line 1 of records: a subject is sha256: and 64 hexadecimal digits, not 'sha256:00'\n")
+    Path("records").write_text(lines[0].replace("1700000000", "true") + "\n")
+    status, _, err = log("append", "log", "--import", "records")
+    assert (status, err) == (1, "tutela: line 1 of records: a time is written 2026-11-22T08:00:00Z, not 'True'\n")
 
 
 def test_an_import_without_line_ends_is_not_held_in_memory(log: Run) -> None:
@@ -611,9 +614,10 @@ def test_a_receipt_that_is_too_long_for_one_code_takes_several(tmp_path: Path) -
             "时间写作 2026-11-22T08:00:00Z，而不是 'soon'",
             "a time is written 2026-11-22T08:00:00Z, not 'soon'",
         ),
+        (("prove", "log", "9" * 30), f"无法读取 {'9' * 30}：没有这个文件或文件夹", f"cannot read {'9' * 30}: No such file or directory"),
         (("prove", "log", "sha256:00"), "账本里没有 sha256:00（log，0 条）", "the ledger has no entry for sha256:00 (log, 0 entries)"),
     ],
-    ids=["nothing to log", "no ledger", "not empty", "bad name", "no such entry", "no such file", "no time", "no such subject"],
+    ids=["nothing to log", "no ledger", "not empty", "bad name", "no such entry", "no such file", "no time", "no such number", "no such subject"],
 )
 def test_what_is_wrong_is_said_in_both_languages(log: Run, lang: str, words: tuple[str, ...], zh: str, en: str) -> None:
     status, _, err = log(*words, "--lang", lang)

@@ -143,6 +143,10 @@ def written(time: int) -> str:
 @lru_cache(maxsize=4096)
 def _seconds(time: str) -> int:
     try:
-        return int(datetime.fromisoformat(time).timestamp())
+        found = int(datetime.fromisoformat(time).timestamp())
     except ValueError:
-        raise MalformedError(Text(f"没有 {time} 这个时间", f"there is no time {time}")) from None
+        found = None
+    # From Python 3.14 on 24:00:00 is another way of writing the next day's beginning.
+    if found is None or written(found) != time:
+        raise MalformedError(Text(f"没有 {time} 这个时间", f"there is no time {time}"))
+    return found

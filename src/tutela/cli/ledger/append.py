@@ -131,4 +131,5 @@ def _records(file: IO[bytes], place: str) -> Iterator[Record]:
 
 
 def _time(value: object) -> int:
-    return value if isinstance(value, int) else seconds(str(value))
+    # True is an int to Python, and would not be the record that is read back: it was logged again each time.
+    return value if isinstance(value, int) and not isinstance(value, bool) else seconds(str(value))

@@ -18,6 +18,8 @@ from tutela.ledger.store.folder import Folder
 from tutela.ledger.store.salts import Salts
 from tutela.ledger.tiles import ENTRIES, WIDTH, entries_in, tile_at
 
+_MANY_DIGITS = 20
+
 
 def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     """Arguments of the action."""
@@ -72,7 +74,8 @@ def receipt_of(arguments: argparse.Namespace) -> Receipt:
     # Who is not the ledger's keeper may not look into the private folder, and needs nothing of it.
     known = Salts(salts) if os.access(salts, os.R_OK | os.X_OK, effective_ids=True) else None
     words: str = arguments.entry
-    if words.isdecimal():
+    # No log has an index of more digits, and Python refuses thousands of them.
+    if words.isdecimal() and len(words) < _MANY_DIGITS:
         index = int(words)
     else:
         path = Path(words)
