@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.exposure.net import TARGET, Net
 from tutela.errors import ScanError
+from tutela.exposure import targets
 from tutela.exposure.addresses import Addresses, Ranges
 from tutela.exposure.targets import MOST, read_networks, read_targets
 
@@ -26,6 +28,32 @@ def test_a_prefix_has_no_network_and_no_broadcast_address():
         "198.51.100.1", "198.51.100.2", "2001:db8::1", "2001:db8::2", "2001:db8::3",
     ]  # fmt: skip
     assert [str(one) for one in read_targets(["198.51.100.0/31"])] == ["198.51.100.0", "198.51.100.1"]
+
+
+def test_the_broadcast_addresses_of_our_own_networks_are_no_hosts_of_a_larger_prefix(monkeypatch):
+    monkeypatch.setattr(targets, "own_broadcasts", lambda: [ip_address("198.51.100.255"), ip_address("198.51.100.255"), ip_address("127.255.255.255")])
+    found = read_targets(["198.51.100.0/23"])
+    assert len(found) == 509
+    assert ip_address("198.51.100.255") not in found
+    with pytest.raises(ScanError, match="no address of a host"):
+        read_targets(["198.51.100.255"])
+
+
+@pytest.mark.root
+def test_a_prefix_larger_than_our_own_network_is_scanned():
+    code = """
+from tutela.exposure.model import Request, Summary, Tally
+from tutela.exposure.scan import scan
+from tutela.exposure.targets import read_targets
+asked = 0
+for event in scan(Request(read_targets(["198.18.0.0/23"]), (22,), rate=1e5, rounds=1)):
+    asked += event.asked if isinstance(event, Tally) else 0
+    if isinstance(event, Summary):
+        print(asked, [note.en for note in event.notes])
+"""
+    with Net() as net:
+        net.run(["ip", "route", "add", "198.18.1.0/24", "via", TARGET])
+        assert net.python(code) == "509 []\n"
 
 
 def test_a_prefix_over_two_allowed_ones_is_allowed_and_one_address_beyond_is_not():

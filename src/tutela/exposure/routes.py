@@ -20,7 +20,7 @@ Address = IPv4Address | IPv6Address
 _GETADDR, _GETNEIGH, _GETROUTE = 22, 30, 26
 _SIOCGIFHWADDR, _ARPHRD_ETHER = 0x8927, 1
 _DST, _OIF, _GATEWAY = 1, 4, 5  # RTA_*
-_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
 _NDA_DST, _NDA_LLADDR = 1, 2
 _USABLE = 0x02 | 0x04 | 0x08 | 0x10 | 0x80  # NUD_REACHABLE | STALE | DELAY | PROBE | PERMANENT
 
@@ -62,6 +62,20 @@ def own_addresses() -> list[Address]:
         raw = values.get(_IFA_LOCAL, values.get(_IFA_ADDRESS, b""))
         if len(raw) in (4, 16):
             found.append(ip_address(raw))
+    return found
+
+
+def own_broadcasts() -> list[IPv4Address]:
+    """Addresses by which this machine speaks to all hosts of a network at once: no host has them, and the kernel sends nothing there unasked."""
+    found: list[IPv4Address] = []
+    for message in ask(socket.NETLINK_ROUTE, _GETADDR, struct.pack("BBBBI", socket.AF_INET, 0, 0, 0, 0), dump=True):
+        values, bits = dict(attributes(message[8:])), message[1]
+        raw = values.get(_IFA_ADDRESS, b"")
+        # With 31 and 32 bits there is none: RFC 3021.
+        if len(raw) == 4 and bits < 31:
+            found.append(IPv4Address(int.from_bytes(raw, "big") | (1 << 32 - bits) - 1))
+        if len(values.get(_IFA_BROADCAST, b"")) == 4:
+            found.append(IPv4Address(values[_IFA_BROADCAST]))
     return found
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from tutela.errors import ScanError, said_by_system
 from tutela.exposure.addresses import Addresses, Network, Ranges
 from tutela.exposure.model import Address
+from tutela.exposure.routes import own_broadcasts
 from tutela.language import Text
 
 _NUMERIC = re.compile(r"(^|\.)(0x[0-9a-f]*|[0-9]+)\.?$", re.IGNORECASE)
@@ -27,7 +28,7 @@ def read_targets(words: Sequence[str], *, allowed: Sequence[Network] = (), opted
     With `allowed`, everything must lie inside; one foreign address refuses the whole, since a mistyped prefix means that nothing in the list is sure.
     Raises ScanError.
     """
-    ours, away = Ranges(allowed), Ranges(opted_out)
+    ours, away, broadcasts = Ranges(allowed), Ranges(opted_out), Ranges(_broadcasts())
     found = Ranges()
     wanted: list[tuple[int, int, int]] = []
     count = 0
@@ -42,10 +43,10 @@ def read_targets(words: Sequence[str], *, allowed: Sequence[Network] = (), opted
                         f"{where}: with {word} there are {count} addresses, and one scan takes at most {MOST}; write smaller prefixes",
                     )
                 )
-            _refuse_special(version, first, last, where)
+            _refuse_special(version, first, last, where, broadcasts)
             if allowed:
                 _refuse_foreign(version, ours.outside(version, first, last), where, allowed)
-            for part in new:
+            for part in [kept for one in new for kept in broadcasts.outside(version, *one)]:
                 wanted += [(version, *kept) for kept in away.outside(version, *part)]
     if not wanted:
         raise ScanError(Text("没有可扫描的目标：列表为空，或都已声明不接受扫描", "there is nothing to scan: the list is empty, or all of it opted out"))
@@ -149,9 +150,23 @@ def _resolve(name: str, where: str) -> tuple[Address, ...]:
     return tuple(dict.fromkeys(ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers))
 
 
-def _refuse_special(version: int, first: int, last: int, where: str) -> None:
+def _broadcasts() -> list[Network]:
+    """Of this machine's own networks. In the midst of a larger prefix they are left out."""
+    try:
+        return [ip_network(one) for one in own_broadcasts()]
+    except OSError:
+        return []
+
+
+def _refuse_special(version: int, first: int, last: int, where: str, broadcasts: Ranges) -> None:
     for address in (_address(version, first), _address(version, last)):
-        if address.is_multicast or address in _THIS_NETWORK or address.is_unspecified or (address.version == 4 and int(address) == 0xFFFFFFFF):
+        if (
+            address.is_multicast
+            or address in _THIS_NETWORK
+            or address.is_unspecified
+            or (address.version == 4 and int(address) == 0xFFFFFFFF)
+            or (first == last and address in broadcasts)
+        ):
             raise ScanError(
                 Text(
                     f"{where}：{address} 不是一台主机的地址（组播、广播或未指定）",
