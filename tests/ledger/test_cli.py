@@ -77,6 +77,18 @@ def test_a_ledger_and_its_witness_may_have_chinese_names(run: Run) -> None:
     assert run("fsck", "账本", "--private", "账本.private")[0] == 0
 
 
+def test_a_ledger_may_be_called_by_a_dot_from_inside(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    monkeypatch.chdir("log")
+    assert run("init", ".", "--origin", "ledger.example/centre")[0] == 0
+    assert (tmp_path / "log.private" / "key").exists()
+    assert run("append", ".", "vkey")[0] == 0
+    monkeypatch.chdir("tile")
+    assert run("prove", "..", "0")[0] == 0
+    status, _, err = run("init", "/", "--origin", "ledger.example/root")
+    assert (status, err) == (1, "tutela: no private folder can lie beside /: use another folder for the ledger\n")
+
+
 @pytest.mark.parametrize("key", ["log.private/key", "w/key"])
 def test_a_damaged_key_is_named_and_never_shown(log: Run, key: str) -> None:
     assert log("witness", "w", "--init", "owner.example/w")[0] == 0

@@ -18,7 +18,7 @@ from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
 from tutela.ledger.log import Log, read_checkpoint, read_cosigned
 from tutela.ledger.note import Signature, parse_signatures
 from tutela.ledger.policy import Policy, shown
-from tutela.ledger.refused import UnsignedError, UnwitnessedError
+from tutela.ledger.refused import MalformedError, UnsignedError, UnwitnessedError
 from tutela.ledger.signing import verify
 from tutela.ledger.store.folder import Folder
 from tutela.ledger.store.keeper import Ledger
@@ -126,12 +126,15 @@ def _with(head: SignedCheckpoint, signatures: tuple[Signature, ...]) -> SignedCh
 def _brought(path: Path, policy: Policy, heads: dict[str, SignedCheckpoint]) -> tuple[SignedCheckpoint, tuple[Signature, ...]]:
     """Cosignatures in a file, and what they stand under: that is in the file too, or is a checkpoint that is published. Raises UnsignedError."""
     content = read_file(path, MAX_REQUEST_BYTES)
-    if content.startswith("\N{EM DASH} ".encode()):
-        signatures = parse_signatures(content.decode("utf-8", "replace"))
-        under = list(heads.values())
-    else:
-        head = parse_request(content).head if content.startswith(b"old ") else parse_signed(content)
-        signatures, under = head.note.signatures, [heads.get(head.note.text, head)]
+    try:
+        if content.startswith("\N{EM DASH} ".encode()):
+            signatures = parse_signatures(content.decode("utf-8", "replace"))
+            under = list(heads.values())
+        else:
+            head = parse_request(content).head if content.startswith(b"old ") else parse_signed(content)
+            signatures, under = head.note.signatures, [heads.get(head.note.text, head)]
+    except MalformedError as problem:
+        raise MalformedError(Text(f"{path}：{problem.message.zh}", f"{path}: {problem.message.en}")) from None
     for head in under:
         if valid := tuple(_valid(signatures, policy, head)):
             return head, valid

@@ -46,8 +46,14 @@ _SHORTEST_S, _LONGEST_S = 0.0003, 0.010
 
 
 def private_beside(public: Path) -> Path:
-    """Where the private folder is unless one says otherwise."""
-    return public.with_name(f"{public.name}.private")
+    """Where the private folder is unless one says otherwise; raises MisuseError where nothing can lie beside."""
+    # Whoever stands in the folder calls it a dot.
+    folder = public if public.name not in ("", "..") else public.resolve()
+    if not folder.name:
+        raise MisuseError(
+            Text(f"{public} 旁边放不下私有文件夹：账本请另用一个文件夹", f"no private folder can lie beside {public}: use another folder for the ledger")
+        )
+    return folder.with_name(f"{folder.name}.private")
 
 
 def create(public: Path, private: Path, origin: str, *, sm2: bool = False) -> Ledger:
