@@ -52,7 +52,7 @@ _BY_STATUS = {
     "failed": (Reason.NO_ANSWER, Text("命令失败", "the command failed")),
     "truncated": (Reason.NO_DATA, Text("超出采集上限，未看完整", "larger than the budget: not seen whole")),
     "skipped": (Reason.NO_DATA, Text("按要求未采集", "left out on request")),
-    "missing": (Reason.NO_DATA, Text("证据包中没有此项", "not in the bundle")),
+    "missing": (Reason.NO_DATA, Text("证据包中没有此项；若由旧版采集，请重新采集", "not in the bundle; if an older version collected it, collect again")),
     "absent": (Reason.NO_ANSWER, Text("主机上没有这个命令或文件", "no such command or file on the host")),
 }
 
