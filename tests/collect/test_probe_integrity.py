@@ -1,4 +1,4 @@
-"""What the probe brings of rpm's comparison: its exit code counts the packages that differ, and none found is no comparison."""
+"""What the probe brings of rpm's answers: its exit code counts the packages that differ, or the paths of none; and none found is no comparison."""
 
 from __future__ import annotations
 
@@ -45,3 +45,19 @@ def test_what_rpm_says_of_changed_packages_is_its_answer(tmp_path: Path, shell: 
 
     found = frames(done.stdout)[VERIFY]
     assert (found.status, found.content.decode()) == (status, content)
+
+
+@pytest.mark.parametrize(("code", "status"), [(0, Status.OK), (200, Status.OK), (124, Status.TIMEOUT)])
+def test_paths_of_no_package_are_an_answer_however_many(tmp_path: Path, code: int, status: Status) -> None:
+    lines = f"""
+limit() {{ shift; "$@"; }}
+have() {{ [ "$1" = rpm ]; }}
+rpm() {{ printf '%s\\n' /usr/bin/su /usr/bin/other; return {code}; }}
+owners 'who owns' /usr/bin/su"""
+    script = tmp_path / "probe.sh"
+    script.write_text(instead_of_lanes(PROBE.read_text("utf-8").replace("/var/lib/dpkg/info/*.list", "/nowhere/*.list"), lines), "utf-8")
+
+    done = subprocess.run(["sh", str(script)], capture_output=True, timeout=60, check=True, stdin=subprocess.DEVNULL)
+
+    found = frames(done.stdout)["who owns"]
+    assert (found.status, found.content) == (status, b"/usr/bin/su")

@@ -1325,7 +1325,7 @@ owners() { # name paths : which of the paths, one a line, belong to a package
 		RC=${OUT##*rc }
 		OUT=${OUT%rc *}
 		OUT=${OUT%"$NL"}
-		[ "$RC" -gt 123 ] || RC=0 # a path of no package is an answer
+		case $RC in 124 | 126 | 127 | 137 | 142) ;; *) RC=0 ;; esac # it counts the paths of no package: an answer
 	else
 		emit absent 127 "$named" ''
 		return
