@@ -192,22 +192,30 @@ def _door(look: Look, name: str, values: dict[str, str]) -> Iterator[Problem | U
         yield Problem("KN-4.5", name, "tcpflags without syn")
     for command in _commands(values):
         yield from _command(look, name, command)
-    start, stop = values.get("start_command"), values.get("stop_command")
-    if start is not None:
+    # `command` is another name of start_command; what is not given for IPv6 is the same as for IPv4, and an empty one does nothing.
+    start, stop = values.get("start_command") or values.get("command"), values.get("stop_command")
+    start_6, stop_6 = values.get("start_command_6", values.get("command_6", start)), values.get("stop_command_6", stop)
+    for opening, closing, which in dict.fromkeys([(start, stop, ""), (start_6, stop_6, "" if (start_6, stop_6) == (start, stop) else "_6")]):
+        if not opening or not (_opens(opening) or "start_command" in values):
+            continue
         if not _within(values.get("cmd_timeout"), OPEN_SECONDS):
             yield Problem("KN-4.7", name, f"cmd_timeout {values.get('cmd_timeout', '-')}")
-        if stop is None:
-            yield Problem("KN-4.7", name, "no stop_command")
-        elif not _undoes(start, stop):
-            yield Problem("KN-4.8", name, "stop_command does not undo start_command")
+        if not closing:
+            yield Problem("KN-4.7", name, f"no stop_command{which}")
+        elif not _undoes(opening, closing):
+            yield Problem("KN-4.8", name, f"stop_command{which} does not undo start_command{which}")
 
 
 def _within(words: str | None, bounds: tuple[int, int]) -> bool:
     return words is not None and re.fullmatch(r"[0-9]{1,6}", words) is not None and bounds[0] <= int(words) <= bounds[1]
 
 
+def _opens(command: str) -> bool:
+    return re.search(r"\b(ACCEPT|accept|allow|add element)\b", command) is not None and not re.search(r"\s(-D|--delete|delete|--remove-\S+)\s", command)
+
+
 def _command(look: Look, name: str, command: str) -> Iterator[Problem | Unobserved]:
-    opens = re.search(r"\b(ACCEPT|accept|allow|add element)\b", command) is not None and not re.search(r"\s(-D|--delete|delete|--remove-\S+)\s", command)
+    opens = _opens(command)
     if opens and "%IP%" not in command:
         yield Problem("KN-4.6", name, "opens for everyone: no %IP%")
     program = command.split(" ", 1)[0]
