@@ -285,6 +285,51 @@ def test_a_checkpoint_that_is_damaged_is_named_by_whoever_reads_it(log: Run, nam
         assert (status, f"log/{name}: the signed note has no signatures" in err) == (2 if words[0] == "verify" else 1, True)
 
 
+def test_a_policy_does_not_widen_what_a_key_says(log: Run) -> None:
+    """One policy for several ledgers is usual; who names a key as well means that one."""
+    assert log("init", "other", "--origin", "ledger.example/other")[0] == 0
+    key, other = (Path(name, "vkey").read_text().strip() for name in ("log", "other"))
+    Path("policy").write_text(f"log {key}\nlog {other}\nquorum none\n")
+    assert log("verify", "other", "--policy", "policy")[0] == 0
+    assert log("verify", "other", "--policy", "policy", "--key", other)[0] == 0
+    status, out, err = log("verify", "other", "--policy", "policy", "--key", key)
+    assert (status, out, err) == (2, "", f"does not verify: it is signed by {other} of the policy, which is no key given with --key\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "content", "said"),
+    [
+        ("policy", "--policy", "quorum", "policy: policy, line 1: the line does not end"),
+        ("root", "--tsa-root", "no certificate", "root holds no PEM certificates"),
+        ("key", "--key", "no key", "this is no verifier key: it should be name+eight hexadecimal digits+base64"),
+    ],
+)
+def test_what_we_were_told_wrongly_says_nothing_about_the_ledger(log: Run, name: str, option: str, content: str, said: str) -> None:
+    Path("a").write_text("a")
+    log("append", "log", "a")
+    log("prove", "log", "0", "--output", "receipt")
+    Path(name).write_text(content)
+    status, _, err = log("verify", "receipt", *(() if option == "--key" else ("--key", "log/vkey")), option, name, "--timestamp", name)
+    assert (status, err) == (1, f"tutela: {said}\n")
+
+
+def test_a_damaged_pin_is_named_and_says_nothing_about_the_ledger(log: Run, tmp_path: Path) -> None:
+    assert log("verify", "log", "--trust-on-first-use")[0] == 0
+    (pin,) = (path for path in (tmp_path / "state").rglob("*") if path.is_file())
+    good = pin.read_bytes()
+    for damaged in (b"", good[:20], good[:-20]):
+        pin.write_bytes(damaged)
+        status, out, err = log("verify", "log")
+        assert (status, out, err.startswith(f"tutela: {pin}, which holds this ledger's key and what was seen last, is damaged (")) == (1, "", True)
+    pin.unlink()
+    assert log("verify", "log", "--trust-on-first-use")[0] == 0
+
+
+def test_a_key_may_come_in_a_file_of_an_editor_that_marks_its_encoding(log: Run) -> None:
+    Path("key").write_bytes(b"\xef\xbb\xbf" + Path("log/vkey").read_bytes().replace(b"\n", b"\r\n"))
+    assert log("verify", "log", "--key", "key")[0] == 0
+
+
 def test_what_does_not_verify_is_not_said_to_be_pinned(log: Run) -> None:
     Path("a").write_text("a")
     log("append", "log", "a")

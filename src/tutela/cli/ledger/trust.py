@@ -18,8 +18,8 @@ from tutela.language import Lang, Text
 from tutela.ledger.checkpoint import SignedCheckpoint, parse_signed
 from tutela.ledger.log import VKEY, Source
 from tutela.ledger.note import VerifierKey, parse_vkey
-from tutela.ledger.policy import is_log_key
-from tutela.ledger.refused import MalformedError, MissingError, OriginError
+from tutela.ledger.policy import Acceptance, is_log_key
+from tutela.ledger.refused import MalformedError, MissingError, OriginError, UnsignedError
 from tutela.ledger.signing import Signed, verified_by
 from tutela.record import record
 
@@ -58,8 +58,17 @@ def configure_roots(parser: argparse.ArgumentParser | argparse._ArgumentGroup, l
 
 
 def roots_of(arguments: argparse.Namespace) -> bytes:
-    """The root certificates that were named; nothing if none were."""
-    return read_file(arguments.tsa_root, _MAX_ROOTS_BYTES) if arguments.tsa_root else b""
+    """The root certificates that were named; nothing if none were. Raises UsageError for a file that holds none."""
+    if not arguments.tsa_root:
+        return b""
+    from cryptography.x509 import load_pem_x509_certificates
+
+    content = read_file(arguments.tsa_root, _MAX_ROOTS_BYTES)
+    try:
+        load_pem_x509_certificates(content)
+    except ValueError:
+        raise UsageError(Text(f"{arguments.tsa_root} 里没有 PEM 证书", f"{arguments.tsa_root} holds no PEM certificates")) from None
+    return content
 
 
 @record
@@ -77,7 +86,8 @@ def keys_of(words: list[str]) -> tuple[VerifierKey, ...]:
         path = Path(word)
         text = word
         if "+" not in word or path.is_file():
-            text = read_file(path, _MAX_KEYS_BYTES).decode("utf-8", "replace")
+            # Some editors begin a file with a mark of the encoding, which is no part of a name.
+            text = read_file(path, _MAX_KEYS_BYTES).decode("utf-8-sig", "replace")
         try:
             found += [parse_vkey(line.strip()) for line in text.splitlines() if line.strip()]
         except MalformedError as problem:
@@ -107,17 +117,21 @@ def shown_by(source: Source, origin: str) -> tuple[VerifierKey, ...]:
 def accepted(arguments: argparse.Namespace, head: SignedCheckpoint, pinned: Trusted | None, *, witnessed: bool = True) -> list[Signed]:
     """Who of those that are trusted signed this checkpoint; raises the LedgerError that says why it is not acceptable.
 
-    Where it is not to be `witnessed`, the log's own signature is enough.
+    Where it is not to be `witnessed`, the log's own signature is enough. With `--policy` and `--key` both must be content.
     """
-    keys = keys_of(arguments.key) or (pinned.keys if pinned else ())
+    told = keys_of(arguments.key)
+    keys = told or (pinned.keys if pinned else ())
     policy = read_policy(arguments.policy) if arguments.policy else None
     origin = head.checkpoint.origin
     if not keys and not (policy and policy.logs):
         raise no_key(origin)
-    if policy and not witnessed:
-        return list(policy.signed_by_log(head, keys))
     if policy:
-        found = policy.accept(head, keys)
+        found = policy.accept(head, keys) if witnessed else Acceptance(policy.signed_by_log(head, keys), {})
+        if any(map(is_log_key, told)) and not any(one.key in told for one in found.logs):
+            names = ", ".join(one.key.vkey for one in found.logs)
+            raise UnsignedError(
+                Text(f"签名的是策略里的 {names}，不是 --key 给出的密钥", f"it is signed by {names} of the policy, which is no key given with --key")
+            )
         return [*found.logs, *found.witnesses.values()]
     # A cosigner's word alone is none, whatever its name: the log itself must have signed.
     own = tuple(key for key in keys if key.name == origin and is_log_key(key))
@@ -145,13 +159,13 @@ def no_key(origin: str) -> MissingError:
 
 
 def read_policy(path: Path) -> Policy:
-    """The policy in a file; raises UsageError or MalformedError."""
+    """The policy in a file; raises UsageError: one that is none says nothing about the ledger."""
     from tutela.ledger.policy import MAX_POLICY_BYTES, parse_policy
 
     try:
         return parse_policy(read_file(path, MAX_POLICY_BYTES))
     except MalformedError as problem:
-        raise MalformedError(Text(f"{path}：{problem.message.zh}", f"{path}: {problem.message.en}")) from None
+        raise UsageError(Text(f"{path}：{problem.message.zh}", f"{path}: {problem.message.en}")) from None
 
 
 class Pins:
@@ -169,9 +183,15 @@ class Pins:
             return None
         keys, _, seen = content.partition(b"\n\n")
         try:
-            return Trusted(tuple(parse_vkey(line) for line in keys.decode("utf-8", "replace").split("\n") if line), parse_signed(seen) if seen else None)
+            return Trusted(tuple(parse_vkey(line) for line in keys.decode("utf-8", "replace").split("\n")), parse_signed(seen) if seen else None)
         except MalformedError as problem:
-            raise MalformedError(Text(f"{path}：{problem.message.zh}", f"{path}: {problem.message.en}")) from None
+            raise UsageError(
+                Text(
+                    f"{path} 记着这本账的密钥和上次见到的检查点，已损坏（{problem.message.zh}）：向对方核对密钥后删除它，再用 --trust-on-first-use",
+                    f"{path}, which holds this ledger's key and what was seen last, is damaged ({problem.message.en}): "
+                    "compare the key with the other side, remove the file, and use --trust-on-first-use",
+                )
+            ) from None
 
     def put(self, origin: str, keys: tuple[VerifierKey, ...], seen: SignedCheckpoint) -> None:
         """Pins keys and what was seen, unless somebody who looked at the same time has seen more."""
