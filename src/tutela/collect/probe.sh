@@ -2187,6 +2187,20 @@ kernel() {
 		/etc/sysctl.conf /etc/ufw/sysctl.conf /etc/ufw/ufw.conf /etc/default/ufw /proc/modules /etc/ld.so.preload
 	for d in /etc/sysctl.d /run/sysctl.d /usr/local/lib/sysctl.d /usr/lib/sysctl.d /etc/modprobe.d /run/modprobe.d /usr/lib/modprobe.d; do directory plain "$d" '*.conf'; done
 	[ -L /lib ] || for d in /lib/sysctl.d /lib/modprobe.d; do directory plain "$d" '*.conf'; done
+	release=
+	{ read -r release </proc/sys/kernel/osrelease; } 2>/dev/null # of a setting some shells get the word and miss the newline
+	if [ -n "$release" ] && [ -d "/lib/modules/$release/kernel" ]; then
+		names=
+		set +f
+		for f in "/lib/modules/$release/"*/net/dccp/dccp.ko* "/lib/modules/$release/"*/net/sctp/sctp.ko* "/lib/modules/$release/"*/net/rds/rds.ko* \
+			"/lib/modules/$release/"*/net/tipc/tipc.ko* "/lib/modules/$release/"*/drivers/usb/storage/usb-storage.ko* /sys/module/dccp /sys/module/sctp /sys/module/rds /sys/module/tipc /sys/module/usb_storage; do
+			[ ! -e "$f" ] || names=$names${f##*/}$NL
+		done
+		set -f
+		emit ok 0 '/lib/modules/*/ (risky modules)' "${names%"$NL"}"
+	else
+		emit absent 0 '/lib/modules/*/ (risky modules)' ''
+	fi
 	set +f
 	files grub /boot/grub/grub.cfg /boot/grub2/grub.cfg /boot/grub2/user.cfg /boot/efi/EFI/*/grub.cfg /boot/efi/EFI/*/user.cfg
 	set -f

@@ -17,7 +17,9 @@ from tutela.record import record
 
 DIRECTORIES = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
 LOADED = "/proc/modules"
-NEEDS = (*(directory + "/" for directory in DIRECTORIES), LOADED, "/proc/sys/kernel/modules_disabled")
+PRESENT = "/lib/modules/*/ (risky modules)"
+"""Files of those modules below the directory of the running kernel; RHEL has most of them in a package that few install."""
+NEEDS = (*(directory + "/" for directory in DIRECTORIES), LOADED, PRESENT, "/proc/sys/kernel/modules_disabled")
 RISKY = {"dccp": "", "sctp": "", "rds": "net_pf_21", "tipc": "net_pf_30", "usb_storage": ""}
 """Module -> the alias by which alone the network asks for it."""
 ASKED_FOR = {"dccp": ("dccp_ipv4", "dccp_ipv6")}
@@ -29,7 +31,8 @@ class Module:
     """Module(name='sctp', blocked=False, loaded=False)"""
 
     name: str
-    blocked: bool
+    blocked: bool | Unobserved
+    """Also where this kernel has no such module."""
     loaded: bool
 
 
@@ -77,10 +80,19 @@ def parse(look: Look) -> Modules | Unobserved:
                 installed.add(words[1])
             elif words[:1] == ["alias"] and words[2:3] == ["off"]:
                 ignored.add(words[1])
-    return Modules(
-        loadable=True,
-        risky=tuple(
-            Module(name, name in installed or alias in ignored or all(one in ignored | installed for one in ASKED_FOR.get(name, (name,))), name in names)
-            for name, alias in RISKY.items()
-        ),
-    )
+
+    def blocked(name: str) -> bool | Unobserved:
+        if name in installed or RISKY[name] in ignored or all(one in ignored | installed for one in ASKED_FOR.get(name, (name,))):
+            return True
+        return present if isinstance(present, Unobserved) else present is not None and name not in present
+
+    present = _present(look)
+    return Modules(loadable=True, risky=tuple(Module(name, blocked(name), name in names) for name in RISKY))
+
+
+def _present(look: Look) -> frozenset[str] | Unobserved | None:
+    """Those of the modules that this kernel has; None where its directory is not there."""
+    text = look.text_or_none(PRESENT)
+    if text is None or isinstance(text, Unobserved):
+        return text
+    return frozenset(line.partition(".")[0].replace("-", "_") for line in text.split("\n"))
