@@ -128,9 +128,9 @@ def accepted(arguments: argparse.Namespace, head: SignedCheckpoint, pinned: Trus
     if policy:
         found = policy.accept(head, keys) if witnessed else Acceptance(policy.signed_by_log(head, keys), {})
         if any(map(is_log_key, told)) and not any(one.key in told for one in found.logs):
-            names = ", ".join(one.key.vkey for one in found.logs)
+            signer = ", ".join(one.key.vkey for one in found.logs)
             raise UnsignedError(
-                Text(f"签名的是策略里的 {names}，不是 --key 给出的密钥", f"it is signed by {names} of the policy, which is no key given with --key")
+                Text(f"签名的是策略里的 {signer}，不是 --key 给出的密钥", f"it is signed by {signer} of the policy, which is no key given with --key")
             )
         return [*found.logs, *found.witnesses.values()]
     # A cosigner's word alone is none, whatever its name: the log itself must have signed.
