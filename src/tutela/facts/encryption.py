@@ -416,10 +416,11 @@ def _in_clear(layers: _Layers, volume: str, path: str, options: str) -> bool | U
     if encrypted:
         mount = layers.mounted.of(path)
         itself = mount is not None and any(volume in one.names for one in layers.named(mount.device, mount.number))
-        if itself and layers.place("/boot").encrypted is not True:
+        early = re.search(r"(?:^|,)(?:initramfs|x-initrd\.attach)(?:,|$)", options)
+        if (itself or early) and layers.place("/boot").encrypted is not True:
             why = Text(
-                "密钥文件在它自己打开的卷里，启动时只能来自 /boot 的 initramfs",
-                "it lies on the volume that it opens: at boot it can only come from the initramfs",
+                "打开此卷早于密钥文件所在的卷，密钥只能来自明文 /boot 里的 initramfs",
+                "the volume is opened before the one that holds its key, which can only come from the initramfs on a plain /boot",
             )
             return Unobserved(Reason.NO_ANSWER, path, why)
         return False
