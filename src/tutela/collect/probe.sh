@@ -1904,8 +1904,16 @@ listening_programs() { # executables of what listens, as ss has just said in OUT
 	if [ -n "$QUICK" ]; then emit skipped 0 "$name" ''; emit skipped 0 'programs that a package owns' ''; return; fi
 	if [ "$ME" != 0 ]; then emit denied 0 "$name" ''; return; fi
 	set --
-	for f in $(printf %s "$OUT" | awk '{ while (match($0, /pid=[0-9]+/)) { print substr($0, RSTART + 4, RLENGTH - 4); $0 = substr($0, RSTART + RLENGTH) } }' | sort -un); do set -- "$@" "/proc/$f/exe"; done
+	for f in $(printf %s "$OUT" | awk '{ while (match($0, /pid=[0-9]+/)) { print substr($0, RSTART + 4, RLENGTH - 4); $0 = substr($0, RSTART + RLENGTH) } }' | sort -un); do set -- "$@" "/proc/$f/status"; done
 	if [ "$RC" != 0 ]; then emit_captured "$name"; return; fi
+	if [ $# -gt 0 ]; then
+		# A process of a container, of which ss does not always tell, has a number of its own in there; its programs lie there too.
+		inside=$(grep -lsE '^NSpid:([[:blank:]]+[0-9]+){2}' "$@" </dev/null)
+		for f in "$@"; do
+			shift
+			case $NL$inside$NL in *"$NL$f$NL"*) ;; *) set -- "$@" "${f%status}exe" ;; esac
+		done
+	fi
 	if [ $# -eq 0 ]; then emit ok 0 "$name" ''; return; fi
 	capture 5 stat -c '%N' "$@"
 	RC=0 # a process that ended in between is no failure
