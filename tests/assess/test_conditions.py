@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tutela.assess.conditions import PREDICATES, Scope, holds
+from tutela.assess.verdict import _seen
 from tutela.checks.model import Condition, Group, Items, Leaf, Outcome, Result, Value
 from tutela.checks.read import PREDICATES as READABLE
 from tutela.evidence import Reason, Unobserved
@@ -123,3 +124,12 @@ def test_all_and_any_follow_kleene(kind: str, values: list[bool | None]) -> None
 
 def test_every_predicate_that_can_be_written_can_be_judged() -> None:
     assert set(READABLE) == set(PREDICATES)
+
+
+def test_of_a_joint_condition_each_value_stands_where_what_is_wanted_of_it_stands() -> None:
+    daemon, scan, other = leaf("fact.nothing", "is", "true"), leaf("fact.nothing", "at_most", 7), leaf("fact.nothing", "is", "true")
+    mixed = Group("any", (Group("all", (Group("any", (daemon, scan)), leaf("fact.zero", "at_least", 1))), other))
+    alike = Group("any", (daemon, other))
+
+    assert _seen(mixed, SCOPE, False) == (("-", "-", "0", "-"), "true or ≤ 7 and ≥ 1 or true")
+    assert _seen(alike, SCOPE, False) == (("-",), "true")

@@ -114,10 +114,13 @@ def _seen(condition: Condition, scope: Scope, truth: Truth) -> tuple[tuple[str, 
         return tuple(lines), "0" if condition.quantifier == "no" else ">= 1"
     if isinstance(condition, Group):
         parts = [_seen(part, scope, truth) for part in condition.parts]
-        seen = tuple(dict.fromkeys(line for lines, _ in parts for line in lines))
+        seen, wants = [line for lines, _ in parts for line in lines], [word for _, word in parts]
+        if len(set(wants)) == 1:
+            seen, wants = list(dict.fromkeys(seen)), wants[:1]
+        # Else each value stands where what is wanted of it stands: "no, -, -, no" and "true or ≤ 7 and ≤ 7 or true".
         joint = {"all": " and ", "any": " or ", "not": ""}[condition.kind]
-        words = joint.join(dict.fromkeys(word for _, word in parts))
-        return seen, f"not ({words})" if condition.kind == "not" else words
+        words = joint.join(wants)
+        return tuple(seen), f"not ({words})" if condition.kind == "not" else words
     if isinstance(condition, Result):
         return (f"{condition.check}: {scope.result(condition.check)}",), "/".join(condition.results)
     raise AssertionError(condition)
