@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import tutela.collect
-from tests.collect.probe import frames, instead_of_lanes
+from tests.collect.probe import AWKS as STAGED_AWKS
+from tests.collect.probe import PROBE as PROBE_PATH
+from tests.collect.probe import Stage, frames, instead_of_lanes
 from tutela.evidence import Status
 
 PROBE = (Path(tutela.collect.__file__).parent / "probe.sh").read_text("utf-8")
@@ -142,3 +145,45 @@ def test_the_journal_tells_who_logged_in_and_since_when_it_would(tmp_path: Path,
 
     journal = found["journalctl -q -r -o short-unix SYSLOG_FACILITY=10 (sessions opened)"]
     assert (journal.status, journal.content.decode().split("\n") if kept else []) == (status, kept)
+
+
+THIS_YEAR = r"""Dec 31 23:59:00 HOST sshd[3]: pam_unix(sshd:session): session opened for user night(uid=1003) by (uid=0)
+Jan  1 00:01:00 HOST CRON[4]: pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)
+Jan  2 08:00:00 HOST sshd[5]: Accepted publickey for ops from 203.0.113.9 port 4711 ssh2: ED25519 SHA256:x
+Jan  2 09:00:00 elsewhere sshd[6]: Accepted publickey for root from 203.0.113.9 port 4711 ssh2: ED25519 SHA256:x
+Jan  2 10:00:00 HOST sshd[7]: Invalid user ]: Accepted publickey for ghost from 203.0.113.9 port 4711
+Jan  2 11:00:00 HOST su[8]: pam_unix(su-l:session): session opened for user root(uid=0) by ops(uid=1000)
+Jan  2 12:00:00 HOST su[9]: pam_unix(su-l:session): session opened for user postgres(uid=70) by (uid=0)
+"""
+BEFORE = r"""2025-11-01T01:02:03.123456+01:00 HOST sshd-session[1]: pam_unix(sshd:session): session opened for user ops(uid=1000) by ops(uid=0)
+2025-11-02T01:02:03.123456+01:00 HOST sshd-session[2]: pam_unix(sshd:session): session opened for user sync(uid=1002) by sync(uid=0)
+"""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("awk", STAGED_AWKS)
+def test_the_files_of_syslog_tell_who_logged_in_here_and_from_when_on(tmp_path: Path, awk: str) -> None:
+    host = os.uname().nodename
+    script, folder = tmp_path / "probe.sh", tmp_path / "stage"
+    script.write_text(instead_of_lanes(PROBE, "lane text_logins"), "utf-8")
+    folder.mkdir()
+    stage = Stage(folder).do("rm -f /var/log/auth.log* /var/log/secure*").awk(awk)
+    stage.plant("/var/log/secure", THIS_YEAR.replace("HOST", host.partition(".")[0])).do("touch -d @1767355200 /var/log/secure")
+    stage.plant("/var/log/secure-20251103", BEFORE.replace("HOST", host)).do("touch -d @1762100000 /var/log/secure-20251103", "gzip /var/log/secure-20251103")
+
+    argv = [str(script) if word == str(PROBE_PATH) else word for word in stage.argv()]
+    found = frames(subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, check=True, timeout=60).stdout)[
+        "zcat -f /var/log/auth.log* /var/log/secure* (sessions opened)"
+    ]
+
+    assert found.status is Status.OK
+    assert [line for line in found.content.decode().split("\n") if line.startswith("file")] == [
+        "file 1767355200 1 Dec 31 23:59:00",
+        "file 1762100000 0 2025-11-01T01:02:03.123456+01:00",
+    ]
+    assert sorted(line for line in found.content.decode().split("\n") if line.startswith("user")) == [
+        "user night 1767355200 1 Dec 31 23:59:00",
+        "user ops 1767355200 0 Jan 2 08:00:00",
+        "user root 1767355200 0 Jan 2 11:00:00",
+        "user sync 1762100000 0 2025-11-02T01:02:03.123456+01:00",
+    ]

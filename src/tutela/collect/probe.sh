@@ -1230,6 +1230,61 @@ journal_logins() { # names and times of logins, from the journal of root: anybod
 	if [ "$ME" != 0 ]; then emit denied "$RC" "$named" "$OUT"; else emit_captured "$named"; fi
 }
 
+text_logins() { # the same from the files that syslog keeps, which Red Hat's family has instead of a journal on disk; of this host alone
+	named='zcat -f /var/log/auth.log* /var/log/secure* (sessions opened)'
+	if [ -n "$QUICK" ]; then emit skipped 0 "$named" ''; return; fi
+	if [ "$ME" != 0 ]; then emit denied 0 "$named" ''; return; fi
+	set +f
+	set -- /var/log/auth.log* /var/log/secure*
+	set -f
+	existing "$@"
+	if [ -z "$FOUND" ]; then emit absent 0 "$named" ''; return; fi
+	IFS=$NL
+	# shellcheck disable=SC2046,SC2086 # one path a line
+	set -- $(limit 5 ls -td -- $FOUND 2>/dev/null)
+	IFS=' 	
+'
+	OUT=$({
+		limit "$WALK_SECONDS" sh -c 'for f in "$@"; do
+			stat -c "file %Y" "$f"
+			case $f in *.gz) gzip -dc "$f" ;; *.xz) xz -dc "$f" ;; *.bz2) bzip2 -dc "$f" ;; *.zst) zstd -qdc "$f" ;; *) cat "$f" ;; esac
+			echo
+		done' sh "$@" 2>/dev/null </dev/null
+		echo "rc $?"
+	} | awk -v host="$(uname -n)" '
+		function flush(   who) {
+			# A month and a day of no year: how many turns of the year lie between it and the end of its file is known here.
+			if (start == "") return
+			print "file " written " " (turns - start_turn) " " start
+			for (who in last) if (!(who in seen)) { seen[who]; print "user " who " " written " " (turns - turn[who]) " " last[who] }
+			start = ""
+			split("", last)
+		}
+		BEGIN { sub(/\..*/, "", host); months = "JanFebMarAprMayJunJulAugSepOctNovDec" }
+		/^rc [0-9]+$/ { if ($2 == 0) flush(); exit } # of a file that the time limit cut the end is missing
+		/^file [0-9]+$/ { flush(); written = $2; turns = month = 0; next }
+		{
+			if ($1 ~ /^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T/) { stamp = $1; name = $2 }
+			else if ((now = index(months, $1)) && length($1) == 3) {
+				if (month - now > 18) turns++
+				if (month && now - month > 18) turns--
+				month = now; stamp = $1 " " $2 " " $3; name = $4
+			} else next
+			if (start == "") { start = stamp; start_turn = turns }
+			sub(/\..*/, "", name)
+			if (name != host) next
+		}
+		match($0, /^[^]]*\]: (Accepted [^ ]+ for |[A-Za-z ]+ auth succeeded for \047|pam_unix\((sshd|login|remote|cockpit|vsftpd|proftpd|su|su-l):session\): session opened for user )/) {
+			if (/\]: pam_unix\(su/ && !/ by [^(]*\(uid=[1-9]/) next
+			who = substr($0, RSTART + RLENGTH)
+			sub(/[ (\047].*/, "", who)
+			last[who] = stamp
+			turn[who] = turns
+		}')
+	RC=0
+	emit_captured "$named"
+}
+
 # Of whole paths. Left out are containers, which are hosts of their own, wherever their engine keeps them, and what the kernel makes up.
 NOT_WALKED='/(proc|sys|dev|run|snap|var/lib/(docker|containers|containerd|kubelet|lxc|lxd|incus|machines|snapd)|var/snap/lxd/common)|.*/(subvol-[0-9]+-disk-[0-9]+|overlay2/[0-9a-z]{25,64}(-init)?|(overlay|vfs/dir)/[0-9a-f]{64}|io\.containerd\.snapshotter\.v1\.[a-z]+|(docker|containers/storage)/volumes)'
 SECRET_NAMES='/(root|home|etc|opt|srv|www|app|data[0-9]*|var/www|usr/local/(etc|[^/]*(nginx|apache|httpd|tomcat|openresty)[^/]*))/(.*/)?([^/]*(\.(pem|key|ppk|env|ovpn)|_(rsa|ed25519|ecdsa|key)|my\.cnf)|id_[^/]*|\.env[^/]*|[^/]*(kubeconfig|credentials)[^/]*|\.(pgpass|netrc|npmrc|pypirc|dockercfg|s3cfg)|\.docker/config\.json|\.(aws|kube)/.*)|/etc/(kubernetes/.*\.conf|rancher/.*\.yaml)'
@@ -2799,7 +2854,7 @@ lanes() { # 'function...'... : each argument is a lane; all run side by side
 looks() { # lanes that look side by side
 	quick="knock data_services ssh identity jobs log_shipping log_files time_sync kernel web protection
 		packages update_settings sockets firewall firewall_saved plain_services storage containers accounts sessions key_files"
-	set -- 'walk journal_logins' updates applications log_samples 'advisories integrity deleted_libraries'
+	set -- 'walk journal_logins text_logins' updates applications log_samples 'advisories integrity deleted_libraries'
 	# What is slow has a lane of its own. With --quick only the client of fail2ban is, where there is a server that it asks; any other lane would cost more than it brings.
 	case $QUICK/$PROCESSES in
 	/*) set -- "$@" bans ;;

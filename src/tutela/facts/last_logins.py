@@ -9,7 +9,7 @@ names and times only.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import accounts, log_files, pam
@@ -20,6 +20,7 @@ from tutela.record import record
 
 LASTLOG2, LASTLOG = "lastlog2", "lastlog"
 JOURNAL = "journalctl -q -r -o short-unix SYSLOG_FACILITY=10 (sessions opened)"
+TEXT = "zcat -f /var/log/auth.log* /var/log/secure* (sessions opened)"
 WTMPDB, WTMP = "wtmpdb last --time-format iso", "last -w --time-format iso"
 FOR_EVER = (LASTLOG2, LASTLOG)
 LATELY = (WTMPDB, WTMP)
@@ -27,7 +28,9 @@ SINCE = (*LATELY, JOURNAL)
 DATABASES = {LASTLOG2: "/var/lib/lastlog/lastlog2.db", LASTLOG: "/var/log/lastlog"}
 WRITERS = {LASTLOG2: "pam_lastlog2", LASTLOG: "pam_lastlog", WTMPDB: "pam_wtmpdb"}
 BIRTHS = "stat -c '%f %u %g %W %Y %n' (key files)"
-NEEDS = (*accounts.NEEDS, *FOR_EVER, *SINCE, BIRTHS, log_files.STAT, *pam.NEEDS)
+NEEDS = (*accounts.NEEDS, *FOR_EVER, *SINCE, TEXT, BIRTHS, log_files.STAT, *pam.NEEDS)
+QUIET = timedelta(days=7)
+"""For so long syslog may write nothing about authentication where it runs."""
 NEW_DAYS = 30
 """An account this young need not have been used yet."""
 _MONTHS = {name: number for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
@@ -89,6 +92,16 @@ def parse(look: Look) -> LastLogins | Unobserved:
                     seen[who] = max(seen.get(who, moment), moment)
         if begins is not None and (name == JOURNAL or look.fact(_Written(name))):
             every.append(begins)
+    written = look.fact(_text_logs)
+    if isinstance(written, Unobserved):
+        doubt = doubt or written
+    else:
+        since, logins = written
+        found = found or bool(logins)
+        for who, moment in logins.items():
+            seen[who] = max(seen.get(who, moment), moment)
+        if since is not None:
+            every.append(since)
     for tools in (FOR_EVER, LATELY):
         # Of each kind of record the probe asks one tool at least.
         if doubt is None and all(look.source(name).status is Status.MISSING for name in tools):
@@ -98,12 +111,56 @@ def parse(look: Look) -> LastLogins | Unobserved:
         return doubt or Unobserved(Reason.NO_DATA, "lastlog", Text("本机没有任何登录记录库", "this host keeps no record of logins"))
     if doubt is None:
         why = Text(
-            "没有终端的登录（rsync、sftp、Ansible）只记在 journal 里，而它不够久",
-            "logins without a terminal (rsync, sftp, Ansible) stand in the journal alone, and it does not go back far enough",
+            "没有终端的登录（rsync、sftp、Ansible）只记在 journal 和认证日志里，而它们不够久",
+            "logins without a terminal (rsync, sftp, Ansible) stand in the journal and the authentication log alone, which do not go back far enough",
         )
         doubt = Unobserved(Reason.NO_DATA, JOURNAL, why)
     listed = [account for account in people.accounts if account.can_log_in is not False]
     return LastLogins(tuple(_login(look, account, seen.get(account.name), min(every, default=None), doubt) for account in listed))
+
+
+_STAMPED = re.compile(r"(?:file|user (?P<who>\S+)) (?P<written>\d{9,10}) (?P<turns>\d{1,2}) (?P<stamp>.{8,40})")
+_SHORT = re.compile(r"([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d)")
+
+
+def _text_logs(look: Look) -> tuple[datetime | None, dict[str, datetime]] | Unobserved:
+    """Since when syslog's files of authentication are whole, and the newest login of each account in them.
+
+    The probe gives a line for each file, the newest first: when it was last written and the time on its first line. Where nobody wrote for days between
+    two of them, or up to now, the older ones tell nothing of the time since.
+    """
+    if look.source(TEXT).status in (Status.ABSENT, Status.MISSING):
+        return None, {}
+    lines = look.lines(TEXT)
+    if isinstance(lines, Unobserved):
+        return lines
+    since: datetime | None = None
+    whole = True
+    logins: dict[str, datetime] = {}
+    for line in lines:
+        found = _STAMPED.fullmatch(line)
+        if found is None:
+            continue
+        written = datetime.fromtimestamp(int(found["written"]), UTC)
+        moment = _stamp(found["stamp"], written, int(found["turns"]))
+        if found["who"] is None:
+            whole = whole and moment is not None and (since or look.now) - written < QUIET
+            since = moment if whole else since
+        elif moment is not None and moment <= look.now:
+            logins[found["who"]] = max(logins.get(found["who"], moment), moment)
+    return since, logins
+
+
+def _stamp(stamp: str, written: datetime, turns: int) -> datetime | None:
+    """The time on a line: of RFC 5424, or without year and zone, so many turns of the year before its file was last written."""
+    if (short := _SHORT.fullmatch(stamp)) is None:
+        return _moment(re.sub(r"\.\d+", "", stamp))
+    name, day, hour, minute, second = short.groups()
+    try:
+        moment = datetime(written.year - turns, _MONTHS.get(name, 0), int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+        return moment if moment <= written + QUIET else moment.replace(year=moment.year - 1)
+    except ValueError:
+        return None
 
 
 @record
