@@ -217,6 +217,21 @@ def test_a_search_engine_is_asked_whether_it_refuses_strangers(tmp_path: Path, n
     assert found["curl http://127.0.0.1:9200/ (status)"].content == b"401"
 
 
+def test_of_many_certificates_the_first_are_read_and_the_others_named(tmp_path: Path) -> None:
+    """A server with more of them must not pass for those that were read."""
+    for name in range(12):
+        (tmp_path / f"{name:02}.pem").touch()
+    (tmp_path / "all.conf").write_text("".join(f"ssl_certificate {tmp_path}/{name:02}.pem;\n" for name in range(12)), "utf-8")
+    change = ("/etc/nginx/conf.d/*.conf", f"{tmp_path}/*.conf")
+
+    found = in_the_probe(tmp_path, "certificates", change=change, openssl="echo notAfter=Dec 30 08:00:00 2026 GMT")
+
+    rows = found["openssl x509 -noout -enddate (certificates of web servers)"].content.decode().split("\n")
+    assert [row.split(" ", 2)[1:] for row in rows] == [
+        [f"{tmp_path}/{name:02}.pem", "notAfter=Dec 30 08:00:00 2026 GMT" if name < 10 else "unread"] for name in range(12)
+    ]
+
+
 @pytest.mark.root
 def test_a_stopped_engine_is_not_started_by_asking_it(tmp_path: Path) -> None:
     """systemd holds the socket: whoever connects starts the daemon."""

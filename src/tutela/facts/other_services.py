@@ -273,8 +273,9 @@ class Engine:
     """Often started for whoever connects, by systemd or a program of its kind that holds the socket."""
 
 
+DOCKER_PACKAGES = ("docker-ce", "docker.io", "docker-engine", "moby-engine")
 TABLE = (
-    Engine("Docker API", (2375, 2376, 4243), ("dockerd",), ("docker-ce", "docker.io", "docker-engine", "moby-engine"), _docker, own_ports_only=True),
+    Engine("Docker API", (2375, 2376, 4243), ("dockerd",), DOCKER_PACKAGES, _docker, own_ports_only=True, activated=True),
     Engine("containerd", (), ("containerd",), (), _never),
     Engine("Podman API", (), ("podman",), (), _never),
     Engine("RabbitMQ", (5672, 5671, 15672), ("rabbitmq",), ("rabbitmq-server",), _rabbitmq),

@@ -212,7 +212,7 @@ def _left(look: Look, ends: datetime | None) -> int | Unobserved:
     return (ends - look.now).days
 
 
-_ROW = re.compile(r"(nginx|apache) (/\S{1,4000}) (?:notAfter=([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d{2}):(\d{2}):(\d{2}) (\d{4}) GMT|unreadable)")
+_ROW = re.compile(r"(nginx|apache) (/\S{1,4000}) (?:notAfter=([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d{2}):(\d{2}):(\d{2}) (\d{4}) GMT|unreadable|(unread))")
 
 
 def _certificates(look: Look, servers: set[str]) -> tuple[Certificate, ...] | Unobserved:
@@ -232,6 +232,8 @@ def _certificates(look: Look, servers: set[str]) -> tuple[Certificate, ...] | Un
 
 
 def _days_left(look: Look, row: re.Match[str]) -> int | Unobserved:
+    if row[9] is not None:
+        return Unobserved(Reason.NO_DATA, row[2], Text("证书过多，这一张没有读取", "there are many certificates, and this one was not read"))
     if row[3] is None:
         return Unobserved(Reason.PRIVILEGE, row[2], Text("证书读不出来", "the certificate could not be read"))
     try:
