@@ -6,6 +6,7 @@ Source: os-release(5); openEuler puts its service pack only in VERSION and PRETT
 from __future__ import annotations
 
 import re
+from datetime import date
 
 from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts.look import Look
@@ -17,7 +18,7 @@ NEEDS = ("/etc/os-release", "/usr/lib/os-release")
 
 @record
 class OsRelease:
-    """OsRelease(id='debian', like=(), version='12', name='Debian GNU/Linux 12 (bookworm)', codename='bookworm')"""
+    """OsRelease(id='debian', like=(), version='12', name='Debian GNU/Linux 12 (bookworm)', codename='bookworm', support_end=None)"""
 
     id: str
     like: tuple[str, ...]
@@ -25,6 +26,8 @@ class OsRelease:
     """As in the end-of-life table: `12`, `9.4`, `24.03-LTS-SP3`; empty on rolling systems."""
     name: str
     codename: str
+    support_end: date | None
+    """The last day of support, where the vendor ships it in SUPPORT_END."""
 
 
 def parse(look: Look) -> OsRelease | Unobserved:
@@ -45,7 +48,15 @@ def parse(look: Look) -> OsRelease | Unobserved:
         version=version,
         name=fields.get("PRETTY_NAME", "") or f"{fields['ID']} {version}".strip(),
         codename=fields.get("VERSION_CODENAME", ""),
+        support_end=_day(fields.get("SUPPORT_END", "")),
     )
+
+
+def _day(words: str) -> date | None:
+    try:
+        return date.fromisoformat(words) if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", words) else None
+    except ValueError:
+        return None
 
 
 def _assignments(lines: list[str]) -> list[tuple[str, str]]:

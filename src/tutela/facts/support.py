@@ -1,6 +1,6 @@
 """Whether the operating system still gets free security updates, at the moment of judgement.
 
-Source: the end-of-life table `content/eol.yaml` (catalogue H.0.5); for systems that it does not know, what the site file says.
+Source: the end-of-life table `content/eol.yaml` (catalogue H.0.5); for systems that it does not know, what the site file says, or else SUPPORT_END of os-release(5).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Support:
     supported: bool | Unobserved
     ends: date
     phase: str | None
-    """regular | security | lts, by the table; declared: by the site file."""
+    """regular | security | lts, by the table; declared: by the site file; vendor: by SUPPORT_END."""
     ends_soon: bool
     preferred: bool
     by_extension: str | None
@@ -46,7 +46,8 @@ def parse(look: Look) -> Support | Unobserved:
     today = look.today
     row = _row(look, system)
     if row is None:
-        ends = _declared(look, system)
+        declared = _declared(look, system)
+        ends = declared or system.support_end
         if ends is None:
             return Unobserved(
                 Reason.NO_ANSWER,
@@ -56,7 +57,8 @@ def parse(look: Look) -> Support | Unobserved:
                     "not in the end-of-life table; declare its last day, as the vendor says, in os_support of the site file",
                 ),
             )
-        return Support(system.name, today <= ends, ends, "declared" if today <= ends else None, _soon(today, ends), preferred=False, by_extension=None)
+        by = "vendor" if declared is None else "declared"
+        return Support(system.name, today <= ends, ends, by if today <= ends else None, _soon(today, ends), preferred=False, by_extension=None)
     supported: bool | Unobserved = today <= row.ends
     by_extension = None
     if not supported and row.paid is not None and today <= row.paid[1]:
