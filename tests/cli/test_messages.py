@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tutela.cli import main
+from tutela.cli.options import bundle_name
 from tutela.report.columns import width
 
 ROOT = Path(__file__).parents[2]
@@ -248,6 +249,14 @@ def test_a_report_nobody_may_write_is_refused_before_anybody_is_looked_at(
     said = complaint(capsys, "check", "ssh://tutela-test.invalid", "--output", str(tmp_path / "report"))
 
     assert said == f"tutela: cannot write {tmp_path / 'report'}: Permission denied\n"
+
+
+@pytest.mark.parametrize(
+    ("subject", "name"),
+    [("教务网站", "教务网站"), ("web 1/2", "web%201%2f2"), ("../x", "%2fx"), ("a\u202eb\x1b", "a%202eb%1b"), ("50%", "50%25"), ("\udcff", "%dcff")],
+)
+def test_a_bundle_is_called_as_its_host(subject: str, name: str) -> None:
+    assert bundle_name(subject) == f"{name}.bundle"
 
 
 def test_a_dash_is_standard_input_and_output(tmp_path: Path) -> None:

@@ -262,8 +262,15 @@ def place_of(folder: Path, bundle: Bundle, taken: set[Path]) -> Path:
 
 
 def bundle_name(subject: str) -> str:
-    """A file name for a subject: what is no plain letter becomes its code."""
-    return "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else f"%{ord(char):x}" for char in subject).lstrip(".") + ".bundle"
+    """A file name for a subject: what is no letter or digit, or has no place in this system's names, becomes its code."""
+    return "".join(char if char in "-_." or _may_be_named(char) else f"%{ord(char):x}" for char in subject).lstrip(".") + ".bundle"
+
+
+def _may_be_named(char: str) -> bool:
+    try:
+        return char.isalnum() and bool(os.fsencode(char))
+    except UnicodeEncodeError:
+        return False
 
 
 def read_site_file(path: Path | None) -> Site | None:
