@@ -365,8 +365,13 @@ def _stands_for(pattern: str, key: str) -> bool:
 
 
 def _value(words: str | None) -> int | str:
-    """Of `1 # on` the kernel takes the number before the blank."""
-    number = _number((words or "").partition(" ")[0])
+    """As the kernel takes it: hexadecimal behind 0x, octal behind 0, and of `1 # on` the number before the blank."""
+    first = (words or "").partition(" ")[0]
+    if re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}", first):
+        return int(first, 16)
+    if re.fullmatch(r"0[0-7]{1,11}", first):
+        return int(first, 8)
+    number = _number(first)
     return " ".join((words or "").split()) if number is None else number
 
 
