@@ -126,6 +126,8 @@ def test_what_engines_keep_of_containers_is_left_out_wherever_it_lies(tmp_path: 
         ("/usr/local/src/openssl-3.0.15/test/certs/ca-key.pem", False),
         ("/srv/app/vendor/firebase/php-jwt/tests/data/rsa1-private.pem", False),
         ("/srv/app/.env.example", False),
+        ("/opt/gitlab/embedded/lib/ruby/gems/3.2.0/gems/openid-1.1.3/spec/fixtures/id_rsa.pem", False),
+        ("/home/zhang/.cargo/registry/src/index/rustls-0.23.1/tests/rsa.key", False),
         ("/usr/lib/ssl/misc.key", False),
     ],
 )

@@ -1288,7 +1288,7 @@ text_logins() { # the same from the files that syslog keeps, which Red Hat's fam
 # Of whole paths. Left out are containers, which are hosts of their own, wherever their engine keeps them, and what the kernel makes up.
 NOT_WALKED='/(proc|sys|dev|run|snap|var/lib/(docker|containers|containerd|kubelet|lxc|lxd|incus|machines|snapd)|var/snap/lxd/common)|.*/(subvol-[0-9]+-disk-[0-9]+|overlay2/[0-9a-z]{25,64}(-init)?|(overlay|vfs/dir)/[0-9a-f]{64}|io\.containerd\.snapshotter\.v1\.[a-z]+|(docker|containers/storage)/volumes)'
 SECRET_NAMES='/(root|home|etc|opt|srv|www|app|data[0-9]*|var/www|usr/local/(etc|[^/]*(nginx|apache|httpd|tomcat|openresty)[^/]*))/(.*/)?([^/]*(\.(pem|key|ppk|env|ovpn)|_(rsa|ed25519|ecdsa|key)|my\.cnf)|id_[^/]*|\.env[^/]*|[^/]*(kubeconfig|credentials)[^/]*|\.(pgpass|netrc|npmrc|pypirc|dockercfg|s3cfg)|\.docker/config\.json|\.(aws|kube)/.*)|/etc/(kubernetes/.*\.conf|rancher/.*\.yaml)'
-NO_SECRETS='.*(\.pub|\.(example|sample|dist|template)|/(site-packages|dist-packages|node_modules|testdata|pkg/mod|lib/python.*/test|vendor/.*/tests?)/.*)'
+NO_SECRETS='.*(\.pub|\.(example|sample|dist|template)|/(site-packages|dist-packages|node_modules|gems|testdata|pkg/mod|\.cargo/registry|lib/python.*/test|vendor/.*/tests?)/.*)'
 
 walk_files() {
 	# Mount points of local file systems, each device once.
