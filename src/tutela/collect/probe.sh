@@ -2857,7 +2857,7 @@ lanes() { # 'function...'... : each argument is a lane; all run side by side
 looks() { # lanes that look side by side
 	quick="knock data_services ssh identity jobs log_shipping log_files time_sync kernel web protection
 		packages update_settings sockets firewall firewall_saved plain_services storage containers accounts sessions key_files"
-	set -- 'walk journal_logins text_logins' updates applications log_samples 'advisories integrity deleted_libraries'
+	set -- walk 'journal_logins text_logins' updates applications log_samples 'advisories integrity deleted_libraries'
 	# What is slow has a lane of its own. With --quick only the client of fail2ban is, where there is a server that it asks; any other lane would cost more than it brings.
 	case $QUICK/$PROCESSES in
 	/*) set -- "$@" bans ;;
