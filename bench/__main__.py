@@ -1,8 +1,13 @@
-"""Run the benchmarks named on the command line, or all. `scan/sweep` is one part of a benchmark that has parts."""
+"""Run the benchmarks named on the command line, or all. `scan/sweep` is one part of a benchmark that has parts.
+
+Figures are those of the Python that set up this clone; Debian's own is quicker than one that pyenv compiled.
+`PATH=/usr/sbin:/usr/bin:/sbin:/bin bench/run` in a fresh clone takes Debian's.
+"""
 
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from importlib import import_module
 
@@ -18,6 +23,7 @@ def main() -> int:
     if os.geteuid() != 0:
         print("bench/run: needs root, to install the peers and to see what they see", file=sys.stderr)
         return 1
+    print(f"Python {platform.python_version()} of {sys.base_prefix}")
     for word in wanted:
         name, _, part = word.partition("/")
         import_module(f"bench.{name.replace('-', '_')}").main(*([part] if part else []))
