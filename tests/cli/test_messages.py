@@ -11,6 +11,7 @@ import pytest
 
 from tutela.cli import main
 from tutela.cli.options import bundle_name
+from tutela.errors import CollectError
 from tutela.report.columns import width
 
 ROOT = Path(__file__).parents[2]
@@ -257,6 +258,18 @@ def test_a_report_nobody_may_write_is_refused_before_anybody_is_looked_at(
 )
 def test_a_bundle_is_called_as_its_host(subject: str, name: str) -> None:
     assert bundle_name(subject) == f"{name}.bundle"
+
+
+def test_a_full_disk_for_bundles_does_not_cost_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_path: Path, _bundle: object) -> None:
+        raise CollectError("disk full")
+
+    monkeypatch.setattr("tutela.collect.archive.write_bundle", full)
+    status = main(["check", str(EXAMPLE), "--keep", str(tmp_path)])
+
+    said = capsys.readouterr()
+    assert (status, said.err) == (1, "tutela: disk full\n")
+    assert "web1  BROKEN" in said.out
 
 
 def test_a_dash_is_standard_input_and_output(tmp_path: Path) -> None:

@@ -301,12 +301,15 @@ class _Run:
         self.anchor = anchor
         self.statuses: set[int] = set()
         self.kept: set[Path] = set()
+        self.unkept: list[CollectError] = []
 
     def over(self, looking: Looking) -> int:
         """Judge what is looked at, write the report, and log what was asked to be logged."""
         status = self._reported(looking)
         if self.anchor is not None:
             self.anchor.finish(self.lang)
+        if self.unkept:
+            raise self.unkept[0]
         return status
 
     def _reported(self, looking: Looking) -> int:
@@ -402,7 +405,11 @@ class _Run:
                 if number % COLLECT == 0:
                     gc.collect()
                 if self.arguments.keep is not None and "unreachable" not in bundle.meta:
-                    self._keep(bundle)
+                    try:
+                        self._keep(bundle)
+                    except CollectError as problem:
+                        # A full disk must not cost the report on three hundred hosts.
+                        self.unkept.append(problem)
                 assessment = assess(bundle, self.rulebook, self.site, memory=memory)
                 self.statuses.add(exit_status(assessment, self.arguments.fail_on))
                 if self.anchor is not None:
