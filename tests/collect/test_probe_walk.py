@@ -198,12 +198,20 @@ def test_each_local_file_system_and_each_subvolume_is_walked_once(tmp_path: Path
         "24 22 8:1 / /data rw - ext4 /dev/sda1 rw\n"
         "25 22 8:1 /part /srv/part rw - ext4 /dev/sda1 rw\n"
         "26 22 0:30 / /mnt/far rw - nfs4 centre:/x rw\n"
-        "27 22 0:31 / /run rw - tmpfs tmpfs rw\n",
+        "27 22 0:31 / /run rw - tmpfs tmpfs rw\n"
+        "28 22 0:32 / /tmp rw - tmpfs tmpfs rw\n"
+        "29 22 0:33 / /dev/shm rw - tmpfs tmpfs rw\n",
         "utf-8",
     )
     found = walked(tmp_path, stage, ["sh"], ("/proc/self/mountinfo", str(mounts)))
 
-    assert set(found["tutela walk"].content.split(b"\n")) - {b""} == {b"start\t/", b"start\t/home", b"start\t/data", b"skipped\t/mnt/far"}
+    assert set(found["tutela walk"].content.split(b"\n")) - {b""} == {
+        b"start\t/",
+        b"start\t/home",
+        b"start\t/data",
+        b"start\t/tmp",
+        b"skipped\t/mnt/far",
+    }
 
 
 @pytest.mark.root

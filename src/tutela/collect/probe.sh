@@ -1296,7 +1296,7 @@ walk_files() {
 		{ for (i = 7; i <= NF && $i != "-"; i++); type = $(i + 1) }
 		$5 ~ /\\/ || $5 ~ /^\/(proc|sys|dev|run|snap|var\/lib\/(docker|containers|containerd|kubelet|lxc|lxd|incus|machines|snapd))(\/|$)/ { next }
 		type ~ /^(nfs|nfs4|cifs|smb3|ceph|fuse\.sshfs|fuse\.glusterfs|9p|afs|lustre|glusterfs|virtiofs)$/ { print "skipped\t" $5; next }
-		$5 != "/" && type !~ /^(ext[234]|xfs|btrfs|zfs|f2fs|jfs|reiserfs|bcachefs|overlay|fuseblk)$/ { next }
+		$5 != "/" && type !~ /^(ext[234]|xfs|btrfs|zfs|f2fs|jfs|reiserfs|bcachefs|overlay|fuseblk|tmpfs|vfat|exfat|ntfs3)$/ { next }
 		{ device = $3 (type == "btrfs" ? $4 : "") } # find leaves no subvolume for another
 		$5 == "/" { rank[device] = 0; at[device] = $5 } # what a container mounts of the same device lies below
 		!(device in rank) || length($4) < rank[device] { rank[device] = length($4); at[device] = $5 }
