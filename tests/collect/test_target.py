@@ -51,6 +51,8 @@ def test_a_file_that_exists_is_a_bundle(tmp_path: Path) -> None:
         ("ssh://h:0", "0 is no port (1-65535)"),
         ("ssh://h:x", "'x' is no port (1-65535)"),
         ("ssh://[2001:db8::1]:22x", "'22x' is no port (1-65535)"),
+        ("ops@web1.example:22", "write a remote host as ssh://ops@web1.example:22"),
+        ("nosuch.bundle", "write a remote host as ssh://[user@]host[:port]"),
         ("ssh://ops@", "'ssh://ops@' may only be ssh://[user@]host[:port]"),
         ("ssh://", "'ssh://' may only be ssh://[user@]host[:port]"),
     ],

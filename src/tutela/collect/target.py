@@ -68,10 +68,13 @@ def read_target(words: str) -> Target:
         except PermissionError as problem:
             why = said_by_system(problem)
             raise UsageError(Text(f"无法读取 {words}：{why.zh}", f"cannot read {words}: {why.en}")) from None
+    # What may well be a host is shown as it would have to be written.
+    host = re.fullmatch(r"[A-Za-z0-9_.@-]+(:[0-9]+)?", words) is not None and not words.endswith((".bundle", ".gz"))
+    zh, en = (f"ssh://{words}",) * 2 if host else ("ssh://[用户@]主机[:端口]", "ssh://[user@]host[:port]")
     raise UsageError(
         Text(
-            f"看不懂的目标 {words!r}：没有这个文件；远程主机请写成 ssh://[用户@]主机[:端口]，主机清单写成 @文件",
-            f"cannot make sense of the target {words!r}: there is no such file; write a remote host as ssh://[user@]host[:port] and an inventory as @file",
+            f"看不懂的目标 {words!r}：没有这个文件；远程主机请写成 {zh}，主机清单写成 @文件",
+            f"cannot make sense of the target {words!r}: there is no such file; write a remote host as {en} and an inventory as @file",
         )
     )
 
