@@ -111,6 +111,22 @@ def test_options_behind_the_method_lose_their_values(awk: list[str], line: str, 
 
 
 @pytest.mark.parametrize("awk", AWKS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("ssl_enable=YES", "ssl_enable=YES"),
+        ("TLS   1", "TLS   1"),
+        ("3", "3"),
+        (f"MySQLConfigFile {CANARY}", ""),
+        (f"ftpd_banner={CANARY}", ""),
+        ("TLS 1 2", ""),
+    ],
+)
+def test_of_servers_for_files_only_switches_leave_the_host(awk: list[str], line: str, kept: str) -> None:
+    assert masked(awk, "switches", line + "\n") == kept
+
+
+@pytest.mark.parametrize("awk", AWKS, ids=" ".join)
 def test_yaml_keeps_its_shape_and_loses_its_values(awk: list[str]) -> None:
     text = f"""security:
   authorization: enabled

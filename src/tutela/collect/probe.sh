@@ -885,7 +885,7 @@ function redact(s,   f, n, i, k) {
 	if (how == "filter") return filter_line(s)
 	if (how == "snmp") return snmp_line(s)
 	if (how == "rabbit") return rabbit_line(s)
-	if (how == "switches") return tolower(s) ~ /^[a-z_]+=(yes|no|true|false|0|1)[ \t\r]*$/ ? s : ""
+	if (how == "switches") return tolower(s) ~ /^([a-z_]+=(yes|no|true|false|0|1)|(tls[ \t]+)?[0-3])[ \t\r]*$/ ? s : ""
 	if (how == "daemon") return daemon_line(s)
 	if (how == "servers") return match(s, / args=/) ? substr(s, 1, RSTART + 5) daemon_line(substr(s, RSTART + 6)) : s
 	if (how == "cell") return (s ~ /^(port|usepam|permitrootlogin|passwordauthentication|kbdinteractiveauthentication|pubkeyauthentication|authenticationmethods|permitemptypasswords|allowusers|denyusers|allowgroups|denygroups|maxauthtries|x11forwarding|allowtcpforwarding|disableforwarding|authorizedkeysfile|authorizedkeyscommand|pubkeyauthoptions|gssapiauthentication|hostbasedauthentication) /) ? s : ""
@@ -1466,6 +1466,7 @@ firewall_saved() { # what the packet filter becomes after a restart
 
 plain_services() { # settings of services that may speak in clear
 	if have vsftpd; then files switches /etc/vsftpd.conf /etc/vsftpd/vsftpd.conf; fi
+	case $PROCESSES in *' pure-ftpd'*) directory switches /etc/pure-ftpd/conf TLS; files switches /etc/pure-ftpd.conf /etc/pure-ftpd/pure-ftpd.conf /www/server/pure-ftpd/etc/pure-ftpd.conf ;; esac
 	if have snmpd; then files snmp /etc/snmp/snmpd.conf; directory snmp /etc/snmp/snmpd.conf.d '*.conf'; fi
 }
 

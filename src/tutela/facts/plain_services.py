@@ -12,13 +12,16 @@ from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import exposure
 from tutela.facts.bound import ACTIVATORS
 from tutela.facts.exposure import Port
+from tutela.facts.listing import entries
 from tutela.facts.look import Look
 from tutela.language import Text
 from tutela.record import record
 
 VSFTPD = ("/etc/vsftpd.conf", "/etc/vsftpd/vsftpd.conf")
+PURE_FTPD = ("/etc/pure-ftpd.conf", "/etc/pure-ftpd/pure-ftpd.conf", "/www/server/pure-ftpd/etc/pure-ftpd.conf")
+PURE_FTPD_DIRECTORY = "/etc/pure-ftpd/conf"
 SNMPD = "/etc/snmp/snmpd.conf"
-NEEDS = (*VSFTPD, SNMPD, *exposure.NEEDS)
+NEEDS = (*VSFTPD, *PURE_FTPD, f"{PURE_FTPD_DIRECTORY}/", SNMPD, *exposure.NEEDS)
 
 PORTS: dict[tuple[str, int], str] = {
     ("tcp", 21): "ftp",
@@ -124,7 +127,9 @@ def _protected(look: Look, service: str, port: Port) -> bool | Unobserved:
 
 
 def _ftp(look: Look, port: Port) -> bool | Unobserved:
-    """vsftpd that takes passwords only over TLS; other servers' settings are not known here."""
+    """vsftpd or Pure-FTPd that takes passwords and data only over TLS; other servers' settings are not known here."""
+    if isinstance(port.process, str) and port.process.startswith("pure-ftpd"):
+        return _pure_ftpd(look)
     name = next((name for name in VSFTPD if look.source(name).status is Status.OK), None)
     if port.process != "vsftpd":
         return Unobserved(Reason.FORMAT, str(port.process), Text("不会读这个 FTP 服务的 TLS 设置", "the TLS settings of this FTP server cannot be read"))
@@ -139,6 +144,19 @@ def _ftp(look: Look, port: Port) -> bool | Unobserved:
         settings.get(key, default) in ("yes", "true", "1")
         for key, default in (("ssl_enable", "no"), ("force_local_logins_ssl", "yes"), ("force_local_data_ssl", "yes"))
     )
+
+
+def _pure_ftpd(look: Look) -> bool | Unobserved:
+    """TLS 3 refuses passwords and data in clear, 2 passwords only, 1 nothing. Debian has a file for each setting and leaves the other one alone."""
+    names = entries(look, PURE_FTPD_DIRECTORY)
+    if isinstance(names, Unobserved):
+        return names
+    if names:
+        text = look.text(f"{PURE_FTPD_DIRECTORY}/TLS") if "TLS" in names else "0"
+        return text if isinstance(text, Unobserved) else text.strip() == "3"
+    name = next((name for name in PURE_FTPD if look.source(name).status is not Status.ABSENT), PURE_FTPD[0])
+    text = look.text(name)
+    return text if isinstance(text, Unobserved) else re.findall(r"(?m)^tls\s+([0-3])", text.lower())[-1:] == ["3"]
 
 
 def _snmp(look: Look) -> bool | Unobserved:
