@@ -2378,7 +2378,7 @@ containers() { # fixed fields only; never an environment or a command (NC3)
 		fi
 		# A client must not start a stopped daemon: systemd holds the socket of one and starts it for whoever connects.
 		if [ "$engine" = docker ] && [ ! -S /var/run/docker.sock ]; then emit failed 1 "$engine ps" 'no socket'; continue; fi
-		if [ "$engine" = docker ]; then case $PROCESSES$NL in *" dockerd$NL"*) ;; *) emit failed 1 "$engine ps" 'no daemon'; continue ;; esac; fi
+		if [ "$engine" = docker ]; then case $PROCESSES in *' dockerd'*) ;; *) emit failed 1 "$engine ps" 'no daemon'; continue ;; esac; fi
 		if [ "$engine" = podman ] && [ ! -d /var/lib/containers/storage ]; then emit ok 0 "$engine ps" ''; continue; fi
 		if [ "$engine" = podman ] && [ "$ME" != 0 ]; then emit denied 0 "$engine ps" ''; continue; fi # a user's own containers alone, and it may make files
 		capture 10 "$engine" ps --no-trunc --format '{{.ID}}'
@@ -2625,7 +2625,7 @@ data_processes() { # data services that run: process, user, whether in a contain
 '
 		comm=${f#* } f=/proc/${f%% *}
 		case $comm in
-		mysqld* | mariadbd* | redis-* | valkey-* | keydb-* | postgres | postmaster | mongod | mongos | memcached | etcd | kube* | k3s* | k0s | rke2 | dockerd | containerd | conmon | beam.smp | clickhouse* | influxd | couchdb | minio | consul | sqlservr | tnslsnr | oracle | dmserver | rsync | smbd | ksmbd* | tgtd | jupyter* | raylet | gcs_server | ganesha.nfsd | opensearch* | kibana) ;;
+		mysqld* | mariadbd* | redis-* | valkey-* | keydb-* | postgres | postmaster | mongod | mongos | memcached | etcd | kube* | k3s* | k0s | rke2 | dockerd* | containerd | conmon | beam.smp | clickhouse* | influxd | couchdb | minio | consul | sqlservr | tnslsnr | oracle | dmserver | rsync | smbd | ksmbd* | tgtd | jupyter* | raylet | gcs_server | ganesha.nfsd | opensearch* | kibana) ;;
 		java | node | MainThread | node-MainThread | python* ) ;; # the latter two are what Node.js 24 and 26 call themselves
 		*) continue ;;
 		esac

@@ -25,6 +25,8 @@ NEEDS = (*(form.format(engine) for engine in ENGINES for form in (PS, INSPECT, I
 SOCKETS = re.compile(r"(^|/)(docker|podman|containerd|crio)\.sock$")
 ABOVE = re.compile(r"((/var)?/run(/(podman|containerd|crio|user(/[0-9]+(/(podman|containerd))?)?))?|/var|)/?")
 """Directories that hold such a socket."""
+DAEMONS = ("dockerd", "dockerd-current")
+"""The latter is of the RHEL family 7."""
 MAX_CONTAINERS = 2000
 
 
@@ -96,7 +98,7 @@ def _of_users(look: Look) -> Unobserved | None:
     if isinstance(running, Unobserved):
         return running
     for one in running:
-        if one.name in ("conmon", "dockerd") and one.uid not in (None, 0):
+        if one.name in ("conmon", *DAEMONS) and one.uid not in (None, 0):
             return Unobserved(
                 Reason.NO_ANSWER, bound.PROCESSES, Text("普通用户自己的容器没有查看", "containers that an ordinary user's engine runs are not looked at")
             )
@@ -108,7 +110,7 @@ def _stopped(look: Look, engine: str) -> bool:
     said, running = look.source(PS.format(engine)), bound.processes(look)
     if said.status is not Status.FAILED or said.content not in (b"no socket", b"no daemon") or isinstance(running, Unobserved):
         return False
-    return not any(one.name in ("dockerd", "containerd") for one in running)
+    return not any(one.name in (*DAEMONS, "containerd") for one in running)
 
 
 def _of(look: Look, engine: str) -> list[Container | Unobserved]:

@@ -275,7 +275,7 @@ class Engine:
 
 DOCKER_PACKAGES = ("docker-ce", "docker.io", "docker-engine", "moby-engine")
 TABLE = (
-    Engine("Docker API", (2375, 2376, 4243), ("dockerd",), DOCKER_PACKAGES, _docker, own_ports_only=True, activated=True),
+    Engine("Docker API", (2375, 2376, 4243), ("dockerd", "dockerd-current"), DOCKER_PACKAGES, _docker, own_ports_only=True, activated=True),
     Engine("containerd", (), ("containerd",), (), _never),
     Engine("Podman API", (), ("podman",), (), _never),
     Engine("RabbitMQ", (5672, 5671, 15672), ("rabbitmq",), ("rabbitmq-server",), _rabbitmq),
