@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Status, Unobserved
-from tutela.facts import units
+from tutela.facts import machine, units
 from tutela.facts.listing import below, entries
 from tutela.facts.look import Look
 from tutela.facts.unseen import unseen
@@ -88,6 +88,7 @@ NEEDS = (
     "/etc/ufw/ufw.conf",
     "/etc/default/ufw",
     "/proc/cmdline",
+    *machine.NEEDS,
 )
 MAX_LINES = 5000
 
@@ -159,6 +160,10 @@ def _setting(look: Look, layers: _Layers, key: str) -> Setting:
             drift = by_itself if isinstance(by_itself, Unobserved) else not by_itself
     else:
         drift = persistent != running
+    if drift is True and key.startswith(("kernel.", "fs.")):
+        # A container's own files set none of these: they are its host's, and read-only inside.
+        kind = look.part(machine.parse, "kind")
+        drift = kind if isinstance(kind, Unobserved) else kind != "container"
     return Setting(key, running, persistent, file, drift)
 
 
