@@ -67,7 +67,7 @@ def test_from_a_file_to_a_receipt_that_verifies_offline(log: Run, tmp_path: Path
 
 def test_a_ledger_and_its_witness_may_have_chinese_names(run: Run) -> None:
     Path("合同").write_text("甲方与乙方")
-    assert run("init", "账本", "--origin", "某大学/2026", "--sm2")[0] == 0
+    assert run("init", "账本", "--origin", "某大学\U0002ebf0/2026", "--sm2")[0] == 0
     assert run("append", "账本", "合同")[0] == 0
     assert run("witness", "见证", "--init", "业主/一号", "--key", "账本/vkey")[0] == 0
     status, cosignature, _ = run("witness", "见证", "账本")
@@ -664,6 +664,16 @@ def test_a_receipt_that_is_too_long_for_one_code_takes_several(tmp_path: Path) -
             "密钥名称应有 1 到 255 个字符，不能有空格、加号和控制字符",
             "a key's name has 1 to 255 characters, without spaces, plus signs or control characters",
         ),
+        (
+            ("init", "new", "--origin", "a\u200bb"),
+            "名称里有看不见的字符 U+200B，请删去或重新输入",
+            "the name holds a character that cannot be seen, U+200B: type it anew",
+        ),
+        (
+            ("witness", "new", "--init", "\u202eb"),
+            "名称里有看不见的字符 U+202E，请删去或重新输入",
+            "the name holds a character that cannot be seen, U+202E: type it anew",
+        ),
         (("prove", "log", "9"), "没有第 9 条：日志有 0 条，从 0 数起", "there is no entry 9: the log has 0, counted from 0"),
         (("append", "log", "nothing"), "无法读取 nothing：没有这个文件或文件夹", "cannot read nothing: No such file or directory"),
         (
@@ -674,7 +684,19 @@ def test_a_receipt_that_is_too_long_for_one_code_takes_several(tmp_path: Path) -
         (("prove", "log", "9" * 30), f"无法读取 {'9' * 30}：没有这个文件或文件夹", f"cannot read {'9' * 30}: No such file or directory"),
         (("prove", "log", "sha256:00"), "账本里没有 sha256:00（log，0 条）", "the ledger has no entry for sha256:00 (log, 0 entries)"),
     ],
-    ids=["nothing to log", "no ledger", "not empty", "bad name", "no such entry", "no such file", "no time", "no such number", "no such subject"],
+    ids=[
+        "nothing to log",
+        "no ledger",
+        "not empty",
+        "bad name",
+        "unseen character",
+        "turned round",
+        "no such entry",
+        "no such file",
+        "no time",
+        "no such number",
+        "no such subject",
+    ],
 )
 def test_what_is_wrong_is_said_in_both_languages(log: Run, lang: str, words: tuple[str, ...], zh: str, en: str) -> None:
     status, _, err = log(*words, "--lang", lang)

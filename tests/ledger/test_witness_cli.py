@@ -308,6 +308,22 @@ def test_a_witness_that_knows_more_than_the_log_has_says_so(run: Run, log: Ledge
     assert len(list(Path("w/misbehaviour").iterdir())) == 1
 
 
+def test_a_cosigned_checkpoint_of_a_lost_history_is_not_published(run: Run, log: Ledger) -> None:
+    """Both folders came from a backup, and the log went on: nothing here can tell, until somebody brings what it signed before."""
+    for name in ("log", "log.private"):
+        shutil.copytree(name, f"backup{name.removeprefix('log')}")
+    policy(f"witness W {new_witness(run, 'w')}", "quorum W")
+    grow(2)
+    Path("request").write_text(run("checkpoint", "log", "--from", "0")[1])
+    assert run("witness", "w", "request", "--key", "log/vkey", "--output", "cosignature")[0] == 0
+    with Path("request").open("ab") as request:
+        request.write(Path("cosignature").read_bytes())
+    grow(3, "backup")
+    status, _, err = run("checkpoint", "backup", "--cosign", "policy", "--add", "request")
+    assert (status, "these are two histories" in err) == (1, True)
+    assert not Path("backup/cosigned").exists()
+
+
 def test_only_cosignatures_that_verify_are_added(run: Run, log: Ledger) -> None:
     key = new_witness(run, "w")
     policy(f"witness W {key}", "quorum W")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import unicodedata
 from hashlib import sha256
 
 from tutela.language import Text
@@ -100,6 +101,19 @@ def _signature(line: str) -> Signature:
 def is_name(name: str) -> bool:
     """Whether a key may have this name."""
     return len(name) <= _MAX_NAME and bool(_NAME.fullmatch(name))
+
+
+def check_new_name(name: str) -> None:
+    """That a key which is made now may have this name: one with something in it that cannot be seen looks like another. Raises MalformedError."""
+    for one in name:
+        # By category: characters that are newer than this Python are not printable to it either.
+        if unicodedata.category(one) in ("Cc", "Cf") and is_name(one):
+            raise MalformedError(
+                Text(
+                    f"名称里有看不见的字符 U+{ord(one):04X}，请删去或重新输入",
+                    f"the name holds a character that cannot be seen, U+{ord(one):04X}: type it anew",
+                )
+            )
 
 
 def decoded(encoded: str) -> bytes:

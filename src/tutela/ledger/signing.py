@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from tutela.language import Text
 from tutela.ledger import sm2
 from tutela.ledger.entry import LATEST, written
-from tutela.ledger.note import Note, Signature, VerifierKey, decoded, is_name
+from tutela.ledger.note import Note, Signature, VerifierKey, check_new_name, decoded, is_name
 from tutela.ledger.refused import MalformedError, UnsignedError
 from tutela.ledger.sm2 import IDENTIFIER, Sm2Signer
 from tutela.record import record
@@ -48,7 +48,8 @@ class Ed25519Signer:
 
     @classmethod
     def new(cls, name: str) -> Ed25519Signer:
-        """A new key from the system's random numbers."""
+        """A new key from the system's random numbers; raises MalformedError for a name that looks like another."""
+        check_new_name(name)
         return cls(name, secrets.token_bytes(_SEED_BYTES))
 
     @property
@@ -71,7 +72,8 @@ class Cosigner:
 
     @classmethod
     def new(cls, name: str) -> Cosigner:
-        """A new key from the system's random numbers."""
+        """A new key from the system's random numbers; raises MalformedError for a name that looks like another."""
+        check_new_name(name)
         return cls(name, secrets.token_bytes(_SEED_BYTES))
 
     @property

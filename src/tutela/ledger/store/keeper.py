@@ -165,7 +165,7 @@ class Ledger:
         """Publishes a checkpoint of this log with the cosignatures under it, which the caller has verified.
 
         They go to the published checkpoint, if that is still the one, and to the file that keeps the newest cosigned one while the log grows on. There an older one
-        stays until `enough` witnesses have cosigned the newer. Raises UnsignedError or RollbackError if the checkpoint is not one of this log's.
+        stays until `enough` witnesses have cosigned the newer. Raises UnsignedError, RollbackError or ConsistencyError if the checkpoint is not one of this log's.
         """
         verified_by(head.note, self.keys)
         with alone(self.private):
@@ -178,6 +178,9 @@ class Ledger:
                         f"{self.public} ends at {public.checkpoint.size} entries, the checkpoint that was cosigned has {head.checkpoint.size}",
                     )
                 )
+            old, new = head.checkpoint, public.checkpoint
+            # Where both folders came from a backup, this may be of a history that was lost.
+            check_consistency(old.size, old.root, new.size, new.root, Log(self._folder, public).consistency(old.size))
             held = read_cosigned(self._folder)
             if held is None or held.note.text == head.note.text or (enough and held.checkpoint.size < head.checkpoint.size):
                 replace(self.public / COSIGNED, _joined(held, head))
