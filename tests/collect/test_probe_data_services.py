@@ -114,6 +114,20 @@ def test_options_behind_the_method_lose_their_values(awk: list[str], line: str, 
 @pytest.mark.parametrize(
     ("line", "kept"),
     [
+        (f'{{"hosts":["tcp://0.0.0.0:2376"],"tlsverify":true,"tlskey":"{CANARY}"}}', "tlsverify: true"),
+        ('  "tlsverify": true,', "tlsverify: true"),
+        ('  "tlsverify": false,', "  tlsverify: false,"),
+        (f'{{"log-opts":{{"splunk-token":"{CANARY}"}}}}', "#"),
+    ],
+)
+def test_of_json_in_one_line_only_one_switch_leaves_the_host(awk: list[str], line: str, kept: str) -> None:
+    assert masked(awk, "yaml", line + "\n") == kept
+
+
+@pytest.mark.parametrize("awk", AWKS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
         ("ssl_enable=YES", "ssl_enable=YES"),
         ("TLS   1", "TLS   1"),
         ("3", "3"),

@@ -744,6 +744,7 @@ function rabbit_line(s) {
 	return "loopback_users " (s ~ /^[ \t]*,[ \t]*\[[ \t]*\]/ ? "[]" : s ~ /^[ \t]*,[ \t]*\[.*"guest"/ ? "[guest]" : "***")
 }
 function yaml_line(s,   head, k, v) {
+	if (s ~ /"tlsverify"[ \t]*:[ \t]*true/) return "tlsverify: true" # of Docker: JSON, often in one line
 	sub(/[ \t]+#.*$/, "", s)
 	if (s ~ /^[ \t]*(#|$)/) return ""
 	match(s, /^[ \t]*(- +)*/)
