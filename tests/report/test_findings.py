@@ -11,12 +11,12 @@ from tests import scenes
 from tests.report.standard import HERE, judged, options, standard
 from tutela.assess import Assessment
 from tutela.assess.assessment import Standing
-from tutela.checks import Outcome
+from tutela.checks import Outcome, Severity
 from tutela.cli.check import exit_status
 from tutela.language import Lang, Text
 from tutela.report import FORMATS
 from tutela.report.checklist import checklist
-from tutela.report.findings import Headline, headline, sort_key
+from tutela.report.findings import Headline, by_weight, headline, sort_key
 from tutela.report.nagios import status
 from tutela.report.words import value, wanted
 
@@ -32,6 +32,14 @@ def undecided_advice() -> Assessment:
 def test_subjects_are_in_the_order_in_which_people_count() -> None:
     names = ["web10", "Web2", "web1.example", "db", "web02b", "web" + "9" * 5000]
     assert sorted(names, key=sort_key) == ["db", "web1.example", "Web2", "web02b", "web10", "web" + "9" * 5000]
+
+
+def test_signs_of_a_break_in_stand_first_among_their_equals() -> None:
+    low, first, *_, last = (replace(verdict, severity=Severity.HIGH) for verdict in by_weight(standard("breaks")[0].verdicts))
+    low = replace(low, severity=Severity.LOW, check=replace(low.check, incident=True))
+    last = replace(last, check=replace(last.check, incident=True))
+
+    assert by_weight([low, first, last]) == [last, first, low]
 
 
 def test_advice_that_is_unknown_leaves_the_headline_and_both_exit_statuses_as_they_were() -> None:

@@ -139,6 +139,8 @@ class Check:
     expect: tuple[Expectation, ...]
     vantage: Vantage = Vantage.HOST
     never_collect: tuple[str, ...] = ()
+    incident: bool = False
+    """A failure may mean that somebody broke in: it stands before others of its severity, since mending them first destroys traces."""
     params: Mapping[str, Param] = field(default_factory=dict)
     not_applicable: tuple[Rule, ...] = ()
     unknown: tuple[Rule, ...] = ()

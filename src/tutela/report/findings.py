@@ -127,8 +127,8 @@ def _be(things: Sequence[object]) -> str:
 
 
 def by_weight(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Worst first; among equals as the catalogue has them, which goes from what everything rests on (updates, firewall, logins) to what watches and restores."""
-    return sorted(verdicts, key=lambda verdict: (-verdict.severity.rank, verdict.check.catalogue or "~", verdict.check.id))
+    """Worst first; among equals signs of a break-in, then as the catalogue has them, which goes from what everything rests on (updates, firewall, logins) to what watches and restores."""
+    return sorted(verdicts, key=lambda verdict: (-verdict.severity.rank, not verdict.check.incident, verdict.check.catalogue or "~", verdict.check.id))
 
 
 def failures(assessment: Assessment) -> list[Verdict]:
