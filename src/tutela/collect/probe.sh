@@ -1182,7 +1182,7 @@ NR > 3000 { exit 1 } # the rest is not looked at
 		else if (path ~ /kube/ && line ~ /^[ \t]*token:[ \t]*[A-Za-z0-9]/) kind = "token"
 		else if (base ~ /\.?my\.cnf$|\.cnf$|^\.pypirc$|^\.s3cfg$|^\.smbcredentials$/ && line ~ /^[ \t]*(password|secret_key)[ \t]*=[ \t]*[^ \t]/) kind = "password"
 		else if (base ~ /env/ && line ~ /:\/\/[^\/:@ ]*:[^\/:@ $]+@/) kind = "password"
-		else if (base ~ /env/ && toupper(line) ~ /^(EXPORT[ \t]+)?[A-Z0-9_]*(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY)[A-Z0-9_]*[ \t]*=|^(EXPORT[ \t]+)?([A-Z0-9_]*_)?(PASS|PWD)[ \t]*=/ && tolower(line) !~ /=[ \t]*["\047]?(null|none|true|false)?["\047]?[ \t\r]*$/) kind = "password"
+		else if (base ~ /env/ && toupper(line) ~ /^(EXPORT[ \t]+)?[A-Z0-9_]*(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY)[A-Z0-9_]*[ \t]*=|^(EXPORT[ \t]+)?([A-Z0-9_]*_)?(PASS|PWD)[ \t]*=/ && toupper(line) !~ /^[^=]*_(ID|FILE|PATH|NAME|TYPE|HEADER|LENGTH|ENABLED|TTL|EXPIRY|EXPIRES?|IN|MINUTES|SECONDS|HOURS|DAYS)[ \t]*=/ && tolower(line) !~ /=[ \t]*["\047]?(null|none|true|false)?["\047]?[ \t\r]*$/) kind = "password"
 	}
 	close(path)
 	if (kind != "") print kind "\t" $2 "\t" $3 "\t" $4 "\t" path
