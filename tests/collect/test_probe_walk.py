@@ -58,7 +58,7 @@ cp .aws/deep node_modules/x/id_rsa; cp .aws/deep id_rsa.pub; cp .aws/deep holida
 cp .aws/deep id_mine; cp .aws/deep id_own; chmod 600 id_own
 mkdir closed; cp .aws/deep closed/credentials; chmod 700 closed
 echo DATABASE_URL=postgres://app:canary@db/app >url.env; echo 'DATABASE_URL=postgres://app:${WORD}@db/app' >filled-in.env
-echo DB_PASS=canary >short.env; printf 'MAIL_PASSWORD=null\nSMS_TOKEN=""\nBYPASS=1\n' >empty.env; cp short.env .env.example
+echo DB_PASS=canary >short.env; printf 'MAIL_PASSWORD=null\nSMS_TOKEN=""\nBYPASS=1\nDB_PASSWORD_FILE=/run/secrets/db\nTOKEN_TTL=60\n' >empty.env; cp short.env .env.example
 mkdir testdata; cp .aws/deep testdata/credentials
 """
 STORES = (
