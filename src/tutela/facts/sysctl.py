@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from tutela.evidence import Status, Unobserved
+from tutela.evidence import Reason, Status, Unobserved
 from tutela.facts import machine, units
 from tutela.facts.listing import below, entries
 from tutela.facts.look import Look
 from tutela.facts.unseen import unseen
+from tutela.language import Text
 from tutela.record import record
 
 DIRECTORIES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
@@ -160,11 +161,23 @@ def _setting(look: Look, layers: _Layers, key: str) -> Setting:
             drift = by_itself if isinstance(by_itself, Unobserved) else not by_itself
     else:
         drift = persistent != running
-    if drift is True and key.startswith(("kernel.", "fs.")):
-        # A container's own files set none of these: they are its host's, and read-only inside.
-        kind = look.part(machine.parse, "kind")
-        drift = kind if isinstance(kind, Unobserved) else kind != "container"
+    if drift is True:
+        drift = _in_container(look, key, persistent)
     return Setting(key, running, persistent, file, drift)
+
+
+def _in_container(look: Look, key: str, persistent: int | str | None) -> bool | Unobserved:
+    """Whether a value that differs is a drift, which in a container may be the concern of its host."""
+    inherited = persistent is None and (key == "net.ipv4.ip_forward" or key.startswith("net.ipv4.conf."))
+    if not inherited and not key.startswith(("kernel.", "fs.")):
+        return True
+    kind = look.part(machine.parse, "kind")
+    if isinstance(kind, Unobserved) or kind != "container":
+        return kind if isinstance(kind, Unobserved) else True
+    if inherited:
+        why = Text("容器启动时的值取自宿主，看不到", "a container starts with the values of its host, which are not seen")
+        return Unobserved(Reason.NO_VANTAGE, key, why)
+    return False  # its own files set none of these: they are its host's, and read-only inside
 
 
 def _by_itself(look: Look, key: str, running: int) -> bool | Unobserved:
