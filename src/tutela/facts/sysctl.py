@@ -162,13 +162,13 @@ def _setting(look: Look, layers: _Layers, key: str) -> Setting:
     else:
         drift = persistent != running
     if drift is True:
-        drift = _in_container(look, key, persistent)
+        drift = _in_container(look, key, file)
     return Setting(key, running, persistent, file, drift)
 
 
-def _in_container(look: Look, key: str, persistent: int | str | None) -> bool | Unobserved:
+def _in_container(look: Look, key: str, file: str | None) -> bool | Unobserved:
     """Whether a value that differs is a drift, which in a container may be the concern of its host."""
-    inherited = persistent is None and (key == "net.ipv4.ip_forward" or key.startswith("net.ipv4.conf."))
+    inherited = file is None and (key == "net.ipv4.ip_forward" or key.startswith("net.ipv4.conf."))
     if not inherited and not key.startswith(("kernel.", "fs.")):
         return True
     kind = look.part(machine.parse, "kind")
