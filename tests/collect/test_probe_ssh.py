@@ -50,6 +50,7 @@ def redacted(awk: list[str], how: str, text: str) -> str:
         ("snmp", f'createUser monitor SHA "{CANARY}" AES', "createUser ***"),
         ("snmp", f"trapsink 192.0.2.1 {CANARY}", "trapsink ***"),
         ("snmp", "rouser monitor priv", "rouser monitor priv"),
+        ("snmp", "includeDir /etc/snmp/snmpd.conf.d", "includeDir /etc/snmp/snmpd.conf.d"),
         (
             "filter",
             "-A INPUT -p tcp -m tcp --dport 27431 -m recent --set --name K1 --mask 255.255.255.255 --rsource -j DROP",

@@ -659,7 +659,7 @@ function snmp_line(s,   n, w, i, key, out) {
 	key = tolower(w[1])
 	if (key ~ /^r[ow]community6?$/) i = 2
 	else if (key ~ /^com2sec6?$/) i = (w[2] == "-Cn") ? 6 : 4
-	else return (key ~ /^(agentaddress|r[ow]user|access|view|group|syslocation|sysservices|master)$/) ? s : w[1] " ***"
+	else return (key ~ /^(agentaddress|include(file|dir)|r[ow]user|access|view|group|syslocation|sysservices|master)$/) ? s : w[1] " ***"
 	if (w[i] !~ /^"?(public|private)"?$/) w[i] = "***"
 	out = w[1]
 	for (i = 2; i <= n; i++) out = out " " w[i]
@@ -1468,7 +1468,7 @@ firewall_saved() { # what the packet filter becomes after a restart
 plain_services() { # settings of services that may speak in clear
 	if have vsftpd; then files switches /etc/vsftpd.conf /etc/vsftpd/vsftpd.conf; fi
 	case $PROCESSES in *' pure-ftpd'*) directory switches /etc/pure-ftpd/conf TLS; files switches /etc/pure-ftpd.conf /etc/pure-ftpd/pure-ftpd.conf /www/server/pure-ftpd/etc/pure-ftpd.conf ;; esac
-	if have snmpd; then files snmp /etc/snmp/snmpd.conf; directory snmp /etc/snmp/snmpd.conf.d '*.conf'; fi
+	if have snmpd; then files snmp /etc/snmp/snmpd.conf /etc/snmp/snmpd.local.conf; directory snmp /etc/snmp/snmpd.conf.d '*.conf'; fi
 }
 
 guards() { # states of the units that guard the host, in one call

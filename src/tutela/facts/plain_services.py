@@ -21,7 +21,9 @@ VSFTPD = ("/etc/vsftpd.conf", "/etc/vsftpd/vsftpd.conf")
 PURE_FTPD = ("/etc/pure-ftpd.conf", "/etc/pure-ftpd/pure-ftpd.conf", "/www/server/pure-ftpd/etc/pure-ftpd.conf")
 PURE_FTPD_DIRECTORY = "/etc/pure-ftpd/conf"
 SNMPD = "/etc/snmp/snmpd.conf"
-NEEDS = (*VSFTPD, *PURE_FTPD, f"{PURE_FTPD_DIRECTORY}/", SNMPD, *exposure.NEEDS)
+SNMPD_LOCAL = "/etc/snmp/snmpd.local.conf"
+"""snmpd reads it behind the other one without being told."""
+NEEDS = (*VSFTPD, *PURE_FTPD, f"{PURE_FTPD_DIRECTORY}/", SNMPD, SNMPD_LOCAL, *exposure.NEEDS)
 
 PORTS: dict[tuple[str, int], str] = {
     ("tcp", 21): "ftp",
@@ -161,11 +163,15 @@ def _pure_ftpd(look: Look) -> bool | Unobserved:
 
 def _snmp(look: Look) -> bool | Unobserved:
     """Version 3 only: no community at all. A community of one's own is still sent in clear, but is no published password."""
-    texts = [look.text(SNMPD), *(look.text(name) for name in look.names("/etc/snmp/snmpd.conf.d/") if name.endswith(".conf"))]
+    texts = [look.text(SNMPD), *(look.text(name) for name in look.names(f"{SNMPD}.d/") if name.endswith(".conf"))]
+    if look.source(SNMPD_LOCAL).status is not Status.ABSENT:
+        texts.append(look.text(SNMPD_LOCAL))
     doubt = next((text for text in texts if isinstance(text, Unobserved)), None)
     lines = [line for text in texts if isinstance(text, str) for line in text.split("\n")]
     for line in lines:
         words = [word.strip('"') for word in line.split()]
+        if words and words[0].lower() in ("includefile", "includedir") and words[1:2] not in ([f"{SNMPD}.d"], [f"{SNMPD}.d/"], ["***"]):
+            doubt = doubt or Unobserved(Reason.FORMAT, SNMPD, Text("包含了没有读取的文件", "it includes files that are not read"))
         if not words or not re.fullmatch(r"(r[ow]community6?|com2sec6?)", words[0].lower()) or not {"public", "private"} & set(words[1:]):
             continue
         # Who may use it: rocommunity COMMUNITY [SOURCE], com2sec [-Cn CONTEXT] NAME SOURCE COMMUNITY.
