@@ -302,6 +302,23 @@ def test_who_may_write_into_the_public_folder_cannot_choose_what_the_keeper_writ
     assert again(ledger).append([made_up(1), made_up(2)]) == [0, 1]
 
 
+def test_nothing_but_partial_tiles_is_removed_once_a_tile_is_full(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.append([made_up(i) for i in range(100)])
+    others = tmp_path / "others"
+    others.mkdir()
+    for name in ("passwd", "17", "150"):
+        (others / name).touch()
+    partial = ledger.public / "tile/0/000.p"
+    shutil.copy(partial / "100", others)
+    shutil.rmtree(partial)
+    partial.symlink_to(others)
+    shutil.copy(others / "passwd", ledger.public / "tile/entries/000.p/README")
+    for size in (200, 300):
+        ledger.append([made_up(i) for i in range(size)])
+    assert {"passwd", "17", "150"} <= {one.name for one in others.iterdir()}
+    assert (ledger.public / "tile/entries/000.p/README").exists()
+
+
 def test_whatever_is_removed_beside_a_writer_nobody_else_writes_meanwhile(ledger: Ledger) -> None:
     """As people do who find a program that hangs: a file of the name lock would be the first to go."""
     told: list[int] = []

@@ -384,9 +384,10 @@ class Ledger:
                 (self.public / Tile(tile.level, tile.number, WIDTH).path).unlink(missing_ok=True)
                 signed = max((self._edge.size >> 8 * max(tile.level, 0)) - tile.number * WIDTH, 0)
                 if tile.width - signed > 1:
-                    with suppress(FileNotFoundError), os.scandir((self.public / tile.path).parent) as held:
+                    folder = (self.public / tile.path).parent
+                    with suppress(FileNotFoundError), os.scandir(folder) as held:
                         for partial in held:
-                            if partial.name.isdecimal() and signed < int(partial.name) < tile.width:
+                            if not folder.is_symlink() and partial.name.isdecimal() and signed < int(partial.name) < tile.width:
                                 Path(partial.path).unlink()
 
     def _tidy(self, files: Sequence[tuple[Tile, bytes]]) -> None:
@@ -395,8 +396,10 @@ class Ledger:
             if not tile.partial:
                 folder = self.public / f"{tile.path}.p"
                 with suppress(OSError):
+                    # Nothing but partial tiles: whoever else may write here could have put a link to other folders in its place.
                     for partial in folder.iterdir():
-                        partial.unlink()
+                        if partial.name.isdecimal() and not folder.is_symlink():
+                            partial.unlink()
                     folder.rmdir()
 
 
