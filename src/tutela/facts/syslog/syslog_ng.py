@@ -13,7 +13,7 @@ from tutela.facts import listing
 from tutela.facts.look import Look
 from tutela.facts.syslog import coverage
 from tutela.facts.syslog.coverage import FACILITY_NAMES, SEVERITY_NAMES, Mask
-from tutela.facts.syslog.model import Route, Routing
+from tutela.facts.syslog.model import STATES, Route, Routing
 from tutela.language import Text
 
 MAIN = "/etc/syslog-ng/syslog-ng.conf"
@@ -251,8 +251,9 @@ def _path(path: _Node, live: Mask, reader: _Reader, routes: list[Route], depth: 
     for part in path.body:
         if part.name == "filter":
             inner = coverage.both(inner, _filter(part, reader, 0))
-        elif part.name in ("parser", "rewrite", "junction", "channel", "if", "elif", "else"):
-            inner = coverage.both(inner, coverage.UNDECIDED) if part.name != "rewrite" else inner
+        elif part.name in ("parser", "junction", "channel", "if", "elif", "else"):
+            inner = coverage.both(inner, coverage.UNDECIDED)
+            _path(part, inner, reader, routes, depth + 1)  # may send somewhere by itself
         elif part.name == "destination":
             routes.extend(_routes(part, inner, reader))
         elif part.name == "log":
@@ -272,10 +273,18 @@ def _received(part: _Node, reader: _Reader) -> Mask:
     """Which of this host's own messages a source gets."""
     mask = coverage.NOTHING
     for driver in _resolved(part, reader)[0]:
-        if driver.name in ("system", "systemd-journal", "systemd-syslog"):
+        if driver.name in ("system", "systemd-journal"):
             return coverage.EVERYTHING
-        if driver.name in ("unix-dgram", "unix-stream", "unix-dgrams"):
-            mask = coverage.either(mask, coverage.only(frozenset(range(1, 24)), None))
+        if driver.name in ("unix-dgram", "unix-stream", "unix-dgrams", "systemd-syslog"):
+            others = coverage.only(frozenset(range(1, 24)), None)
+            if reader.look.source(STATES).status is not Status.ABSENT:
+                why = Text(
+                    f"systemd 之下 {driver.name}() 只能收到 syslog.socket 转来的消息，多半什么也收不到：改用 system()",
+                    f"under systemd {driver.name}() gets what syslog.socket hands over, which mostly is nothing: system() gets all",
+                )
+                reader.unread.append(Unobserved(Reason.NO_DATA, MAIN, why))
+                others = coverage.both(others, coverage.UNDECIDED)
+            mask = coverage.either(mask, others)
         elif driver.name in ("file", "pipe") and driver.first() in ("/proc/kmsg", "/dev/kmsg"):
             mask = coverage.either(mask, coverage.only(frozenset({0}), None))
     return mask
@@ -296,6 +305,8 @@ def _routes(part: _Node, mask: Mask, reader: _Reader) -> list[Route]:
         buffer = driver.option("disk-buffer")
         port = driver.word("port") or driver.word("destport")
         number = int(port) if port.isascii() and port.isdecimal() and len(port) <= 5 else 6514 if tls and protocol == "tcp" else 514
+        if "`" in host:
+            reader.unread.append(Unobserved(Reason.FORMAT, where, Text(f"目标是变量 {host}", f"the target is a variable: {host}")))
         made.append(Route(host, number, protocol or "other", tls, buffer is not None, mask, where))
     return made
 
