@@ -319,6 +319,23 @@ def test_nothing_but_partial_tiles_is_removed_once_a_tile_is_full(ledger: Ledger
     assert (ledger.public / "tile/entries/000.p/README").exists()
 
 
+def test_a_pipe_in_the_place_of_the_checkpoint_does_not_hold_the_writer_up(ledger: Ledger) -> None:
+    (ledger.public / CHECKPOINT).unlink()
+    os.mkfifo(ledger.public / CHECKPOINT)
+    told: list[Exception] = []
+
+    def append() -> None:
+        try:
+            ledger.append([made_up(1)])
+        except DamagedError as problem:
+            told.append(problem)
+
+    writer = threading.Thread(target=append, daemon=True)
+    writer.start()
+    writer.join(10)
+    assert [str(one) for one in told] == [f"{ledger.public / CHECKPOINT}: is no ordinary file"]
+
+
 def test_whatever_is_removed_beside_a_writer_nobody_else_writes_meanwhile(ledger: Ledger) -> None:
     """As people do who find a program that hangs: a file of the name lock would be the first to go."""
     told: list[int] = []

@@ -215,8 +215,8 @@ class Ledger:
     def _marks(self) -> tuple[object, ...]:
         """What changes when anybody writes. By content: a file's number and time may be those of the one before the last."""
         try:
-            return (self.private / STATE).read_bytes(), (self.public / CHECKPOINT).read_bytes(), (self.private / KNOWN).stat().st_ino
-        except FileNotFoundError:
+            return (self.private / STATE).read_bytes(), self._folder.read(CHECKPOINT, MAX_NOTE_BYTES), (self.private / KNOWN).stat().st_ino
+        except (FileNotFoundError, MissingError):
             return (object(),)
 
     def _state(self) -> SignedCheckpoint:
