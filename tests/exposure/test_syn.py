@@ -104,6 +104,19 @@ def test_a_dropping_host_is_asked_twice_without_a_pause_and_then_waited_for():
     assert world.now < 0.96
 
 
+def test_a_host_whose_first_answers_come_at_the_very_end_is_asked_on():
+    """A neighbour long in being found: of all the questions before, the kernel kept the last few and dropped the others."""
+
+    class Late(World):
+        def answers(self, at: float, probes: np.ndarray) -> Replies:
+            last = probes[~np.isin(probes, self.open)][-1:]
+            return super().answers(at, probes if self.scan.round > 3 else probes[:0] if self.scan.round < 3 else last)
+
+    scan, chosen = scan_of(200, 1)
+    told = Late(scan, chosen, otherwise=RESET, loss_each_way=0, seed=1).run()
+    assert sorted(told) == sorted(scan.ports[chosen].tolist())
+
+
 @pytest.mark.parametrize("open_ports", [200, 3])
 def test_the_loss_is_measured(open_ports):
     scan, chosen = scan_of(open_ports, 1)

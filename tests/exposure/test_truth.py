@@ -78,6 +78,23 @@ def test_where_all_ports_lead_to_one_service_it_says_so(net, opened, method):
     assert len(found["open"]) < 150
 
 
+@pytest.mark.parametrize("method", ["raw", "connect"])
+@pytest.mark.parametrize("ports", ["popular", "1-400"])
+def test_a_syn_proxy_opens_none_of_a_few_ports_either(net, opened, ports, method):
+    net.nft(proxying_syns(opened))
+    net.target(["sysctl", "-qw", "net.netfilter.nf_conntrack_tcp_loose=0", "net.ipv4.tcp_syncookies=1", "net.ipv4.tcp_timestamps=1"])
+    found = scan(net, method=method, ports=ports)
+    assert "something answers in the host's place" in found["note"]
+    assert set(found["open"]) <= opened
+
+
+def test_many_ports_of_a_few_that_all_are_real_are_all_told(net, opened):
+    net.nft("")
+    wanted = range(30000, 30120)
+    net.open(0, also=sorted(set(wanted) - opened))
+    assert scan(net, ports="30000-30119")["open"] == list(wanted)
+
+
 def test_a_syn_proxy_opens_no_port(net, opened):
     net.nft(proxying_syns(opened))
     net.target(["sysctl", "-qw", "net.netfilter.nf_conntrack_tcp_loose=0", "net.ipv4.tcp_syncookies=1", "net.ipv4.tcp_timestamps=1"])

@@ -22,7 +22,7 @@ from tutela.exposure import loss
 from tutela.exposure.bucket import Bucket
 from tutela.exposure.model import CONNECT, Address, Event, Open, Progress, Request, Summary, Tally
 from tutela.exposure.notes import EVERY_PORT
-from tutela.exposure.ports import POPULAR, TOO_MANY
+from tutela.exposure.ports import POPULAR, too_many
 from tutela.exposure.routes import source_of
 from tutela.language import Text
 
@@ -40,6 +40,8 @@ PROGRESS_S = 0.2
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _STOOD = {0, errno.ECONNRESET, errno.EPIPE}
 """The handshake was finished; who came late finds that the service has ended it already. (A port that refuses says ECONNREFUSED.)"""
+_PASSING = {errno.ENETUNREACH, errno.EHOSTUNREACH}
+"""A router, or this machine, does not find the host; it may a moment later."""
 _UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM, errno.ENOPROTOOPT}
 _EXHAUSTED = {errno.EADDRNOTAVAIL, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS}
 _Pair = tuple[int, int]
@@ -84,6 +86,7 @@ class _ConnectScan:
         self.closed = [0] * len(self.addresses)
         self.filtered = [0] * len(self.addresses)
         self.suspects: set[int] = set()
+        self._too_many = too_many(len(request.ports))
         self.asked = 0
         self.round = 1
         self.late = 0
@@ -102,6 +105,10 @@ class _ConnectScan:
         """Of hosts that answered, by place: how far away one is says nothing of another."""
         self._bucket = Bucket(request.rate)
         self._again: deque[_Pair] = deque()
+        self._not_found: list[_Pair] = []
+        """In this round: asked once more in the next."""
+        self._passing: set[_Pair] = set()
+        """Not found when they were asked last."""
         self._epoll = select.epoll()
         self._flying: dict[int, tuple[socket.socket, _Pair, float]] = {}
         self._deadlines: dict[int, deque[tuple[float, int, _Pair]]] = {}
@@ -127,6 +134,8 @@ class _ConnectScan:
                 if now - shown >= PROGRESS_S:
                     shown = now
                     yield self._progress(now, total, len(queue))
+            silent += self._not_found
+            self._not_found = []
             if stop():
                 if self.round == 1:
                     self.withheld.update(queue)
@@ -257,6 +266,7 @@ class _ConnectScan:
                     continue
                 self._flying.pop(number)[0].close()
                 if pair not in self._controls:
+                    self._passing.discard(pair)
                     silent.append(pair)
             if not waiting:
                 del self._deadlines[host]
@@ -278,6 +288,11 @@ class _ConnectScan:
         if pair in self._controls:
             self._controls_answered += code in _STOOD or code == errno.ECONNREFUSED
             return
+        self._passing.discard(pair)
+        if code in _PASSING:
+            self._passing.add(pair)
+            self._not_found.append(pair)
+            return
         if code in _UNREACHABLE:
             self.filtered[host] += 1
             return
@@ -294,7 +309,7 @@ class _ConnectScan:
             return
         if code in _STOOD:
             self.open[host].add(port)
-            if len(self.open[host]) > TOO_MANY:
+            if len(self.open[host]) > self._too_many:
                 self.suspects.add(host)
             if host not in self.suspects:
                 yield Open(self.addresses[host], "tcp", port, round(now - self.began, 4))
@@ -316,6 +331,8 @@ class _ConnectScan:
     def _end(self, silent: list[_Pair], *, cut: bool) -> Iterator[Event]:
         count = len(self.request.ports)
         withheld = Counter(pair[0] for pair in self.withheld)
+        for host, _ in self._passing:
+            self.filtered[host] += 1
         for host, address in enumerate(self.addresses):
             opened = self.open[host]
             asked = count - withheld[host]

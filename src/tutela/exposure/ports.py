@@ -49,6 +49,12 @@ def parse(words: str) -> tuple[int, ...]:
 DECOYS = 8
 TOO_MANY = 1000
 """So many open ports on one host are no services."""
+_FEW, _MOST = 30, 0.75
+
+
+def too_many(asked: int) -> int:
+    """More open ports than this, of so many that were asked, are no services: something answers in the host's place."""
+    return min(TOO_MANY, max(_FEW, int(_MOST * asked)))
 
 
 def in_order(ports: tuple[int, ...], chance: np.random.Generator) -> tuple[npt.NDArray[np.uint16], int]:

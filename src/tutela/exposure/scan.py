@@ -16,7 +16,7 @@ from tutela.exposure.gate import Gate
 from tutela.exposure.handshake import really_answer
 from tutela.exposure.model import CONNECT, FRAMES, RAW, Event, Open, Request, Summary, Tally
 from tutela.exposure.notes import EVERY_PORT
-from tutela.exposure.ports import POPULAR
+from tutela.exposure.ports import POPULAR, TOO_MANY
 from tutela.exposure.sweep import Look, Sweep, asked_of
 from tutela.language import Text, same
 
@@ -56,7 +56,7 @@ def scan(
 
     for event in sweep(look).run() if sweep else look(request, over):
         if isinstance(event, Tally) and event.note == EVERY_PORT and not over() and permits(event.address):
-            yield from _behind_the_answers(event, over)
+            yield from _behind_the_answers(event, over, few=len(request.ports) <= TOO_MANY)
         elif isinstance(event, Summary) and sweep is None and not over() and not event.cut:
             yield asked_of(request.addresses, request.ports)
             yield event
@@ -124,16 +124,18 @@ def _with_engine(engine: Engine, request: Request, stop: Callable[[], bool]) -> 
         yield from engine.run(request, stop=stop)
 
 
-def _behind_the_answers(tally: Tally, stop: Callable[[], bool]) -> Iterator[Event]:
+def _behind_the_answers(tally: Tally, stop: Callable[[], bool], *, few: bool) -> Iterator[Event]:
     """Something answers on every port: tell only what finishes a handshake and takes data, among the ports that matter and a sample."""
     popular = [port for port in tally.open if port in POPULAR]
     others = [port for port in tally.open if port not in POPULAR]
-    sample = random.sample(others, min(SAMPLED, len(others)))
+    # Where few are asked, all: ports that are real are not to be missing.
+    sample = others if few or len(others) <= SAMPLED else random.sample(others, SAMPLED)
     real = really_answer(tally.address, [*popular, *sample], stop=stop)
     if stop():
         # Half a sample says nothing of what is behind.
         yield tally
         return
+    sample = sample or popular
     behind = len(real.intersection(sample))
     for port in sorted(real):
         yield Open(tally.address, "tcp", port, 0.0)

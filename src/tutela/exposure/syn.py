@@ -18,7 +18,7 @@ from tutela.exposure import loss
 from tutela.exposure.addresses import Addresses
 from tutela.exposure.model import Open, Progress, Request, Tally
 from tutela.exposure.notes import EVERY_PORT, PROHIBITED
-from tutela.exposure.ports import TOO_MANY, in_order
+from tutela.exposure.ports import in_order, too_many
 from tutela.exposure.replies import RESET, SYN_ACK, UNREACHABLE, Replies
 
 Probes = npt.NDArray[np.int64]
@@ -80,6 +80,7 @@ class SynScan:
         self._suspects: set[int] = set()
         self._held: list[tuple[int, float]] = []
         self._opened = np.zeros(len(self.addresses), np.int64)
+        self._too_many = too_many(len(self.ports))
         self._prohibited = np.zeros(len(self.addresses), np.bool_)
         self._quickest_s = np.full(len(self.addresses), np.inf)
         self.done = False
@@ -208,9 +209,9 @@ class SynScan:
         hosts = opened // len(self.ports)
         np.add.at(self._opened, hosts, 1)
         places = opened % len(self.ports)
-        for host in {*hosts[places < self._decoys].tolist(), *hosts[self._opened[hosts] > TOO_MANY].tolist()}:
+        for host in {*hosts[places < self._decoys].tolist(), *hosts[self._opened[hosts] > self._too_many].tolist()}:
             decoys = int((self.state[host * len(self.ports) : host * len(self.ports) + self._decoys] == OPEN).sum())
-            if decoys >= 3 or self._opened[host] > TOO_MANY:
+            if decoys >= 3 or self._opened[host] > self._too_many:
                 self._suspects.add(host)
         return [
             Open(self._name(host), "tcp", int(self.ports[place]), round(after_s, 4))
@@ -264,7 +265,12 @@ class SynScan:
         """By the loss so far."""
         if self.request.rounds is not None:
             return min(self.request.rounds, MOST_ROUNDS)
-        return loss.rounds_needed(*self.sample(), int((self.state == OPEN).sum()))
+        lost, asked = self.sample()
+        needed = loss.rounds_needed(lost, asked, int((self.state == OPEN).sum()))
+        if asked == 0 and self.heard and not self._control_answers:
+            # The first answers came as late as now, as after a neighbour was long in being found: asked again, they tell the loss.
+            return max(needed, min(self.round + 1, loss.MOST))
+        return needed
 
     def sample(self) -> tuple[int, int]:
         """Round trips lost, and round trips that count: to ports known to answer."""

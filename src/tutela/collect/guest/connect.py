@@ -30,6 +30,7 @@ CONTROLS, CONTROLS_A_PORT = 60, 5
 RESET = struct.pack("ii", 1, 0)
 STOOD = (0, errno.ECONNRESET, errno.EPIPE)
 """The handshake was finished; who came late finds that the service has ended it already."""
+PASSING = (errno.ENETUNREACH, errno.EHOSTUNREACH)
 EXHAUSTED = (errno.EADDRNOTAVAIL, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS)
 
 
@@ -67,6 +68,8 @@ class Scan:
         self.round = 1
         self.answering: "dict[bool, list[int]]" = {True: [], False: []}
         """Ports that answered: open, and some of those that refused."""
+        self.not_found: "list[int]" = []
+        """In this round: a router, or this machine, did not find the host. Asked once more in the next."""
         self.controls: "set[int]" = set()
         self.controls_asked = self.controls_answered = 0
 
@@ -82,7 +85,7 @@ class Scan:
                 now = time.monotonic()
                 if now > self.deadline:
                     flying = [port for _, port, _ in self.flying.values()]
-                    return len([port for port in [*queue, *flying, *silent] if port not in self.controls]), False
+                    return len([port for port in [*queue, *flying, *silent, *self.not_found] if port not in self.controls]), False
                 due = int((now - began) * self.rate) + 1 - asked
                 for _ in range(min(due, self.most - len(self.flying), len(queue), 512)):
                     port = queue.pop()
@@ -93,8 +96,12 @@ class Scan:
                         self.most = max(16, min(self.most, len(self.flying)))
                         break
                 self.land(silent)
+            silent += self.not_found
+            lost = len(self.not_found)
+            self.not_found = []
             if not silent or self.round >= (MOST_ROUNDS if self.late else ROUNDS):
-                return len(silent), True
+                self.filtered += lost
+                return len(silent) - lost, True
             self.round += 1
             queue = silent + (self.chosen(len(silent)) if self.round == 2 else [])
             random.shuffle(queue)
@@ -157,6 +164,9 @@ class Scan:
         one.close()
         if port in self.controls:
             self.controls_answered += code in STOOD or code == errno.ECONNREFUSED
+            return
+        if code in PASSING:
+            self.not_found.append(port)
             return
         if code not in STOOD and code != errno.ECONNREFUSED:
             # Nothing that the host itself said.
