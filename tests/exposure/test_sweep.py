@@ -2,6 +2,8 @@
 
 import errno
 import os
+from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 
@@ -338,6 +340,21 @@ def test_an_interrupt_ends_it_with_what_is_known():
     told, tallies, _ = result(events)
     assert all(set(tally[1]) == {port for host, port in told if host == address} for address, tally in tallies.items())
     assert not made.complete
+
+
+def test_a_slice_that_the_resident_scanner_ended_is_not_done(tmp_path):
+    asked, world, slices = request(), World(pairs(), live=HOSTS), []
+    look = world.look
+
+    def ending_the_third(part, stop):
+        slices.append(part)
+        for event in look(part, (lambda: len(world.sent) > 4500) if len(slices) == 3 else stop):
+            yield replace(event, cut=len(slices) == 3) if isinstance(event, Summary) else event
+
+    world.look = ending_the_third
+    with closing(Journal(tmp_path / "journal", plan_of(asked, "raw"), seed=5)) as journal:
+        made, events = run(world, asked, journal=journal)
+    assert (len(slices), sorted(journal.slices), made.complete, events[-1].cut) == (3, [0, 1], False, True)
 
 
 def test_who_opts_out_in_the_middle_is_asked_no_more(tmp_path):
