@@ -37,7 +37,8 @@ def sshd(start: int, changed: int, clocks: Sources) -> bool | Unobserved:
 
 def rsyslogd(start: int, changed: int, clocks: Sources) -> bool | Unobserved:
     states = LOG[log_forwarding.STATES].replace("Monotonic=3600000000", f"Monotonic={start * 10_000}")
-    sources = {log_forwarding.STATES: states, log_forwarding.MODIFIED: f"{changed} /etc/rsyslog.conf"}
+    times = f"{changed} /etc/rsyslog.conf"
+    sources = {log_forwarding.STATES: states, log_forwarding.MODIFIED: times, log_forwarding.PLACED: times}
     found = scenes.look({"sources": LOG | clocks | sources}).fact(log_forwarding.parse)
     assert isinstance(found, log_forwarding.LogForwarding)
     assert isinstance(found.shippers, tuple)

@@ -2450,10 +2450,13 @@ log_shipping() { # what leaves the host, and whether the sender works; message t
 		IFS=$NL
 		# shellcheck disable=SC2086 # split at newlines on purpose
 		ask strict '' "stat -L -c '%Y %n' (configuration of log shippers)" stat -L -c '%Y %n' $FOUND
+		# shellcheck disable=SC2086 # the same
+		ask strict '' "stat -L -c '%Z %n' (configuration of log shippers)" stat -L -c '%Z %n' $FOUND
 		IFS=' 	
 '
 	else
 		emit ok 0 "stat -L -c '%Y %n' (configuration of log shippers)" ''
+		emit ok 0 "stat -L -c '%Z %n' (configuration of log shippers)" ''
 	fi
 	shippers='rsyslog.service syslog-ng.service systemd-journal-upload.service fluent-bit.service vector.service filebeat.service'
 	if [ -d /run/systemd/system ]; then

@@ -24,6 +24,7 @@ from tutela.language import Text
 from tutela.record import record
 
 MODIFIED = "stat -L -c '%Y %n' (configuration of log shippers)"
+PLACED = "stat -L -c '%Z %n' (configuration of log shippers)"
 COMPLAINTS = "journalctl --since=-24h -u rsyslog.service -u syslog-ng.service (counts)"
 NEEDS = (
     rsyslog.MAIN,
@@ -34,6 +35,7 @@ NEEDS = (
     agents.FILEBEAT,
     STATES,
     MODIFIED,
+    PLACED,
     COMPLAINTS,
     *journal.CONFIGURATION,
     *since_boot.NEEDS,
@@ -349,20 +351,31 @@ def _missing(look: Look, routings: list[tuple[str, Routing]], holes: list[Unobse
 def _shipper(look: Look, name: str, routing: Routing, states: dict[str, _State] | Unobserved) -> Shipper:
     suspended, resumed = _complaints(look, name)
     if isinstance(states, Unobserved):
-        return Shipper(name, states, states, _changed(look, routing), states, suspended, resumed)
+        return Shipper(name, states, states, _newest(look, routing, MODIFIED), states, suspended, resumed)
     state = states.get(name)
     if state is None:
         gone = Unobserved(Reason.NO_DATA, STATES, Text(f"没有 {name} 的状态", f"it says nothing about {name}"))
-        return Shipper(name, gone, gone, _changed(look, routing), gone, suspended, resumed)
+        return Shipper(name, gone, gone, _newest(look, routing, MODIFIED), gone, suspended, resumed)
     started = _started(look, state)
-    changed = _changed(look, routing)
+    changed, placed = _newest(look, routing, MODIFIED), _newest(look, routing, PLACED)
     stale: bool | Unobserved
     if isinstance(started, Unobserved):
         stale = started
     elif isinstance(changed, Unobserved):
         stale = changed
+    elif started is None or started + since_boot.SLACK < changed:
+        stale = started is not None
+    elif isinstance(placed, Unobserved):
+        stale = placed
+    elif started + since_boot.SLACK < placed:
+        # Packages, tar and rsync bring files with the date they had; chmod changes no more than this either.
+        why = Text(
+            "启动之后放入了日期更早的配置，或只改了权限：重启即可确认",
+            "an older file was put there since it started, or only a mode changed: restart it to be sure",
+        )
+        stale = Unobserved(Reason.NO_DATA, PLACED, why)
     else:
-        stale = started is not None and started + since_boot.SLACK < changed
+        stale = False
     return Shipper(name, state.active, started, changed, stale, suspended, resumed)
 
 
@@ -392,8 +405,9 @@ def _started(look: Look, state: _State) -> datetime | Unobserved | None:
     return started if isinstance(started, Unobserved) else started.replace(microsecond=0)
 
 
-def _changed(look: Look, routing: Routing) -> datetime | Unobserved:
-    lines = look.lines(MODIFIED)
+def _newest(look: Look, routing: Routing, source: str) -> datetime | Unobserved:
+    """The newest time that a source gives for the files of a shipper."""
+    lines = look.lines(source)
     if isinstance(lines, Unobserved):
         return lines
     wanted = set(routing.files)
@@ -403,7 +417,7 @@ def _changed(look: Look, routing: Routing) -> datetime | Unobserved:
         if name in wanted and stamp.isascii() and stamp.isdecimal() and len(stamp) <= 11
     ]
     if not times:
-        return Unobserved(Reason.NO_DATA, MODIFIED, Text("没有修改时间", "no modification times"))
+        return Unobserved(Reason.NO_DATA, source, Text("没有修改时间", "no modification times"))
     return datetime.fromtimestamp(max(times), UTC)
 
 
