@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.exposure.net import SOURCE, TARGET, TARGET6, Net, answering_everywhere, dropping, losing, proxying_syns
+from tests.exposure.net import SCANNER, SOURCE, TARGET, TARGET6, Net, answering_everywhere, dropping, losing, proxying_syns
 from tests.exposure.truth import scan, scenes
 
 pytestmark = pytest.mark.root
@@ -71,6 +71,19 @@ def test_this_machine_itself(net, method, target):
 
 
 @pytest.mark.parametrize("method", ["raw", "connect"])
+def test_ports_of_this_machine_that_lead_to_another_are_open(net, opened, method):
+    """As Docker publishes those of containers."""
+    net.nft("")
+    net.nft(
+        f"table ip nat {{\n chain out {{\n type nat hook output priority -100;\n ip daddr {SCANNER} tcp dport 8080 dnat to {TARGET}:22;\n }}\n}}\n",
+        scanner=True,
+    )
+    found = scan(net, SCANNER, method, ports="8079-8081")
+    net.nft("", scanner=True)
+    assert (found["open"], found["closed"], found["silent"]) == ([8080], 2, 0)
+
+
+@pytest.mark.parametrize("method", ["raw", "connect"])
 def test_where_all_ports_lead_to_one_service_it_says_so(net, opened, method):
     net.nft(answering_everywhere(min(opened)))
     found = scan(net, method=method)
@@ -92,7 +105,7 @@ def test_many_ports_of_a_few_that_all_are_real_are_all_told(net, opened):
     net.nft("")
     wanted = range(30000, 30120)
     net.open(0, also=sorted(set(wanted) - opened))
-    assert scan(net, ports="30000-30119")["open"] == list(wanted)
+    assert scan(net, ports="30000-30119", rate=500)["open"] == list(wanted)
 
 
 def test_a_syn_proxy_opens_no_port(net, opened):

@@ -22,7 +22,7 @@ from tutela.exposure import loss
 from tutela.exposure.bucket import Bucket
 from tutela.exposure.model import CONNECT, Address, Event, Open, Progress, Request, Summary, Tally
 from tutela.exposure.notes import EVERY_PORT
-from tutela.exposure.ports import POPULAR, too_many
+from tutela.exposure.ports import POPULAR, TOO_MANY, too_many
 from tutela.exposure.routes import source_of
 from tutela.language import Text
 
@@ -86,7 +86,6 @@ class _ConnectScan:
         self.closed = [0] * len(self.addresses)
         self.filtered = [0] * len(self.addresses)
         self.suspects: set[int] = set()
-        self._too_many = too_many(len(request.ports))
         self.asked = 0
         self.round = 1
         self.late = 0
@@ -309,7 +308,7 @@ class _ConnectScan:
             return
         if code in _STOOD:
             self.open[host].add(port)
-            if len(self.open[host]) > self._too_many:
+            if len(self.open[host]) > TOO_MANY:
                 self.suspects.add(host)
             if host not in self.suspects:
                 yield Open(self.addresses[host], "tcp", port, round(now - self.began, 4))
@@ -339,7 +338,8 @@ class _ConnectScan:
             rest = asked - len(opened) - self.closed[host] - self.filtered[host]
             if self.request.sparse and rest == asked:
                 continue
-            yield Tally(address, asked, tuple(sorted(opened)), self.closed[host], self.filtered[host], rest, EVERY_PORT if host in self.suspects else None)
+            everywhere = host in self.suspects or len(opened) > too_many(count)
+            yield Tally(address, asked, tuple(sorted(opened)), self.closed[host], self.filtered[host], rest, EVERY_PORT if everywhere else None)
         lost, counted = self._sample()
         missed = (loss.expected_missed(lost, counted, sum(map(len, self.open)), self.round) if silent else 0.0) if counted else None
         yield Summary(CONNECT, time.monotonic() - self.began, self.asked, self.round, lost / counted if counted else None, missed, (LOGGED,), counted, cut=cut)

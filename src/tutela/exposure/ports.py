@@ -53,7 +53,7 @@ _FEW, _MOST = 30, 0.75
 
 
 def too_many(asked: int) -> int:
-    """More open ports than this, of so many that were asked, are no services: something answers in the host's place."""
+    """More open ports than this, of so many that were all asked, are likely no services: something answers in the host's place."""
     return min(TOO_MANY, max(_FEW, int(_MOST * asked)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +15,10 @@ from tutela.exposure.client import NotThereError, scan_by_resident
 from tutela.exposure.connect import scan_by_connecting
 from tutela.exposure.gate import Gate
 from tutela.exposure.handshake import really_answer
-from tutela.exposure.model import CONNECT, FRAMES, RAW, Event, Open, Request, Summary, Tally
+from tutela.exposure.model import CONNECT, FRAMES, RAW, Address, Event, Open, Request, Summary, Tally
 from tutela.exposure.notes import EVERY_PORT
 from tutela.exposure.ports import POPULAR, TOO_MANY
+from tutela.exposure.routes import own_addresses
 from tutela.exposure.sweep import Look, Sweep, asked_of
 from tutela.language import Text, same
 
@@ -57,6 +59,8 @@ def scan(
     for event in sweep(look).run() if sweep else look(request, over):
         if isinstance(event, Tally) and event.note == EVERY_PORT and not over() and permits(event.address):
             yield from _behind_the_answers(event, over, few=len(request.ports) <= TOO_MANY)
+        elif isinstance(event, Tally) and event.silent and not over() and permits(event.address) and ip_address(event.address) in _own():
+            yield from _beyond_translation(event, request, over, permits)
         elif isinstance(event, Summary) and sweep is None and not over() and not event.cut:
             yield asked_of(request.addresses, request.ports)
             yield event
@@ -122,6 +126,27 @@ def _noting(note: Text, events: Iterator[Event]) -> Iterator[Event]:
 def _with_engine(engine: Engine, request: Request, stop: Callable[[], bool]) -> Iterator[Event]:
     with engine:
         yield from engine.run(request, stop=stop)
+
+
+@cache
+def _own() -> frozenset[Address]:
+    try:
+        return frozenset(own_addresses())
+    except OSError:
+        return frozenset()
+
+
+def _beyond_translation(tally: Tally, request: Request, stop: Callable[[], bool], permits: Callable[[str], bool]) -> Iterator[Event]:
+    """Ports of this machine that its own rules lead elsewhere, as those that Docker publishes: the answer to a SYN packet comes from behind them, and only a connection is led there and back."""
+    rest = tuple(port for port in request.ports if port not in tally.open)
+    asked = replace(request, addresses=(ip_address(tally.address),), ports=rest, known=(0, 0), sparse=False)
+    for event in scan_by_connecting(asked, stop=stop, permits=lambda address: permits(str(address))):
+        if isinstance(event, Open):
+            yield event
+        elif isinstance(event, Tally) and event.asked == len(rest):
+            opened = tuple(sorted((*tally.open, *event.open)))
+            tally = replace(tally, open=opened, closed=event.closed, filtered=event.filtered, silent=event.silent, note=event.note)
+    yield tally
 
 
 def _behind_the_answers(tally: Tally, stop: Callable[[], bool], *, few: bool) -> Iterator[Event]:

@@ -18,7 +18,7 @@ from tutela.exposure import loss
 from tutela.exposure.addresses import Addresses
 from tutela.exposure.model import Open, Progress, Request, Tally
 from tutela.exposure.notes import EVERY_PORT, PROHIBITED
-from tutela.exposure.ports import in_order, too_many
+from tutela.exposure.ports import TOO_MANY, in_order, too_many
 from tutela.exposure.replies import RESET, SYN_ACK, UNREACHABLE, Replies
 
 Probes = npt.NDArray[np.int64]
@@ -80,7 +80,6 @@ class SynScan:
         self._suspects: set[int] = set()
         self._held: list[tuple[int, float]] = []
         self._opened = np.zeros(len(self.addresses), np.int64)
-        self._too_many = too_many(len(self.ports))
         self._prohibited = np.zeros(len(self.addresses), np.bool_)
         self._quickest_s = np.full(len(self.addresses), np.inf)
         self.done = False
@@ -209,9 +208,9 @@ class SynScan:
         hosts = opened // len(self.ports)
         np.add.at(self._opened, hosts, 1)
         places = opened % len(self.ports)
-        for host in {*hosts[places < self._decoys].tolist(), *hosts[self._opened[hosts] > self._too_many].tolist()}:
+        for host in {*hosts[places < self._decoys].tolist(), *hosts[self._opened[hosts] > TOO_MANY].tolist()}:
             decoys = int((self.state[host * len(self.ports) : host * len(self.ports) + self._decoys] == OPEN).sum())
-            if decoys >= 3 or self._opened[host] > self._too_many:
+            if decoys >= 3 or self._opened[host] > TOO_MANY:
                 self._suspects.add(host)
         return [
             Open(self._name(host), "tcp", int(self.ports[place]), round(after_s, 4))
@@ -331,7 +330,8 @@ class SynScan:
         opened = (state == OPEN).sum(axis=1)
         told = []
         for host in np.flatnonzero(opened + closed + filtered).tolist() if self.request.sparse else range(len(self.addresses)):
-            note = EVERY_PORT if host in self._suspects else PROHIBITED if self._prohibited[host] and opened[host] + closed[host] == 0 else None
+            everywhere = host in self._suspects or opened[host] > too_many(len(self.ports))
+            note = EVERY_PORT if everywhere else PROHIBITED if self._prohibited[host] and opened[host] + closed[host] == 0 else None
             told.append(
                 Tally(
                     self._name(host),
