@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,26 @@ def scan(port, *words, shell='exec "$@"', environment=None):
         ["sh", "-c", shell, "sh", sys.executable, "-m", "tutela", "scan", "127.0.0.1", "-p", port, "--method", "connect", "--no-identify", *words],
         capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT | {"TUTELA_LANG": "en"} | (environment or {}), check=False,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "identifies"),
+    [([], True), (["--host-rate", "50"], False), (["--network-rate", "50"], False), (["--host-rate", "50", "--identify"], True), (["--no-identify"], False)],
+)
+def test_a_host_that_is_to_be_asked_slowly_is_not_identified_unasked(words, identifies):
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
+        listening.setblocking(False)
+        port = str(listening.getsockname()[1])
+        subprocess.run(
+            [sys.executable, "-m", "tutela", "scan", "127.0.0.1", "-p", port, "--method", "connect", *words],
+            capture_output=True, cwd=ROOT, env=ENVIRONMENT, check=True,
+        )  # fmt: skip
+        connections = 0
+        with suppress(BlockingIOError):
+            while True:
+                listening.accept()[0].close()
+                connections += 1
+    assert (connections > 1) is identifies
 
 
 def test_a_scan_that_went_to_its_end_is_status_0_whatever_is_open(port):

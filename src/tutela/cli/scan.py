@@ -69,8 +69,8 @@ def configure(parser: argparse.ArgumentParser, lang: Lang) -> None:
     group.add("--opt-out", zh="不扫描此文件中的地址", en="never scan the addresses in this file", type=Path, action="append", default=[], metavar=FILE)
     group.add(
         "--identify",
-        zh="识别开放端口上的服务，及其是否无需认证即可访问（默认：少数主机识别）",
-        en="tell what answers on open ports and whether it does so without authentication (default: for few hosts)",
+        zh="识别开放端口上的服务，及其是否无需认证即可访问；它不守 --host-rate 和 --network-rate（默认：少数主机且没有这两项限制时识别）",
+        en="tell what answers on open ports and whether it does so without authentication; it does not keep to --host-rate and --network-rate (default: for few hosts without these limits)",
         action=argparse.BooleanOptionalAction,
     )
     add_udp(group)
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace, lang: Lang) -> int:
     from tutela.report.open_ports import WRITERS
 
     request = read_request(arguments)
-    identifying = arguments.identify if arguments.identify is not None else len(request.addresses) <= SINGLE
+    identifying = _identifies(arguments, request)
     writer = WRITERS[arguments.format](lang, many=len(request.addresses) > 1, services=identifying or arguments.udp)
     bar, cut = Bar(lang), False
     with stop_on_interrupt() as running, sweeping.Course(arguments, request, stop=lambda: running.stopped) as course, Output(arguments.output) as out:
@@ -150,6 +150,13 @@ def _told(events: Iterator[Event], targets: list[str]) -> Iterator[Event]:
     except OSError as problem:
         why, first = said_by_system(problem), targets[0] if len(targets) == 1 else f"{targets[0]} …"
         raise ScanError(Text(f"扫描 {first} 时中断：{why.zh}", f"the scan of {first} broke off: {why.en}")) from None
+
+
+def _identifies(arguments: argparse.Namespace, request: Request) -> bool:
+    """Whether services are looked at: as somebody said, else where it is soon done and nobody asked for slowness."""
+    if arguments.identify is not None:
+        return bool(arguments.identify)
+    return len(request.addresses) <= SINGLE and request.host_rate is None and request.network_rate is None
 
 
 class Output:
