@@ -16,6 +16,8 @@ from tutela.exposure import tcp_info
 from tutela.exposure.ports import FRAGILE
 
 PATIENCE_S = 1.5
+QUIET_S = 0.1
+"""So long, and a round trip, nothing is said: who closes at once answers what comes after that with a reset, as a proxy does that has nobody behind it."""
 AT_ONCE = 200
 
 
@@ -34,7 +36,8 @@ def _some(address: str, ports: Sequence[int], patience_s: float, stop: Callable[
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     poll = select.poll()
     waiting: dict[int, tuple[socket.socket, int]] = {}
-    sent: dict[int, tuple[socket.socket, int]] = {}
+    standing: dict[int, tuple[socket.socket, int]] = {}
+    quiet_until: dict[int, float] = {}
     asked: set[int] = set()
     found: set[int] = set()
     try:
@@ -45,24 +48,30 @@ def _some(address: str, ports: Sequence[int], patience_s: float, stop: Callable[
                 continue
             waiting[one.fileno()] = (one, port)
             poll.register(one, select.POLLOUT)
-        deadline = time.monotonic() + patience_s
-        while (waiting or sent) and time.monotonic() < deadline and not stop():
+        began = now = time.monotonic()
+        deadline = began + patience_s
+        while (waiting or standing) and now < deadline and not stop():
             for number, event in poll.poll(50):
+                now = time.monotonic()
                 if number in waiting and event & select.POLLOUT and not event & select.POLLERR:
-                    one, port = waiting.pop(number)
-                    sent[number] = (one, port)
-                    poll.modify(one, select.POLLIN)
-                    if port not in FRAGILE and _send(one):
-                        asked.add(number)
-                elif number in sent and event & select.POLLIN and _spoke(sent[number][0]):
-                    found.add(_drop(sent, number, poll))
+                    standing[number] = waiting.pop(number)
+                    poll.modify(number, select.POLLIN)
+                    # A round trip is no longer than the handshake took.
+                    quiet_until[number] = now + QUIET_S + (now - began)
+                    deadline = max(deadline, quiet_until[number] + 2 * (now - began))
+                elif number in standing and event & select.POLLIN and _spoke(standing[number][0]):
+                    found.add(_drop(standing, number, poll))
                 elif event & (select.POLLERR | select.POLLHUP | select.POLLIN):
-                    _drop(waiting if number in waiting else sent, number, poll)
-            for number, (one, _) in list(sent.items()):
-                if number in asked and _acknowledged(one):
-                    found.add(_drop(sent, number, poll))
+                    _drop(waiting if number in waiting else standing, number, poll)
+            now = time.monotonic()
+            for number, (one, port) in list(standing.items()):
+                if number in asked:
+                    if _acknowledged(one):
+                        found.add(_drop(standing, number, poll))
+                elif port not in FRAGILE and now >= quiet_until[number] and _send(one):
+                    asked.add(number)
     finally:
-        for one, _ in (*waiting.values(), *sent.values()):
+        for one, _ in (*waiting.values(), *standing.values()):
             one.close()
     return found
 
