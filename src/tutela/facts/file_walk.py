@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 
 from tutela.evidence import Reason, Status, Unobserved
+from tutela.evidence.observed import any_of
 from tutela.facts import accounts
 from tutela.facts.accounts import Accounts
 from tutela.facts.look import Look
@@ -258,7 +259,7 @@ def _secrets(look: Look, people: Accounts | Unobserved) -> Iterator[SecretFile |
         needed, shut, unlisted = _way(path, above)
         if not mode & 0o004:
             needed = [(owner, group), *needed]
-        private = [one == 0 or _either(own_group(one, owner), own_group(one, keeper)) for keeper, one in needed]
+        private = [one == 0 or any_of((own_group(one, owner), own_group(one, keeper))) for keeper, one in needed]
         if shut or True in private or not mode & 0o044:
             if mode & 0o004:
                 yield path
@@ -269,10 +270,6 @@ def _secrets(look: Look, people: Accounts | Unobserved) -> Iterator[SecretFile |
         else:
             readers = f"group {needed[0][1]}" if needed else "everybody"
             yield SecretFile(path, kind, f"{mode:04o}", names.get(owner, str(owner)), readers)
-
-
-def _either(*values: bool | Unobserved) -> bool | Unobserved:
-    return True if True in values else next((one for one in values if isinstance(one, Unobserved)), False)
 
 
 def _directories(look: Look) -> dict[str, tuple[int, int, int]]:

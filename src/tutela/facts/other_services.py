@@ -223,18 +223,18 @@ def _samba(look: Look, up: tuple[Process, ...]) -> bool | Unobserved:
 # Blanks in names do not count for Samba; `public` is another name of `guest ok`.
 _SAMBA_GUESTS = re.compile(r"^[ \t]*(guest[ \t]*ok|public)[ \t]*=[ \t]*(yes|true|on|1)[ \t]*$", re.MULTILINE | re.IGNORECASE)
 _USERSHARES = re.compile(r"^[ \t]*(usershare[^=\n]*)=[ \t]*(\S*)", re.MULTILINE | re.IGNORECASE)
-_SAMBA_INCLUDES = re.compile(r"^[ \t]*include[ \t]*=[ \t]*(\S.*?)[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_SAMBA_INCLUDES = re.compile(r"^[ \t]*include[ \t]*=[ \t]*(\S.*)$", re.MULTILINE | re.IGNORECASE)
 
 
 def _samba_included(look: Look, path: str) -> str | Unobserved | None:
     """An included file; None where it does not exist, which Samba passes over."""
-    directory, _, name = path.rpartition("/")
+    directory, _, name = path.rstrip(" \t").rpartition("/")
     if directory != SAMBA_FILES or not name.endswith(".conf") or "%" in name:
         return Unobserved(Reason.FORMAT, SAMBA, Text("部分共享写在没有读取的地方", "some shares stand where nothing is read"))
     names = entries(look, SAMBA_FILES)
     if isinstance(names, Unobserved):
         return names
-    return look.text(path) if name in names else None
+    return look.text(f"{directory}/{name}") if name in names else None
 
 
 def _samba_of_users(look: Look, settings: str) -> bool | Unobserved:

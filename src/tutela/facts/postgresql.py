@@ -352,7 +352,7 @@ def _joins(path: str, text: str) -> bool | None:
     version = re.search(r"/([0-9]{1,2})(?:\.[0-9])?/", path)
     if version is not None:
         return int(version[1]) >= 14
-    return None if re.search(r"#.*\\$", text, re.MULTILINE) else True
+    return None if any("#" in line and line.endswith("\\") for line in text.split("\n")) else True
 
 
 def _logical_lines(text: str, joins: bool) -> Iterator[tuple[int, str]]:

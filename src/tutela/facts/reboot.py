@@ -11,6 +11,7 @@ import re
 from datetime import UTC, datetime
 
 from tutela.evidence import Reason, Status, Unobserved
+from tutela.evidence.observed import any_of
 from tutela.facts import packages, since_boot, update_files
 from tutela.facts.look import Look
 from tutela.facts.package_versions import newer_deb, newer_rpm
@@ -62,7 +63,7 @@ def parse(look: Look) -> Reboot | Unobserved:
     newest, behind, newer = _kernels(look, running, files)
     came = _since_start(look)
     states = (marked, behind, came if isinstance(came, Unobserved) else bool(came))
-    waiting = True if True in states else next((one for one in states if isinstance(one, Unobserved)), False)
+    waiting = any_of(states)
     names = _packages(look) if isinstance(came, Unobserved) else tuple(sorted({*_packages(look), *came}))
     since = () if isinstance(came, Unobserved) else tuple(came.values())
     made = _made(look) if marked is True else None
